@@ -1,0 +1,166 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// The errors of this package, all for [errors.Is]. What Redis said stays
+// reachable beside them. That a lock is taken and that Redis cannot be asked
+// are never the same error.
+var (
+	// ErrNotAcquired is returned when another holds the lock: by TryLock at
+	// once, by Lock when its context ended while it waited (the error then
+	// also matches the cause of that context). It comes as a
+	// [*NotAcquiredError], which names the holder.
+	ErrNotAcquired = errors.New("relock: lock not acquired")
+
+	// ErrNotHeld is returned by a second Unlock, and by every call on a zero
+	// Lease or on one that was unlocked. Nothing was changed.
+	ErrNotHeld = errors.New("relock: lease not held")
+
+	// ErrLost is returned when a lease ended without its holder's doing: its
+	// validity ran out before a renewal was answered, or the server holds it no
+	// longer (expiry, eviction, deletion, ForceUnlock). It is also the cause of
+	// the lease's context.
+	ErrLost = errors.New("relock: lease lost")
+
+	// ErrUnlocked is the cause of a lease's context after Unlock.
+	ErrUnlocked = errors.New("relock: lease unlocked")
+
+	// ErrClosed is returned by the calls of a closed Client, and is the cause
+	// of the contexts of the leases that Close ended.
+	ErrClosed = errors.New("relock: client closed")
+
+	// ErrSelfDeadlock is returned by a Mutex whose context comes from a lease
+	// of the same lock that is still held: it would wait for its own caller.
+	ErrSelfDeadlock = errors.New("relock: lock is held by the caller itself; use Reentrant to re-enter")
+
+	// ErrStaleToken is returned by a Guard that has seen a newer token. The
+	// data were not touched.
+	ErrStaleToken = errors.New("relock: stale token")
+
+	// ErrWrongType is returned when a key of the lock holds something that is
+	// not ours. It is left as it was.
+	ErrWrongType = errors.New("relock: key holds something else")
+
+	// ErrNotReplicated is returned by Lock when too few replicas acknowledged
+	// the hold in time ([WithReplicas]). The hold was released.
+	ErrNotReplicated = errors.New("relock: not replicated")
+
+	// ErrInvalid is returned for a name, option, owner or argument that cannot
+	// be used. Nothing was sent.
+	ErrInvalid = errors.New("relock: invalid")
+)
+
+// NotAcquiredError is the [ErrNotAcquired] of one call. Owner is empty where
+// the holder is not known.
+type NotAcquiredError struct {
+	Name  string        // the lock
+	Owner Owner         // who holds it
+	Token Token         // under which token
+	Since time.Duration // for how long it has been held, by the server's clock
+	TTL   time.Duration // how long it is held unless renewed or released
+	cause error         // why the wait ended; nil for TryLock
+}
+
+func (e *NotAcquiredError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v: %q", ErrNotAcquired, e.Name)
+	if e.Owner != "" {
+		fmt.Fprintf(&b, " is held by %q for %v (token %d, %v left)", string(e.Owner),
+			e.Since.Round(time.Millisecond), e.Token, e.TTL.Round(time.Millisecond))
+	}
+	if e.cause != nil {
+		fmt.Fprintf(&b, ": %v", e.cause)
+	}
+	return b.String()
+}
+
+// Is matches ErrNotAcquired.
+func (e *NotAcquiredError) Is(target error) bool { return target == ErrNotAcquired }
+
+// Unwrap returns the cause of the context that ended the wait, or nil.
+func (e *NotAcquiredError) Unwrap() error { return e.cause }
+
+// QuorumError is returned by a RedLock when too few nodes answered for a
+// decision. What was taken has been released.
+type QuorumError struct {
+	Acquired int              // nodes that granted
+	Need     int              // nodes that must
+	Nodes    map[string]error // by address: why a node did not
+}
+
+func (e *QuorumError) Error() string {
+	return fmt.Sprintf("relock: no quorum: %d of the %d nodes needed: %v", e.Acquired, e.Need, e.Nodes)
+}
+
+// Unwrap returns what the nodes said.
+func (e *QuorumError) Unwrap() []error {
+	errs := make([]error, 0, len(e.Nodes))
+	for _, err := range e.Nodes {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// ended returns why ctx is over, with its cause beside its error.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// fromServer translates the error of a command. What the server answered is
+// certain; anything else leaves open whether the command takes effect.
+func fromServer(err error) error {
+	var answer redis.Error
+	switch {
+	case err == nil:
+		return nil
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return fmt.Errorf("%w: %w", ErrWrongType, err)
+	case errors.As(err, &answer), errors.Is(err, redis.ErrClosed):
+		return err
+	}
+	return fmt.Errorf("%w: %w", engine.ErrUnknown, err)
+}
+
+// passes tells whether a request that failed with err may succeed if it is sent
+// again: no answer came, or the server said that it is not ready yet. In both
+// cases a resend is safe, since requests are idempotent.
+func passes(err error) bool {
+	if errors.Is(err, engine.ErrUnknown) {
+		return true
+	}
+	for _, prefix := range []string{
+		"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "UNBLOCKED",
+		"NOREPLICAS", "MOVED", "ASK", "ERR max number of clients reached",
+	} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	var quorum *QuorumError
+	return errors.As(err, &quorum)
+}
+
+// unsent tells whether a request that failed with err certainly did not leave.
+func unsent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}

@@ -1,0 +1,257 @@
+package relock
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// buryFor is how long a given-up hold is refused: longer than a request can
+// live in a network and in the buffers of two machines.
+const buryFor = time.Minute
+
+// A host runs the life of locks over one engine: waiting, leases, the watchdog
+// and loss. Every lock kind lives on one.
+type host struct {
+	eng   engine.Engine
+	id    string // begins the id of each of its holds
+	set   settings
+	epoch time.Time
+	seq   atomic.Uint64
+	dog   watchdog
+
+	done   chan struct{}   // closed by close
+	bg     context.Context // ends when close has waited long enough
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	lines   map[string]*line
+	holds   map[string]*hold // by id: who waits, and who holds
+	waiting int              // of those, who wait
+	tasks   int              // goroutines in the background
+	closed  bool
+	drained chan struct{} // closed when closed, and holds and tasks are none
+}
+
+func newHost(eng engine.Engine, id string, set settings) *host {
+	h := &host{
+		eng: eng, id: id, set: set, epoch: time.Now(),
+		done:    make(chan struct{}),
+		lines:   map[string]*line{},
+		holds:   map[string]*hold{},
+		drained: make(chan struct{}),
+	}
+	h.bg, h.cancel = context.WithCancel(context.Background())
+	h.dog.host = h
+	eng.Start(h)
+	return h
+}
+
+// clock is the monotonic time since the host was made.
+func (h *host) clock() int64 { return int64(time.Since(h.epoch)) }
+
+// A hold is one Lock call: it waits, holds, and ends.
+type hold struct {
+	lock   *lock
+	req    engine.Request
+	from   context.Context // Lock's; for its values
+	unsure atomic.Int32    // acquires that were sent and not answered: late copies may come
+
+	// As a waiter; guarded by host.mu.
+	stage     stage
+	place     *place        // in its line; nil for an owner that is not fresh
+	ready     chan struct{} // a buffer of one: the stage has changed
+	interrupt func()        // ends the acquire that is under way
+	first     time.Time     // when the first request about it left
+	last      engine.Answer // the last "waiting", or "taken"
+	answer    engine.Answer // the grant
+	byMessage bool          // it came by message: it is as old as the last check-in
+	failure   error         // why it cannot be had
+
+	// As a lease.
+	token    int64
+	lastEnd  time.Duration // of WithMaxHold, since epoch; 0: none
+	valid    atomic.Int64  // nanoseconds since epoch
+	cause    atomic.Pointer[error]
+	unlocked atomic.Bool
+	ctxMu    sync.Mutex
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+
+	// In the watchdog's heap; guarded by its mutex.
+	due     time.Time
+	index   int // in the heap, from 1; 0: not in it
+	renewAt time.Time
+	asked   bool // a renewal is under way
+	retries int
+}
+
+func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *hold {
+	id := h.newID()
+	if owner == "" {
+		owner = Owner(ownerPrefix() + id)
+	}
+	check := min(h.set.check, l.set.ttl/3)
+	return &hold{
+		lock: l, from: ctx, ready: make(chan struct{}, 1),
+		req: engine.Request{
+			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
+			Life: 3 * check, Arrived: time.Now(), Wait: wait,
+		},
+	}
+}
+
+func (h *host) newID() string {
+	return h.id + "." + strconv.FormatUint(h.seq.Add(1), 36)
+}
+
+// checkEvery is how often o asks for its state while it waits.
+func (o *hold) checkEvery() time.Duration { return o.req.Life / 3 }
+
+// wrap adds which lock it was about.
+func (l *lock) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, named := err.(*NotAcquiredError); named {
+		return err
+	}
+	return fmt.Errorf("%w (lock %q)", err, l.name)
+}
+
+// pause grows from 5 ms to 500 ms, with jitter.
+func pause(attempt int) time.Duration {
+	d := min(5*time.Millisecond<<min(attempt, 7), 500*time.Millisecond)
+	return d/2 + rand.N(d)
+}
+
+// sleep waits for d; it tells whether ctx was still alive then.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// once sends one request, bounded by the call timeout.
+func (h *host) once(ctx context.Context, send func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, h.set.call)
+	defer cancel()
+	return send(ctx)
+}
+
+// ask sends a request that waits for nothing until it is answered, for no
+// longer than the call timeout altogether.
+func (h *host) ask(ctx context.Context, send func(context.Context) error) error {
+	return h.once(ctx, func(bounded context.Context) error {
+		for n := 0; ; n++ {
+			err := send(bounded)
+			if err == nil || !passes(err) || !sleep(bounded, pause(n)) {
+				if err != nil && ctx.Err() != nil {
+					return fmt.Errorf("%w: %w", ended(ctx), err)
+				}
+				return err
+			}
+		}
+	})
+}
+
+// spawn runs f in the background; close waits for it.
+func (h *host) spawn(f func(ctx context.Context)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.spawnLocked(f)
+}
+
+// spawnLocked needs h.mu.
+func (h *host) spawnLocked(f func(ctx context.Context)) {
+	h.tasks++
+	go func() {
+		defer func() {
+			h.mu.Lock()
+			h.tasks--
+			h.checkDrained()
+			h.mu.Unlock()
+		}()
+		f(h.bg)
+	}()
+}
+
+// checkDrained needs h.mu.
+func (h *host) checkDrained() {
+	if h.closed && h.tasks == 0 && len(h.holds) == 0 {
+		select {
+		case <-h.drained:
+		default:
+			close(h.drained)
+		}
+	}
+}
+
+// close is argued by its order: no hold can enter once closed is set; waiters
+// withdraw themselves when done is closed; leases end before they are released,
+// so that nobody believes in a lock that is on its way back.
+func (h *host) close() error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		<-h.bg.Done()
+		return nil
+	}
+	h.closed = true
+	close(h.done)
+	var leases []*hold
+	for _, o := range h.holds {
+		if o.stage == held {
+			leases = append(leases, o)
+		}
+	}
+	h.mu.Unlock()
+	for _, o := range leases {
+		o.end(ErrClosed)
+		h.dog.forget(o)
+	}
+	h.releaseAll(leases)
+
+	h.mu.Lock()
+	h.checkDrained()
+	h.mu.Unlock()
+	timeout := time.NewTimer(h.set.call)
+	defer timeout.Stop()
+	var err error
+	select {
+	case <-h.drained:
+	case <-timeout.C:
+		h.mu.Lock()
+		err = fmt.Errorf("relock: close: %d requests not answered within %v; what they release expires by its TTL", h.tasks, h.set.call)
+		h.mu.Unlock()
+	}
+	h.cancel()
+	h.dog.stop()
+	h.eng.Close()
+	return err
+}
+
+// releaseAll gives the holds back, some at a time.
+func (h *host) releaseAll(leases []*hold) {
+	const lanes = 16
+	for lane := range min(lanes, len(leases)) {
+		h.spawn(func(ctx context.Context) {
+			for i := lane; i < len(leases); i += lanes {
+				o := leases[i]
+				h.leave(o)
+				h.giveBackUntil(ctx, o, o.validUntil())
+			}
+		})
+	}
+}

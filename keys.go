@@ -1,0 +1,78 @@
+package relock
+
+import "strings"
+
+// Every key and channel name is made here.
+//
+// The keys of one lock share a hash tag, so that scripts work on a Cluster. The
+// kind stands before the name:
+//
+//	<prefix>:<kind>:{<name>}    the name is the tag; its % and } are written %25 and %7D
+//	<prefix>:<kind>::<name>     the name brings a tag of its own and keeps its slot
+//
+// Both ways are injective, and no key of one is a key of the other: after the
+// kind's colon stands a brace in the first and a colon in the second.
+
+const (
+	kindLock       = "lock"
+	kindFence      = "fence"
+	kindQueue      = "queue"
+	kindWaiters    = "waiters"
+	kindTombstones = "tombstones"
+	kindGuard      = "guard"
+	kindChannel    = "wake"
+)
+
+var (
+	escapeTag   = strings.NewReplacer("%", "%25", "}", "%7D")
+	unescapeTag = strings.NewReplacer("%25", "%", "%7D", "}")
+)
+
+// hasTag tells whether Redis Cluster finds a hash tag in name: something
+// between the first { and the first } after it.
+func hasTag(name string) bool {
+	_, after, found := strings.Cut(name, "{")
+	if !found {
+		return false
+	}
+	tag, _, closed := strings.Cut(after, "}")
+	return closed && tag != ""
+}
+
+func keyOf(prefix, kind, name string) string {
+	if hasTag(name) {
+		return prefix + ":" + kind + "::" + name
+	}
+	return prefix + ":" + kind + ":{" + escapeTag.Replace(name) + "}"
+}
+
+// nameOf is the reverse of keyOf.
+func nameOf(prefix, kind, key string) (string, bool) {
+	rest, found := strings.CutPrefix(key, prefix+":"+kind+":")
+	if !found || rest == "" {
+		return "", false
+	}
+	if name, own := strings.CutPrefix(rest, ":"); own {
+		return name, hasTag(name)
+	}
+	if rest[0] != '{' || strings.IndexByte(rest, '}') != len(rest)-1 || len(rest) == 2 {
+		return "", false
+	}
+	return unescapeTag.Replace(rest[1 : len(rest)-1]), true
+}
+
+// lockKeys are the keys of one lock, in the order in which every script takes
+// them.
+func lockKeys(prefix, name string) [5]string {
+	return [5]string{
+		keyOf(prefix, kindLock, name),
+		keyOf(prefix, kindFence, name),
+		keyOf(prefix, kindQueue, name),
+		keyOf(prefix, kindWaiters, name),
+		keyOf(prefix, kindTombstones, name),
+	}
+}
+
+func channelOf(prefix, client string) string {
+	return prefix + ":" + kindChannel + ":" + client
+}

@@ -1,0 +1,164 @@
+package relock
+
+import (
+	"context"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// Locker is every kind of lock of this module.
+type Locker interface {
+	// Lock takes the lock, waiting for it; ctx bounds the wait only.
+	Lock(ctx context.Context) (*Lease, error)
+	// TryLock takes the lock if it is free.
+	TryLock(ctx context.Context) (*Lease, error)
+	// Name returns the lock's name.
+	Name() string
+}
+
+// Status is who holds a lock, by the server, when it was asked.
+type Status struct {
+	Held    bool
+	Owner   Owner
+	Count   int           // holds of that owner that have not ended
+	Token   Token         // the same for all of them
+	Since   time.Duration // for how long the owner has held it
+	TTL     time.Duration // until the last of the holds ends, unless renewed
+	Waiters int           // entries in the queue: one a client, and one a waiter with an owner of its own
+}
+
+// Mutex is a lock that its holder does not re-enter: every Lock is a holder of
+// its own, as with sync.Mutex. A value is immutable and safe for concurrent
+// use.
+type Mutex struct{ l lock }
+
+var _ Locker = (*Mutex)(nil)
+
+// Lock returns a lease on the lock. It waits its turn, first come, first
+// served; ctx bounds the wait only. Passing failures of Redis are waited out.
+//
+// It returns [ErrNotAcquired], with the cause of ctx and the holder, when ctx
+// ended while another held the lock; the cause of ctx, with the last error of
+// Redis, when ctx ended and Redis never answered; [ErrSelfDeadlock];
+// [ErrWrongType]; [ErrNotReplicated]; [ErrInvalid]; [ErrClosed]; or what Redis
+// refused the request with. A call that fails holds nothing: what may have
+// reached the server is withdrawn in the background.
+func (m *Mutex) Lock(ctx context.Context) (*Lease, error) {
+	return m.l.acquire(ctx, freshOwner, true)
+}
+
+// TryLock returns a lease if the lock is free and nobody waits for it, in one
+// round trip. It returns [ErrNotAcquired] with the holder if it is not, and
+// else the errors of [Mutex.Lock]; an answer that does not come is waited for
+// no longer than the call timeout.
+func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
+	return m.l.acquire(ctx, freshOwner, false)
+}
+
+// Name returns the lock's name.
+func (m *Mutex) Name() string { return m.l.name }
+
+// Status asks the server who holds the lock.
+func (m *Mutex) Status(ctx context.Context) (Status, error) { return m.l.status(ctx) }
+
+// ForceUnlock takes the lock away from whoever holds it, and passes it on. It
+// reads the holder's token and frees the lock only if it still has that token,
+// so that it never evicts a later holder. It tells whether it freed the lock.
+//
+// The lease that it ended learns of it by its next renewal, and ends with
+// [ErrLost]; until then its holder believes in it. Only a fencing token keeps
+// its writes out ([Guard]).
+func (m *Mutex) ForceUnlock(ctx context.Context) (bool, error) { return m.l.forceUnlock(ctx) }
+
+func (m *Mutex) settings() lockSettings { return m.l.set }
+
+func freshOwner(ctx context.Context, l *lock) (Owner, error) {
+	if l.heldIn(ctx) != nil {
+		return "", ErrSelfDeadlock
+	}
+	return "", nil
+}
+
+// lock is one name on one host: what Mutex and Reentrant share.
+type lock struct {
+	host *host
+	name string
+	set  lockSettings
+}
+
+func (h *host) lock(name string, opts []LockOption) lock {
+	set := newLockSettings(name, h.set.ttl, opts)
+	if set.replicas > 0 && set.err == nil {
+		set.fail(h.eng.SupportsReplicas())
+	}
+	return lock{host: h, name: name, set: set}
+}
+
+// heldKey finds the lease of one lock in a context.
+type heldKey struct {
+	host *host
+	name string
+}
+
+// heldIn returns the hold of this very lock that ctx comes from, if it is still
+// held.
+func (l *lock) heldIn(ctx context.Context) *hold {
+	o, _ := ctx.Value(heldKey{l.host, l.name}).(*hold)
+	if o == nil || o.err() != nil {
+		return nil
+	}
+	return o
+}
+
+func (l *lock) acquire(ctx context.Context, whose func(context.Context, *lock) (Owner, error), wait bool) (*Lease, error) {
+	if l.set.err != nil {
+		return nil, l.set.err
+	}
+	if ctx.Err() != nil {
+		return nil, l.wrap(ended(ctx))
+	}
+	owner, err := whose(ctx, l)
+	if err != nil {
+		return nil, l.wrap(err)
+	}
+	o, err := l.host.acquire(ctx, l, owner, wait)
+	if err != nil {
+		return nil, l.wrap(err)
+	}
+	return &Lease{o}, nil
+}
+
+func (l *lock) status(ctx context.Context) (Status, error) {
+	if l.set.err != nil {
+		return Status{}, l.set.err
+	}
+	var st engine.Status
+	err := l.host.ask(ctx, func(ctx context.Context) (err error) {
+		st, err = l.host.eng.Status(ctx, l.name)
+		return err
+	})
+	if err != nil {
+		return Status{}, l.wrap(err)
+	}
+	return Status{
+		Held: st.Held, Owner: Owner(st.Owner), Count: st.Count, Token: Token(st.Token),
+		Since: st.Age, TTL: st.Left, Waiters: st.Waiters,
+	}, nil
+}
+
+func (l *lock) forceUnlock(ctx context.Context) (bool, error) {
+	st, err := l.status(ctx)
+	if err != nil || !st.Held {
+		return false, err
+	}
+	var freed bool
+	err = l.host.ask(ctx, func(ctx context.Context) (err error) {
+		freed, err = l.host.eng.Force(ctx, l.name, int64(st.Token))
+		return err
+	})
+	if err != nil {
+		return false, l.wrap(err)
+	}
+	return freed, nil
+}

@@ -1,0 +1,257 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// A notifier is a client's one subscription: it hears the grants of the
+// client's waiters. It is opened at the first contention and closed when nobody
+// has waited for a check interval.
+//
+// The connection is ours to watch: go-redis reconnects and resubscribes by
+// itself, but hides that messages were lost in between, and never notices one
+// that is half open.
+type notifier struct {
+	rdb     Redis
+	channel string
+	set     settings
+	parse   func(payload string) (engine.Message, error)
+	sink    engine.Sink
+
+	alone atomic.Bool // the server is known to be no cluster's
+	deaf  atomic.Bool // the right to subscribe is missing
+	ready atomic.Bool // the subscription is confirmed
+
+	mu        sync.Mutex
+	pubsub    *redis.PubSub // nil: no goroutine
+	confirmed chan struct{} // closed when this subscription is confirmed, or has failed
+	failure   error         // why it failed
+	closed    bool
+	stop      chan struct{} // closed by close
+	asked     bool          // the server's kind
+}
+
+func newNotifier(rdb Redis, channel string, set settings, parse func(string) (engine.Message, error)) *notifier {
+	return &notifier{rdb: rdb, channel: channel, set: set, parse: parse, stop: make(chan struct{})}
+}
+
+func (n *notifier) listening() bool { return n.ready.Load() }
+
+// listen opens the subscription if there is none, and returns when it is
+// confirmed or ctx ends. A missing right is no error: the waiters ask often
+// instead.
+func (n *notifier) listen(ctx context.Context) error {
+	if n.ready.Load() || n.deaf.Load() {
+		return nil
+	}
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return ErrClosed
+	}
+	if n.pubsub == nil {
+		n.failure = nil
+		n.confirmed = make(chan struct{})
+		// No channels: Subscribe with some would dial in this call, whatever ctx says.
+		n.pubsub = n.rdb.Subscribe(context.Background())
+		go n.run(n.pubsub, n.confirmed)
+	}
+	confirmed := n.confirmed
+	n.mu.Unlock()
+	n.askKind(ctx)
+	select {
+	case <-confirmed:
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.failure
+	case <-ctx.Done():
+		return fromServer(ended(ctx))
+	}
+}
+
+// askKind learns once whether the server is a cluster's. What cannot be learned
+// is taken for one: a message to nobody then counts as heard.
+func (n *notifier) askKind(ctx context.Context) {
+	n.mu.Lock()
+	asked := n.asked
+	n.mu.Unlock()
+	if asked {
+		return
+	}
+	done := make(chan bool, 1)
+	go func() {
+		info := redis.NewStringCmd(ctx, "info", "server")
+		_ = n.rdb.Process(ctx, info)
+		done <- strings.Contains(info.Val(), "redis_mode:standalone")
+	}()
+	select {
+	case alone := <-done:
+		n.alone.Store(alone)
+		n.mu.Lock()
+		n.asked = true
+		n.mu.Unlock()
+	case <-ctx.Done():
+	}
+}
+
+// run receives until nobody waits or the client is closed. A silent connection
+// is pinged after one interval and replaced after the second.
+func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
+	ctx := context.Background()
+	first, silent := true, false
+	_ = pubsub.Subscribe(ctx, n.channel)
+	for attempt := 0; ; {
+		msg, err := pubsub.ReceiveTimeout(ctx, n.set.check)
+		if n.isClosed() {
+			n.end(pubsub, confirmed, ErrClosed)
+			return
+		}
+		switch msg := msg.(type) {
+		case *redis.Message:
+			attempt, silent = 0, false
+			n.hear(msg.Payload)
+			continue
+		case *redis.Subscription:
+			attempt, silent = 0, false
+			n.ready.Store(true)
+			if first {
+				first = false
+				close(confirmed)
+			} else {
+				n.sink.CheckIn() // messages may have been lost in between
+			}
+			continue
+		case *redis.Pong:
+			attempt, silent = 0, false
+			continue
+		}
+		switch {
+		case n.idle():
+			n.end(pubsub, confirmed, fromServer(err))
+			return
+		case redis.HasErrorPrefix(err, "NOPERM"):
+			n.deaf.Store(true)
+			n.set.log.Warn("relock: no right to subscribe: waiters check in instead", "every", deafCheck, "error", err)
+			n.end(pubsub, confirmed, nil)
+			return
+		case isTimeout(err) && !silent && n.ready.Load():
+			silent = true
+			_ = pubsub.Ping(ctx)
+		default:
+			n.ready.Store(false)
+			if pubsub = n.replace(pubsub); pubsub == nil {
+				n.end(nil, confirmed, ErrClosed)
+				return
+			}
+			silent = false
+			if !n.rest(pause(attempt)) {
+				n.end(pubsub, confirmed, ErrClosed)
+				return
+			}
+			attempt++
+			_ = pubsub.Subscribe(ctx, n.channel)
+		}
+	}
+}
+
+// idle tells whether nobody waits. A waiter that came after the first look may
+// have found the subscription still open; the second look sees that one.
+func (n *notifier) idle() bool {
+	if !n.sink.Idle() {
+		return false
+	}
+	was := n.ready.Swap(false)
+	if n.sink.Idle() {
+		return true
+	}
+	n.ready.Store(was)
+	return false
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+func (n *notifier) hear(payload string) {
+	m, err := n.parse(payload)
+	if err != nil {
+		n.set.log.Warn("relock: unreadable message", "error", err)
+		return
+	}
+	n.sink.Deliver(m)
+}
+
+func (n *notifier) isClosed() bool {
+	select {
+	case <-n.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// rest waits for d; it tells whether the notifier is still open.
+func (n *notifier) rest(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-n.stop:
+		return false
+	}
+}
+
+// replace closes a broken subscription and returns a new one, or nil if the
+// client was closed.
+func (n *notifier) replace(old *redis.PubSub) *redis.PubSub {
+	_ = old.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil
+	}
+	n.pubsub = n.rdb.Subscribe(context.Background())
+	return n.pubsub
+}
+
+// end closes the subscription; err is what those who wait for its confirmation
+// get.
+func (n *notifier) end(pubsub *redis.PubSub, confirmed chan struct{}, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ready.Store(false)
+	n.pubsub, n.failure = nil, err
+	select {
+	case <-confirmed:
+	default:
+		close(confirmed)
+	}
+	if pubsub != nil {
+		_ = pubsub.Close()
+	}
+}
+
+// close ends the subscription and its goroutine.
+func (n *notifier) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return
+	}
+	n.closed = true
+	close(n.stop)
+	if n.pubsub != nil {
+		_ = n.pubsub.Close()
+	}
+}

@@ -1,0 +1,98 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// sendRelease sends one release or withdrawal of o, with next handed over. If
+// it is not answered next asks for itself: an acquire of the same hold id is
+// safe beside a release that may still name it.
+func (h *host) sendRelease(ctx context.Context, o, next *hold) (engine.Released, error) {
+	r := &engine.Release{Name: o.req.Name, Hold: o.req.Hold, Token: o.token, Bury: o.unsure.Load() > 0}
+	if next != nil {
+		h.mu.Lock()
+		req := next.req
+		h.mu.Unlock()
+		r.Next = &req
+	}
+	var rel engine.Released
+	err := h.once(ctx, func(ctx context.Context) (err error) {
+		rel, err = h.eng.Release(ctx, r)
+		return err
+	})
+	if next == nil {
+		return rel, err
+	}
+	next.answered(err)
+	if err != nil {
+		h.toAsk(next)
+	} else {
+		h.settle(next, rel.Next, nil)
+	}
+	return rel, err
+}
+
+// giveBack releases a lease until it is answered, for as long as ctx lives and
+// the lease is valid. A ctx that is over already bounds nothing: the release is
+// sent all the same.
+//
+// "Gone" as the first answer is a loss. As the answer to a resend it is the work
+// of the first copy, and what the lock protected was protected: the lease was
+// valid when Unlock was called.
+func (h *host) giveBack(ctx context.Context, o, next *hold) error {
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	for n := 0; ; n++ {
+		rel, err := h.sendRelease(ctx, o, next)
+		next = nil
+		switch {
+		case err == nil && rel.Gone && n == 0:
+			return ErrLost
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return join(ended(ctx), err)
+		case !passes(err), time.Until(o.validUntil()) < 0:
+			return err
+		}
+		sleep(ctx, pause(n))
+	}
+}
+
+// giveBackUntil goes on releasing in the background: first once more, and then
+// until it is answered or until has passed. Beyond that the hold has expired.
+func (h *host) giveBackUntil(ctx context.Context, o *hold, until time.Time) {
+	h.persist(ctx, until, func() error {
+		_, err := h.sendRelease(ctx, o, nil)
+		return err
+	})
+}
+
+// withdraw gives up what o may have on the server, whichever token it was
+// granted.
+func (h *host) withdraw(ctx context.Context, o, next *hold, until time.Time) {
+	h.persist(ctx, until, func() error {
+		_, err := h.sendRelease(ctx, o, next)
+		next = nil
+		return err
+	})
+}
+
+func (h *host) persist(ctx context.Context, until time.Time, send func() error) {
+	for n := 0; ; n++ {
+		err := send()
+		if err == nil || errors.Is(err, redis.ErrClosed) || ctx.Err() != nil || time.Now().After(until) {
+			return
+		}
+		if !sleep(ctx, pause(n)) {
+			return
+		}
+	}
+}

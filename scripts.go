@@ -1,0 +1,209 @@
+package relock
+
+import (
+	"context"
+	"crypto/sha1"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+//go:embed scripts/lib.lua
+var libSource string
+
+//go:embed scripts/acquire.lua
+var acquireSource string
+
+//go:embed scripts/release.lua
+var releaseSource string
+
+//go:embed scripts/renew.lua
+var renewSource string
+
+//go:embed scripts/force.lua
+var forceSource string
+
+//go:embed scripts/status.lua
+var statusSource string
+
+var (
+	acquireScript = newScript(libSource, acquireSource)
+	releaseScript = newScript(libSource, releaseSource)
+	renewScript   = newScript(libSource, renewSource)
+	forceScript   = newScript(libSource, forceSource)
+	statusScript  = newScript(libSource, statusSource)
+)
+
+// A script is the source of one operation, and the name the server knows it by.
+type script struct{ source, sha string }
+
+func newScript(parts ...string) script {
+	var source string
+	for _, p := range parts {
+		source += p
+	}
+	sum := sha1.Sum([]byte(source))
+	return script{source, hex.EncodeToString(sum[:])}
+}
+
+// once is a command that go-redis sends only once: it would resend a script
+// whose reply was lost under its own timeouts, unasked. Resends are ours.
+type once struct{ *redis.Cmd }
+
+func (once) NoRetry() bool { return true }
+
+// command is one run of a script: by its name, and by its source where the
+// server does not know it.
+type command struct {
+	script *script
+	keys   []string
+	args   []any
+}
+
+func (c *command) cmd(ctx context.Context, verb, body string) once {
+	all := make([]any, 0, 3+len(c.keys)+len(c.args))
+	all = append(all, verb, body, len(c.keys))
+	for _, k := range c.keys {
+		all = append(all, k)
+	}
+	return once{redis.NewCmd(ctx, append(all, c.args...)...)}
+}
+
+func (c *command) evalSHA(ctx context.Context) once { return c.cmd(ctx, "evalsha", c.script.sha) }
+func (c *command) eval(ctx context.Context) once    { return c.cmd(ctx, "eval", c.script.source) }
+
+// unknownScript tells whether a command failed since its server does not have
+// the script: nothing was executed.
+func unknownScript(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
+
+// run sends c and returns its reply by the end of ctx: go-redis itself does not
+// give up a reply it waits for. The command is then left to its goroutine.
+func (c *command) run(ctx context.Context, rdb Redis) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, err)
+	}
+	type reply struct {
+		val any
+		err error
+	}
+	done := make(chan reply, 1)
+	go func() {
+		cmd := c.evalSHA(ctx)
+		_ = rdb.Process(ctx, cmd)
+		val, err := cmd.Result()
+		if unknownScript(err) {
+			cmd = c.eval(ctx)
+			_ = rdb.Process(ctx, cmd)
+			val, err = cmd.Result()
+		}
+		done <- reply{val, err}
+	}()
+	select {
+	case r := <-done:
+		return r.val, fromServer(r.err)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
+	}
+}
+
+// ms rounds up: a TTL of 0 would be no TTL.
+func ms(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+
+// ids of the states in the scripts' replies.
+const (
+	replyGranted   = 1
+	replyWaiting   = 2
+	replyTaken     = 3
+	replyWithdrawn = 4
+)
+
+// reader takes a reply apart. The first thing that is not as it should be makes
+// everything after it zero.
+type reader struct {
+	rest []any
+	err  error
+}
+
+func readReply(val any) *reader {
+	list, ok := val.([]any)
+	if !ok {
+		return &reader{err: fmt.Errorf("relock: script replied %T", val)}
+	}
+	return &reader{rest: list}
+}
+
+func (r *reader) next() any {
+	if r.err == nil && len(r.rest) == 0 {
+		r.err = fmt.Errorf("relock: script reply is too short")
+	}
+	if r.err != nil {
+		return nil
+	}
+	v := r.rest[0]
+	r.rest = r.rest[1:]
+	return v
+}
+
+func (r *reader) int() int64 {
+	v := r.next()
+	n, ok := v.(int64)
+	if !ok && r.err == nil {
+		r.err = fmt.Errorf("relock: script replied %T where a number belongs", v)
+	}
+	return n
+}
+
+func (r *reader) string() string {
+	v := r.next()
+	s, ok := v.(string)
+	if !ok && r.err == nil {
+		r.err = fmt.Errorf("relock: script replied %T where text belongs", v)
+	}
+	return s
+}
+
+func (r *reader) duration() time.Duration { return time.Duration(r.int()) * time.Millisecond }
+
+// answer reads what acquire replies, and release about next.
+func (r *reader) answer(sent time.Time) engine.Answer {
+	a := engine.Answer{Sent: sent}
+	switch r.int() {
+	case replyGranted:
+		a.State, a.Token, a.Count, a.Left = engine.Granted, r.int(), int(r.int()), r.duration()
+	case replyWaiting:
+		a.State = engine.Waiting
+		r.holder(&a)
+	case replyTaken:
+		a.State = engine.Taken
+		r.holder(&a)
+	case replyWithdrawn:
+		a.State = engine.Withdrawn
+	}
+	return a
+}
+
+func (r *reader) holder(a *engine.Answer) {
+	a.Token, a.Owner, a.Left, a.Age, a.Place = r.int(), r.string(), r.duration(), r.duration(), int(r.int())
+}
+
+func (r *reader) released(sent time.Time) engine.Released {
+	var rel engine.Released
+	rel.Gone = r.int() == 0
+	r.int()
+	rel.Next = r.answer(sent)
+	return rel
+}
+
+func (r *reader) status() engine.Status {
+	var st engine.Status
+	st.Held, st.Waiters = r.int() == 1, int(r.int())
+	if st.Held {
+		st.Token, st.Owner, st.Count, st.Left, st.Age = r.int(), r.string(), int(r.int()), r.duration(), r.duration()
+	}
+	return st
+}

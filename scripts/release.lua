@@ -1,0 +1,89 @@
+-- release.lua: give up a hold, or a place in the queue, and pass the lock on.
+-- KEYS: 1 lock  2 fence  3 queue  4 waiters  5 tombstones
+--       or the lock alone: free it and do no more. That is what is left where the keys of a
+--       slot are being moved; the waiters then find the free lock at their check-ins.
+-- ARGV: 1 hold id  2 token (0: whichever it was granted, if any: a withdrawal)
+--       3 bury_ms (> 0: an acquire of this hold may be under way; refuse it for so long)
+--       4 token floor  5 fence retention_ms  6 alone
+--       7 next hold id ('' = none)  8 owner  9 ttl_ms  10 channel  11 waited_us  12 life_ms
+-- Reply: {0 gone | 1 released | 2 left the queue, holds left of the owner, answer for next as of acquire ...}
+-- Invariants: the deletion comes first, so that full memory cannot refuse it (a
+-- script that has written may go on writing). Where the hold is gone already
+-- next is neither joined nor granted: this may be a late copy, and next may have
+-- had the lock and returned it since.
+
+local hold, token, bury_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local floor, retention_ms, alone = believed(ARGV[4]), ARGV[5], ARGV[6] == '1'
+
+local lock, err = read_lock()
+if not lock then
+  return err
+end
+
+local mine = lock.token and (token == 0 or token == lock.token) and lock.holds[hold] ~= nil
+local status = 0
+if mine then
+  status = 1
+  lock.holds[hold] = nil
+  lock.count = lock.count - 1
+  if lock.count == 0 then
+    redis.call('DEL', KEYS[1])
+    lock.exists, lock.free = false, true
+    floor = math.max(floor, lock.token)
+  else
+    redis.call('HDEL', KEYS[1], 'hold:' .. hold)
+    drop_ended(lock)
+    redis.call('HSET', KEYS[1], 'owner:' .. lock.owner, lock.count)
+    lock.last = 0
+    for _, stop in pairs(lock.holds) do
+      lock.last = math.max(lock.last, stop)
+    end
+    redis.call('PEXPIRE', KEYS[1], int(lock.last - now))
+  end
+elseif lock.exists and lock.free then
+  redis.call('DEL', KEYS[1]) -- every hold has ended, but somebody took the key's TTL away
+end
+if #KEYS == 1 then
+  return { status, lock.count, 0 }
+end
+if not mine and leave_queue(hold) == 1 then
+  status = 2
+end
+if bury_ms > 0 then
+  redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', int(now))
+  redis.call('ZADD', KEYS[5], int(now + bury_ms), hold)
+  redis.call('PEXPIRE', KEYS[5], bury_ms)
+end
+if status == 0 then
+  return { 0, lock.count, 0 }
+end
+
+local next = ARGV[7]
+if next ~= '' and not lock.holds[next] and not in_grave(next) then
+  local w = {
+    hold = next, owner = ARGV[8], ttl_ms = tonumber(ARGV[9]), channel = ARGV[10],
+    waited_us = tonumber(ARGV[11]), life_ms = tonumber(ARGV[12]),
+  }
+  if lock.free and redis.call('EXISTS', KEYS[3]) == 0 then
+    local fresh = mint(floor, retention_ms)
+    if fresh then
+      hold_free(lock, w.owner, next, fresh, w.ttl_ms)
+    end
+  else
+    join(w)
+  end
+end
+if lock.free then
+  pass_on(lock, next, floor, retention_ms, alone)
+end
+if next == '' or lock.free then
+  return { status, lock.count, 0 }
+end
+if lock.holds[next] then
+  return { status, 0, unpack(granted(lock, next)) }
+end
+local place = redis.call('ZRANK', KEYS[3], next)
+if not place then
+  return { status, lock.count, 0 }
+end
+return { status, lock.count, unpack(taken(2, lock, place)) }

@@ -1,0 +1,23 @@
+-- renew.lua: give a hold its TTL again.
+-- KEYS: 1 lock
+-- ARGV: 1 hold id  2 token  3 ttl_ms
+-- Reply: {1, token, count, left_ms}  renewed
+--        {0}                         not yours: never re-created, never revived
+-- Invariant: an end is never brought forward. PEXPIRE comes first: it passes when
+-- memory is full, and what follows a script's first write passes too. It also
+-- gives a key that was PERSISTed its TTL again.
+
+local lock, err = read_lock()
+if not lock then
+  return err
+end
+local hold, ttl_ms = ARGV[1], tonumber(ARGV[3])
+local stop = lock.holds[hold]
+if not stop or lock.token ~= tonumber(ARGV[2]) then
+  return { 0 }
+end
+stop = math.max(stop, now + ttl_ms)
+redis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))
+redis.call('HSET', KEYS[1], 'hold:' .. hold, int(stop))
+lock.holds[hold] = stop
+return granted(lock, hold)

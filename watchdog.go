@@ -1,0 +1,240 @@
+package relock
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// minCheck keeps a waiter from spinning on a lock whose time left is tiny.
+const minCheck = 10 * time.Millisecond
+
+// deafCheck is how often a waiter asks that cannot hear its grant.
+const deafCheck = 100 * time.Millisecond
+
+// A watchdog renews a host's leases, ends those whose validity has run out, and
+// checks in for its waiters. It is one heap and one runtime timer: between its
+// ticks it has no goroutine at all. What is due at nearly the same time leaves
+// in one batch.
+//
+// Its mutex comes after host.mu; it is never held while host.mu is taken.
+type watchdog struct {
+	host *host
+
+	mu      sync.Mutex
+	heap    dues
+	timer   *time.Timer
+	armed   time.Time // when timer fires; zero: it does not
+	stopped bool
+}
+
+// dues is a heap of holds by due time.
+type dues []*hold
+
+func (d dues) Len() int           { return len(d) }
+func (d dues) Less(i, j int) bool { return d[i].due.Before(d[j].due) }
+func (d dues) Swap(i, j int)      { d[i], d[j] = d[j], d[i]; d[i].index, d[j].index = i+1, j+1 }
+func (d *dues) Push(x any)        { o := x.(*hold); *d = append(*d, o); o.index = len(*d) }
+func (d *dues) Pop() any {
+	old := *d
+	o := old[len(old)-1]
+	old[len(old)-1] = nil
+	*d = old[:len(old)-1]
+	o.index = 0
+	return o
+}
+
+// set puts o into the heap for due. It needs w.mu.
+func (w *watchdog) set(o *hold, due time.Time) {
+	o.due = due
+	if o.index > 0 {
+		heap.Fix(&w.heap, o.index-1)
+	} else {
+		heap.Push(&w.heap, o)
+	}
+	w.arm()
+}
+
+// arm has the timer fire for the earliest. A timer that fires too early, since
+// its hold has gone, costs one look; moving it at every release would cost more.
+func (w *watchdog) arm() {
+	if len(w.heap) == 0 || w.stopped {
+		return
+	}
+	due := w.heap[0].due
+	if !w.armed.IsZero() && !due.Before(w.armed) {
+		return
+	}
+	w.armed = due
+	if w.timer == nil {
+		w.timer = time.AfterFunc(time.Until(due), w.tick)
+		return
+	}
+	w.timer.Reset(time.Until(due))
+}
+
+// at moves o to due if that is earlier. It does nothing for a hold that is not
+// watched.
+func (w *watchdog) at(o *hold, due time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.index > 0 && due.Before(o.due) {
+		w.set(o, due)
+	}
+}
+
+// await has o check in while it waits, by what the server said last. The first
+// in the queue also asks when the holder's time is up.
+func (w *watchdog) await(o *hold, ans engine.Answer) {
+	every := o.checkEvery()
+	if w.host.eng.Deaf() {
+		every = min(every, deafCheck)
+	}
+	if ans.Place == 0 {
+		every = min(every, max(ans.Left, minCheck))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o.retries = 0
+	w.set(o, ans.Sent.Add(every))
+}
+
+// watch has o's lease renewed a third into what was granted, give or take a
+// tenth of that, and ended at the end of its validity.
+func (w *watchdog) watch(o *hold, ans engine.Answer) {
+	third := ans.Left / 3
+	jitter := time.Duration((rand.Float64() - 0.5) / 5 * float64(third))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.cause.Load() != nil {
+		return // it has ended while its renewal was on the way
+	}
+	o.retries, o.asked = 0, false
+	o.renewAt = ans.Sent.Add(third + jitter)
+	w.set(o, o.nextDue())
+}
+
+// nextDue needs w.mu.
+func (o *hold) nextDue() time.Time {
+	deadline := o.validUntil()
+	if o.asked || o.lock.set.fixed || deadline.Before(o.renewAt) {
+		return deadline
+	}
+	return o.renewAt
+}
+
+// forget stops watching o.
+func (w *watchdog) forget(o *hold) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.index > 0 {
+		heap.Remove(&w.heap, o.index-1)
+	}
+}
+
+func (w *watchdog) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// tick takes what is due. Renewals that are nearly due go with it: one pipeline
+// for many leases.
+func (w *watchdog) tick() {
+	var due []*hold
+	now := time.Now()
+	w.mu.Lock()
+	w.armed = time.Time{}
+	for len(w.heap) > 0 && !w.stopped {
+		o := w.heap[0]
+		if early := o.due.Sub(now); early > 0 && (early > o.req.TTL/60 || !o.due.Equal(o.renewAt)) {
+			break
+		}
+		due = append(due, heap.Pop(&w.heap).(*hold))
+	}
+	w.arm()
+	w.mu.Unlock()
+	w.send(due, now)
+}
+
+// send makes one batch of what is due, and ends what is over.
+func (w *watchdog) send(due []*hold, now time.Time) {
+	batch := make([]engine.Pulse, 0, len(due))
+	for _, o := range due {
+		switch p, waits := w.checkIn(o); {
+		case waits:
+			batch = append(batch, p)
+		case o.valid.Load() == 0, o.cause.Load() != nil: // granted or given up just now; ended just now
+		case !now.Before(o.validUntil()):
+			o.lose()
+		default:
+			batch = append(batch, w.renew(o))
+		}
+	}
+	if len(batch) > 0 {
+		w.host.eng.Pulse(w.host.bg, batch)
+	}
+}
+
+func (w *watchdog) renew(o *hold) engine.Pulse {
+	w.mu.Lock()
+	o.asked = true
+	if o.cause.Load() == nil {
+		w.set(o, o.nextDue())
+	}
+	w.mu.Unlock()
+	return engine.Pulse{
+		Renew: o.renewal(o.req.TTL),
+		Done:  func(ans engine.Answer, err error) { w.renewed(o, ans, err) },
+	}
+}
+
+// renewed takes the answer to a renewal. An error leaves the lease as it is: it
+// is asked again until its validity ends, by itself.
+func (w *watchdog) renewed(o *hold, ans engine.Answer, err error) {
+	switch {
+	case err != nil:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if o.cause.Load() == nil {
+			o.asked = false
+			o.renewAt = time.Now().Add(min(pause(o.retries), o.req.TTL/10))
+			o.retries++
+			w.set(o, o.nextDue())
+		}
+	case ans.State != engine.Granted:
+		o.lose()
+	default:
+		o.believe(validity{ans.Sent, ans.Left})
+		w.watch(o, ans)
+	}
+}
+
+// checkIn returns the request of one that waits, and false for a lease.
+func (w *watchdog) checkIn(o *hold) (engine.Pulse, bool) {
+	h := w.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if o.stage != queued {
+		return engine.Pulse{}, false
+	}
+	r := o.req
+	o.unsure.Add(1)
+	return engine.Pulse{CheckIn: &r, Done: func(ans engine.Answer, err error) {
+		o.answered(err)
+		if err != nil && passes(err) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			o.retries++
+			w.set(o, time.Now().Add(min(pause(o.retries), o.checkEvery())))
+			return
+		}
+		h.settle(o, ans, err)
+	}}, true
+}
