@@ -54,6 +54,7 @@ type lockSettings struct {
 type clientOption func(*settings)
 
 func (o clientOption) client(s *settings) { o(s) }
+func (o clientOption) guard(s *settings)  { o(s) }
 
 type lockOption func(*lockSettings)
 
@@ -108,7 +109,10 @@ func WithTTL(d time.Duration) interface {
 // WithPrefix sets what every key and channel begins with (default
 // [DefaultPrefix]). It is not empty and has no braces, white space or control
 // characters.
-func WithPrefix(prefix string) Option {
+func WithPrefix(prefix string) interface {
+	Option
+	GuardOption
+} {
 	return clientOption(func(s *settings) {
 		s.prefix = prefix
 		s.fail(checkPrefix(prefix))
@@ -139,7 +143,10 @@ func WithCheckInterval(d time.Duration) Option {
 // WithCallTimeout bounds every single request, whatever the timeouts of the
 // go-redis client (default [DefaultCallTimeout], between 1 ms and an hour). A
 // request without an answer is sent again, under the same hold id.
-func WithCallTimeout(d time.Duration) Option {
+func WithCallTimeout(d time.Duration) interface {
+	Option
+	GuardOption
+} {
 	return clientOption(func(s *settings) {
 		s.call = d
 		if d < time.Millisecond || d > time.Hour {
@@ -151,7 +158,10 @@ func WithCallTimeout(d time.Duration) Option {
 // WithFenceRetention sets for how long the counter of a lock's tokens is kept
 // after its last grant (default [DefaultFenceRetention], at least a second).
 // Tokens rise without it as long as the server's clock does not step back.
-func WithFenceRetention(d time.Duration) Option {
+func WithFenceRetention(d time.Duration) interface {
+	Option
+	GuardOption
+} {
 	return clientOption(func(s *settings) {
 		s.retention = d
 		if d < time.Second || d > MaxTTL {
