@@ -3,7 +3,6 @@ package relock
 import (
 	"context"
 	"database/sql/driver"
-	_ "embed"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -121,9 +120,6 @@ func NewGuard(rdb Redis, opts ...GuardOption) *Guard {
 	return g
 }
 
-//go:embed scripts/guard.lua
-var guardSource string
-
 var (
 	claimScript = newGuarded("return 1")
 	setScript   = newGuarded("return redis.call('SET', KEYS[1], unpack(ARGV))")
@@ -134,7 +130,7 @@ var (
 // newGuarded puts the guard in front of a write. The write is a function of its
 // own: what it returns is wrapped, and its names are its own.
 func newGuarded(write string) *script {
-	s := newScript(guardSource, "\nlocal function write(KEYS, ARGV)\n", write, "\nend\nreturn { 1, write(KEYS, ARGV) }\n")
+	s := newScript(source("guard.lua") + "\nlocal function write(KEYS, ARGV)\n" + write + "\nend\nreturn { 1, write(KEYS, ARGV) }\n")
 	return &s
 }
 

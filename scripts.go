@@ -3,9 +3,10 @@ package relock
 import (
 	"context"
 	"crypto/sha1"
-	_ "embed"
+	"embed"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -13,40 +14,37 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
-//go:embed scripts/lib.lua
-var libSource string
-
-//go:embed scripts/acquire.lua
-var acquireSource string
-
-//go:embed scripts/release.lua
-var releaseSource string
-
-//go:embed scripts/renew.lua
-var renewSource string
-
-//go:embed scripts/force.lua
-var forceSource string
-
-//go:embed scripts/status.lua
-var statusSource string
+//go:embed scripts/*.lua
+var sources embed.FS
 
 var (
-	acquireScript = newScript(libSource, acquireSource)
-	releaseScript = newScript(libSource, releaseSource)
-	renewScript   = newScript(libSource, renewSource)
-	forceScript   = newScript(libSource, forceSource)
-	statusScript  = newScript(libSource, statusSource)
+	acquireScript = newScript(source("acquire.lua"))
+	releaseScript = newScript(source("release.lua"))
+	renewScript   = newScript(source("renew.lua"))
+	forceScript   = newScript(source("force.lua"))
+	statusScript  = newScript(source("status.lua"))
 )
+
+// source returns a file of scripts/ with what it includes in place.
+func source(name string) string {
+	text, err := sources.ReadFile("scripts/" + name)
+	if err != nil {
+		panic(err) // the file is part of the binary
+	}
+	var b strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if included, ok := strings.CutPrefix(line, "-- include: "); ok {
+			line = source(strings.TrimSpace(included))
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
 
 // A script is the source of one operation, and the name the server knows it by.
 type script struct{ source, sha string }
 
-func newScript(parts ...string) script {
-	var source string
-	for _, p := range parts {
-		source += p
-	}
+func newScript(source string) script {
 	sum := sha1.Sum([]byte(source))
 	return script{source, hex.EncodeToString(sum[:])}
 }

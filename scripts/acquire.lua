@@ -10,13 +10,26 @@
 -- TTL (a repeated answer must not promise more than the server grants); as
 -- waiter it is the check-in and keeps its place.
 
+-- include: base.lua
 local hold, owner, ttl_ms, channel = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local floor, retention_ms, alone = believed(ARGV[7]), ARGV[8], ARGV[9] == '1'
+
+-- Free, and nobody waits or was withdrawn: most calls need to know no more.
+if redis.call('EXISTS', KEYS[1], KEYS[3], KEYS[5]) == 0 then
+  local token, refused = mint(floor, retention_ms)
+  if not token then
+    return refused
+  end
+  hold_anew(owner, hold, token, ttl_ms)
+  return { 1, token, 1, ttl_ms }
+end
+
+-- include: state.lua
+-- include: queue.lua
 local me = {
   hold = hold, owner = owner, ttl_ms = ttl_ms, channel = channel,
   waited_us = tonumber(ARGV[5]), life_ms = tonumber(ARGV[6]),
 }
-local floor, retention_ms, alone = believed(ARGV[7]), ARGV[8], ARGV[9] == '1'
-
 local others = redis.call('EXISTS', KEYS[3], KEYS[5]) > 0
 if others and in_grave(hold) then
   return { 4 }

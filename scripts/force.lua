@@ -4,6 +4,9 @@
 -- Reply: {1} freed | {0} free already, or held under another token
 -- Invariant: a copy of this request evicts nobody else.
 
+-- include: base.lua
+-- include: state.lua
+-- include: queue.lua
 local lock, err = read_lock()
 if not lock then
   return err

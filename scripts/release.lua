@@ -12,6 +12,20 @@
 -- next is neither joined nor granted: this may be a late copy, and next may have
 -- had the lock and returned it since.
 
+-- The only hold, nobody to hand over to and nobody waiting: most calls need to
+-- know no more.
+if ARGV[7] == '' and ARGV[3] == '0' and #KEYS > 1 then
+  local seen = redis.pcall('HMGET', KEYS[1], 'token', 'hold:' .. ARGV[1])
+  if not seen.err and seen[2] and seen[1] == ARGV[2]
+    and redis.call('HLEN', KEYS[1]) == 4 and redis.call('EXISTS', KEYS[3]) == 0 then
+    redis.call('DEL', KEYS[1])
+    return { 1, 0, 0 }
+  end
+end
+
+-- include: base.lua
+-- include: state.lua
+-- include: queue.lua
 local hold, token, bury_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local floor, retention_ms, alone = believed(ARGV[4]), ARGV[5], ARGV[6] == '1'
 

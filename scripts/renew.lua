@@ -7,6 +7,8 @@
 -- memory is full, and what follows a script's first write passes too. It also
 -- gives a key that was PERSISTed its TTL again.
 
+-- include: base.lua
+-- include: state.lua
 local lock, err = read_lock()
 if not lock then
   return err

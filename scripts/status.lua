@@ -2,6 +2,8 @@
 -- KEYS: 1 lock  2 fence  3 queue  4 waiters  5 tombstones
 -- Reply: {0, waiters} free | {1, waiters, token, owner, count, left_ms, held_ms}
 
+-- include: base.lua
+-- include: state.lua
 local lock, err = read_lock()
 if not lock then
   return err
