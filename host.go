@@ -177,14 +177,18 @@ func (h *host) spawn(f func(ctx context.Context)) {
 func (h *host) spawnLocked(f func(ctx context.Context)) {
 	h.tasks++
 	go func() {
-		defer func() {
-			h.mu.Lock()
-			h.tasks--
-			h.checkDrained()
-			h.mu.Unlock()
-		}()
+		defer h.left()
 		f(h.bg)
 	}()
+}
+
+// left ends the task that leave began: what remained to be done is done, or a
+// task of its own.
+func (h *host) left() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tasks--
+	h.checkDrained()
 }
 
 // checkDrained needs h.mu.
@@ -251,6 +255,7 @@ func (h *host) releaseAll(leases []*hold) {
 				o := leases[i]
 				h.leave(o)
 				h.giveBackUntil(ctx, o, o.validUntil())
+				h.left()
 			}
 		})
 	}

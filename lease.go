@@ -310,6 +310,7 @@ func (o *hold) unlock(ctx context.Context) error {
 	if err != nil && !errors.Is(err, ErrLost) {
 		h.spawn(func(ctx context.Context) { h.giveBackUntil(ctx, o, o.validUntil()) })
 	}
+	h.left()
 	return err
 }
 
@@ -329,4 +330,5 @@ func (o *hold) lose() {
 	h.spawn(func(ctx context.Context) {
 		h.giveBackUntil(ctx, o, time.Now().Add(max(o.req.TTL, h.set.call)))
 	})
+	h.left()
 }

@@ -54,8 +54,9 @@ func (s *single) command(sc *script, name string, args ...any) *command {
 	return &command{sc, keys[:], args}
 }
 
-// alone tells the scripts whether a message that reaches nobody may be taken
-// for that: on a cluster PUBLISH counts the subscribers of one node only.
+// alone is part of a queue entry: it tells whoever grants to it whether a
+// message that reaches nobody may be taken for that. On a cluster PUBLISH counts
+// the subscribers of one node only.
 func (s *single) alone() int {
 	if s.notify.alone.Load() {
 		return 1
@@ -128,9 +129,9 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 	if r.Bury {
 		bury = ms(buryFor)
 	}
-	args := []any{r.Hold, r.Token, bury, s.highWater.Load(), ms(s.set.retention), s.alone()}
+	args := []any{r.Hold, r.Token, bury, s.highWater.Load(), ms(s.set.retention)}
 	if n := r.Next; n != nil {
-		args = append(args, n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life))
+		args = append(args, n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.alone())
 	} else {
 		args = append(args, "")
 	}
@@ -138,7 +139,7 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 }
 
 func (s *single) Force(ctx context.Context, name string, token int64) (bool, error) {
-	val, err := s.command(&forceScript, name, token, s.highWater.Load(), ms(s.set.retention), s.alone()).run(ctx, s.rdb)
+	val, err := s.command(&forceScript, name, token, s.highWater.Load(), ms(s.set.retention)).run(ctx, s.rdb)
 	if err != nil {
 		return false, err
 	}

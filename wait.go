@@ -367,6 +367,7 @@ func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
 		if v, err = h.confirm(ctx, o, v); errors.Is(err, ErrNotReplicated) {
 			// What is reported as released should be, if Redis can be reached.
 			_ = h.once(ctx, func(ctx context.Context) error { h.drop(o)(ctx); return nil })
+			h.left()
 			return nil, err
 		} else if err != nil {
 			return nil, h.abandon(o, err)
@@ -444,7 +445,8 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 }
 
 // leave takes o out of the host. It returns the next waiter of its line, now
-// named, if o's end is its turn.
+// named, if o's end is its turn. What remains to be done for o is a task until
+// left is called.
 func (h *host) leave(o *hold) *hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -452,6 +454,7 @@ func (h *host) leave(o *hold) *hold {
 }
 
 func (h *host) leaveLocked(o *hold) *hold {
+	h.tasks++
 	if _, in := h.holds[o.req.Hold]; !in {
 		return nil
 	}
@@ -469,7 +472,6 @@ func (h *host) leaveLocked(o *hold) *hold {
 	}
 	next := h.nextOf(ln)
 	h.tidy(o)
-	h.checkDrained()
 	return next
 }
 
@@ -480,6 +482,7 @@ func (h *host) abandon(o *hold, err error) error {
 	if drop := h.drop(o); drop != nil {
 		h.spawn(drop)
 	}
+	h.left()
 	return err
 }
 

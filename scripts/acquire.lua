@@ -1,7 +1,7 @@
 -- acquire.lua: grant, re-enter, check in, or join the queue.
 -- KEYS: 1 lock  2 fence  3 queue  4 waiters  5 tombstones
 -- ARGV: 1 hold id  2 owner  3 ttl_ms  4 channel ('' = do not wait)  5 waited_us  6 life_ms
---       7 token floor  8 fence retention_ms  9 alone (1: this server is known to be no cluster's)
+--       7 token floor  8 fence retention_ms  9 alone (1: the server is known to be no cluster's, 0: it may be)
 -- Reply: {1, token, count, left_ms}                            granted
 --        {2, token, owner, left_ms, held_ms, place}            waiting behind that holder
 --        {3, token, owner, left_ms, held_ms, waiters}          taken, and not waiting
@@ -12,7 +12,7 @@
 
 -- include: base.lua
 local hold, owner, ttl_ms, channel = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local floor, retention_ms, alone = believed(ARGV[7]), ARGV[8], ARGV[9] == '1'
+local floor, retention_ms = believed(ARGV[7]), ARGV[8]
 
 -- Free, and nobody waits or was withdrawn: most calls need to know no more.
 if redis.call('EXISTS', KEYS[1], KEYS[3], KEYS[5]) == 0 then
@@ -28,7 +28,7 @@ end
 -- include: queue.lua
 local me = {
   hold = hold, owner = owner, ttl_ms = ttl_ms, channel = channel,
-  waited_us = tonumber(ARGV[5]), life_ms = tonumber(ARGV[6]),
+  waited_us = tonumber(ARGV[5]), life_ms = tonumber(ARGV[6]), alone = ARGV[9],
 }
 local others = redis.call('EXISTS', KEYS[3], KEYS[5]) > 0
 if others and in_grave(hold) then
@@ -84,7 +84,7 @@ if channel ~= '' then
   end
 end
 if lock.free then
-  local refused = pass_on(lock, hold, floor, retention_ms, alone)
+  local refused = pass_on(lock, hold, floor, retention_ms)
   if refused then
     return refused
   end

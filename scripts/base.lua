@@ -5,7 +5,7 @@
 -- lock        hash    owner:<owner> -> hold count, hold:<id> -> its end (server ms), token, since (server ms)
 -- fence       string  the last token
 -- queue       zset    hold id -> arrival (server us)
--- waiters     hash    hold id -> "<last check-in ms> <life ms> <ttl ms> <channel> <owner>"
+-- waiters     hash    hold id -> "<last check-in ms> <life ms> <ttl ms> <alone> <channel> <owner>"
 -- tombstones  zset    hold id -> end of the refusal (server ms)
 --
 -- Errors are returned, never raised: a raised error is decorated by some servers and garbled by others.

@@ -1,6 +1,6 @@
 -- force.lua: free a lock whatever its holds, if it still carries the token that was read, and pass it on.
 -- KEYS: 1 lock  2 fence  3 queue  4 waiters  5 tombstones
--- ARGV: 1 token  2 token floor  3 fence retention_ms  4 alone
+-- ARGV: 1 token  2 token floor  3 fence retention_ms
 -- Reply: {1} freed | {0} free already, or held under another token
 -- Invariant: a copy of this request evicts nobody else.
 
@@ -16,5 +16,5 @@ if lock.free or lock.token ~= tonumber(ARGV[1]) then
 end
 redis.call('DEL', KEYS[1])
 lock.exists, lock.free, lock.holds = false, true, {}
-pass_on(lock, '', math.max(lock.token, believed(ARGV[2])), ARGV[3], ARGV[4] == '1')
+pass_on(lock, '', math.max(lock.token, believed(ARGV[2])), ARGV[3])
 return { 1 }

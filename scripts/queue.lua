@@ -21,7 +21,7 @@ local function join(w)
     return added
   end
   redis.call('HSET', KEYS[4], w.hold, int(now) .. ' ' .. int(w.life_ms) .. ' ' .. int(w.ttl_ms)
-    .. ' ' .. w.channel .. ' ' .. w.owner)
+    .. ' ' .. w.alone .. ' ' .. w.channel .. ' ' .. w.owner)
   if redis.call('PTTL', KEYS[3]) < w.life_ms then
     redis.call('PEXPIRE', KEYS[3], w.life_ms)
     redis.call('PEXPIRE', KEYS[4], w.life_ms)
@@ -36,10 +36,12 @@ local function first_waiter(place)
     if not hold then
       return nil
     end
-    local seen, life, ttl, channel, owner =
-      string.match(redis.call('HGET', KEYS[4], hold) or '', '^(%d+) (%d+) (%d+) (%S+) (.*)$')
+    local seen, life, ttl, alone, channel, owner =
+      string.match(redis.call('HGET', KEYS[4], hold) or '', '^(%d+) (%d+) (%d+) (%d) (%S+) (.*)$')
     if seen and seen + life > now then
-      return hold, { life_ms = tonumber(life), ttl_ms = tonumber(ttl), channel = channel, owner = owner }
+      return hold, {
+        life_ms = tonumber(life), ttl_ms = tonumber(ttl), alone = alone, channel = channel, owner = owner,
+      }
     end
     leave_queue(hold)
   end
@@ -48,10 +50,10 @@ end
 -- pass_on grants a free lock to the first live waiter. self hears it by this
 -- script's reply and gets its whole TTL; another hears it by a message, which
 -- is the grant, and gets no more than its entry's life until it renews: a
--- waiter that died unnoticed must not cost a whole TTL. Where the server is
--- known to be the only one (alone), a message that nobody receives passes the
--- entry over, but leaves it in its place: its client may be reconnecting.
-local function pass_on(lock, self, floor, retention_ms, alone)
+-- waiter that died unnoticed must not cost a whole TTL. Where its client knows
+-- that the server is no cluster's (alone), a message that nobody receives passes
+-- the entry over, but leaves it in its place: the client may be reconnecting.
+local function pass_on(lock, self, floor, retention_ms)
   local place, token, err = 0, nil, nil
   while place < PASSES do
     local hold, w = first_waiter(place)
@@ -70,7 +72,7 @@ local function pass_on(lock, self, floor, retention_ms, alone)
       ttl_ms = math.min(ttl_ms, w.life_ms)
       local n = redis.pcall('PUBLISH', w.channel,
         hold .. ' ' .. int(token) .. ' ' .. int(ttl_ms) .. ' ' .. KEYS[1])
-      heard = failed(n) or n > 0 or not alone
+      heard = failed(n) or n > 0 or w.alone ~= '1'
     end
     if heard then
       leave_queue(hold)

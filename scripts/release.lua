@@ -4,8 +4,8 @@
 --       slot are being moved; the waiters then find the free lock at their check-ins.
 -- ARGV: 1 hold id  2 token (0: whichever it was granted, if any: a withdrawal)
 --       3 bury_ms (> 0: an acquire of this hold may be under way; refuse it for so long)
---       4 token floor  5 fence retention_ms  6 alone
---       7 next hold id ('' = none)  8 owner  9 ttl_ms  10 channel  11 waited_us  12 life_ms
+--       4 token floor  5 fence retention_ms
+--       6 next hold id ('' = none)  7 owner  8 ttl_ms  9 channel  10 waited_us  11 life_ms  12 alone
 -- Reply: {0 gone | 1 released | 2 left the queue, holds left of the owner, answer for next as of acquire ...}
 -- Invariants: the deletion comes first, so that full memory cannot refuse it (a
 -- script that has written may go on writing). Where the hold is gone already
@@ -14,7 +14,7 @@
 
 -- The only hold, nobody to hand over to and nobody waiting: most calls need to
 -- know no more.
-if ARGV[7] == '' and ARGV[3] == '0' and #KEYS > 1 then
+if ARGV[6] == '' and ARGV[3] == '0' and #KEYS > 1 then
   local seen = redis.pcall('HMGET', KEYS[1], 'token', 'hold:' .. ARGV[1])
   if not seen.err and seen[2] and seen[1] == ARGV[2]
     and redis.call('HLEN', KEYS[1]) == 4 and redis.call('EXISTS', KEYS[3]) == 0 then
@@ -27,7 +27,7 @@ end
 -- include: state.lua
 -- include: queue.lua
 local hold, token, bury_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local floor, retention_ms, alone = believed(ARGV[4]), ARGV[5], ARGV[6] == '1'
+local floor, retention_ms = believed(ARGV[4]), ARGV[5]
 
 local lock, err = read_lock()
 if not lock then
@@ -72,11 +72,11 @@ if status == 0 then
   return { 0, lock.count, 0 }
 end
 
-local next = ARGV[7]
+local next = ARGV[6]
 if next ~= '' and not lock.holds[next] and not in_grave(next) then
   local w = {
-    hold = next, owner = ARGV[8], ttl_ms = tonumber(ARGV[9]), channel = ARGV[10],
-    waited_us = tonumber(ARGV[11]), life_ms = tonumber(ARGV[12]),
+    hold = next, owner = ARGV[7], ttl_ms = tonumber(ARGV[8]), channel = ARGV[9],
+    waited_us = tonumber(ARGV[10]), life_ms = tonumber(ARGV[11]), alone = ARGV[12],
   }
   if lock.free and redis.call('EXISTS', KEYS[3]) == 0 then
     local fresh = mint(floor, retention_ms)
@@ -88,7 +88,7 @@ if next ~= '' and not lock.holds[next] and not in_grave(next) then
   end
 end
 if lock.free then
-  pass_on(lock, next, floor, retention_ms, alone)
+  pass_on(lock, next, floor, retention_ms)
 end
 if next == '' or lock.free then
   return { status, lock.count, 0 }
