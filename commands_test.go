@@ -1,0 +1,97 @@
+package relock
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+// How many commands the protocol costs, counted by a real server. EVALSHA and
+// EVAL are what relock sends; what a script calls is counted apart.
+
+// sections has each of n goroutines, spread over the clients, hold the lock
+// times times.
+func sections(t *testing.T, clients []*Client, goroutines, times int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for i := range goroutines {
+		m := clients[i%len(clients)].Mutex("contended")
+		wg.Go(func() {
+			for range times {
+				unlock(t, lockOf(t, m))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestCommandsOfAContendedSection(t *testing.T) {
+	for _, tc := range []struct {
+		clients, goroutines, times int
+		most                       float64
+	}{
+		{clients: 4, goroutines: 128, times: 8, most: 1.05},
+		{clients: 32, goroutines: 32, times: 32, most: 2.05},
+	} {
+		t.Run(fmt.Sprintf("%d goroutines on %d clients", tc.goroutines, tc.clients), func(t *testing.T) {
+			r := newRig(t)
+			var clients []*Client
+			for range tc.clients {
+				clients = append(clients, r.client(t, false))
+			}
+			sections(t, clients, tc.goroutines, 2) // opens the subscriptions
+			resetStats(t, r.direct)
+			sections(t, clients, tc.goroutines, tc.times)
+			got := float64(calls(t, r.direct, "evalsha", "eval")) / float64(tc.goroutines*tc.times)
+			t.Logf("%.3f commands a section over %d sections", got, tc.goroutines*tc.times)
+			if got > tc.most {
+				t.Errorf("got %.3f commands a section, want at most %.2f", got, tc.most)
+			}
+		})
+	}
+}
+
+func TestCommandsOfAnUncontendedPair(t *testing.T) {
+	r := newRig(t)
+	m := r.client(t, false).Mutex("free")
+	unlock(t, lockOf(t, m)) // loads the scripts
+	resetStats(t, r.direct)
+	const pairs = 100
+	for range pairs {
+		unlock(t, lockOf(t, m))
+	}
+	if got := calls(t, r.direct, "evalsha", "eval"); got != 2*pairs {
+		t.Errorf("got %d EVALSHA for %d pairs, want 2 each", got, pairs)
+	}
+	if got := calls(t, r.direct, "publish", "subscribe"); got != 0 {
+		t.Errorf("got %d PUBLISH and SUBSCRIBE, want none", got)
+	}
+}
+
+// 128 goroutines that wait on 4 clients cost no more than one check-in a client
+// and interval: the interval is shortened here, the rate is what counts.
+func TestCommandsOfIdleWaiters(t *testing.T) {
+	const clients, waiters, interval = 4, 128, 300 * time.Millisecond
+	r := newRig(t)
+	holder := r.client(t, false).Mutex("idle")
+	lease := lockOf(t, holder)
+	var wg sync.WaitGroup
+	for range clients {
+		m := r.client(t, false, WithCheckInterval(interval)).Mutex("idle")
+		for range waiters / clients {
+			wg.Go(func() { unlock(t, lockOf(t, m)) })
+		}
+	}
+	awaitWaiters(t, holder, clients)
+	resetStats(t, r.direct)
+	const intervals = 10
+	<-time.After(intervals * interval)
+	got := calls(t, r.direct, "evalsha", "eval")
+	t.Logf("%d check-ins of %d waiters on %d clients in %d intervals", got, waiters, clients, intervals)
+	if got > clients*(intervals+1) || got < clients*(intervals-2) {
+		t.Errorf("got %d check-ins, want about one a client and interval", got)
+	}
+	unlock(t, lease)
+	wg.Wait()
+}
