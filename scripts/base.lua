@@ -43,10 +43,10 @@ local function mint(floor, retention_ms)
   end
   local n = 0
   if last then
-    n = tonumber(last)
-    if not n then
+    if not string.find(last, '^%d+$') then -- tonumber would read nan, hexadecimals and fractions
       return nil, redis.error_reply('WRONGTYPE the fence is not a number')
     end
+    n = tonumber(last)
   end
   local token = math.max(n + 1, floor + 1, now_us)
   if token > MAX_TOKEN then
