@@ -213,13 +213,22 @@ func (g *Guard) run(ctx context.Context, sc *script, keys []string, s Sequencer,
 	return guardReply(val, keys[0], s)
 }
 
+// written returns what the write returned, as the server would have without the
+// guard around it: a nil ends an array, and false and an error stand in it.
+func written(rest []any, key string) (any, error) {
+	if len(rest) == 0 || rest[0] == nil {
+		return nil, redis.Nil
+	}
+	if err, failed := rest[0].(error); failed {
+		return nil, fmt.Errorf("relock: guarded write to %q: %w", key, fromServer(err))
+	}
+	return rest[0], nil
+}
+
 func guardReply(val any, key string, s Sequencer) (any, error) {
 	rd := readReply(val)
 	if rd.int() == 1 && rd.err == nil {
-		if len(rd.rest) == 0 { // a nil ends an array
-			return nil, redis.Nil
-		}
-		return rd.rest[0], nil
+		return written(rd.rest, key)
 	}
 	token, owner := rd.int(), rd.string()
 	switch {
