@@ -73,6 +73,7 @@ type hold struct {
 	answer    engine.Answer // the grant
 	byMessage bool          // it came by message: it is as old as the last check-in
 	failure   error         // why it cannot be had
+	behind    bool          // it found others of this client in front of it
 
 	// As a lease.
 	token    int64

@@ -242,7 +242,7 @@ func (n *notifier) end(pubsub *redis.PubSub, confirmed chan struct{}, err error)
 	}
 }
 
-// close ends the subscription and its goroutine.
+// close has the subscription and its goroutine end.
 func (n *notifier) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -251,7 +251,9 @@ func (n *notifier) close() {
 	}
 	n.closed = true
 	close(n.stop)
-	if n.pubsub != nil {
-		_ = n.pubsub.Close()
+	if p := n.pubsub; p != nil {
+		// It ends the read that run is in. Where go-redis is reconnecting it
+		// waits for that, so it is not waited for itself.
+		go func() { _ = p.Close() }()
 	}
 }

@@ -39,8 +39,9 @@ type place = list.Element
 // Invariant, whenever host.mu is free: if waiters is not empty, either holder is
 // set or the first waiter is not in stage local.
 type line struct {
-	holder  *hold     // the hold whose release will name the first waiter
-	waiters list.List // of *hold, by arrival; fresh owners only
+	holder  *hold         // the hold whose release will name the first waiter
+	waiters list.List     // of *hold, by arrival; fresh owners only
+	seen    engine.Answer // the holder in the way of the first, as last heard
 }
 
 // acquire is the life of every Lock and TryLock call.
@@ -90,7 +91,7 @@ func (h *host) enter(o *hold, queue bool) error {
 		// An owner of its own never waits here: a stranger in front of it may be
 		// waiting for that very owner, in another process.
 		if ln.holder != nil || ln.waiters.Len() > 0 {
-			o.stage = local
+			o.stage, o.behind = local, true
 		}
 		o.place = ln.waiters.PushBack(o)
 	}
@@ -253,6 +254,7 @@ func (h *host) noteTaken(o *hold, ans engine.Answer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o.last = ans
+	h.lineOf(o).seen = ans
 }
 
 // settle makes of an answer the stage it stands for. A grant that came by
@@ -272,6 +274,7 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 	case ans.State == engine.Waiting:
 		if ans.Sent.After(o.last.Sent) || o.last.State != engine.Waiting {
 			o.last = ans
+			h.lineOf(o).seen = ans
 		}
 		if o.stage == named && !h.eng.Listening() && !h.eng.Deaf() {
 			o.to(asking) // it has joined the queue, but its grant would not be heard
@@ -533,11 +536,12 @@ func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ln := h.lines[o.req.Name]
-	behind := o.place != nil && ln != nil && (ln.holder != nil || ln.waiters.Front() != o.place)
-	if o.last.Owner != "" || behind && err == nil {
-		if o.last.Owner == "" && ln.holder != nil {
-			o.last = ln.holder.asHolder(h)
+	if o.last.Owner != "" || o.behind && err == nil {
+		if ln := h.lines[o.req.Name]; o.last.Owner == "" && ln != nil {
+			o.last = ln.seen
+			if ln.holder != nil {
+				o.last = ln.holder.asHolder()
+			}
 		}
 		return o.notAcquired(cause)
 	}
@@ -555,7 +559,7 @@ func (o *hold) notAcquired(cause error) error {
 }
 
 // asHolder describes a local hold to one that waits behind it.
-func (o *hold) asHolder(h *host) engine.Answer {
+func (o *hold) asHolder() engine.Answer {
 	return engine.Answer{
 		State: engine.Taken, Owner: o.req.Owner, Token: o.token,
 		Left: time.Until(o.validUntil()), Age: time.Since(o.answer.Sent),
