@@ -1,0 +1,211 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/redistest"
+)
+
+// slack is what a shared machine may add to a promise about time.
+const slack = 500 * time.Millisecond
+
+// A replica that does not acknowledge is either detached, which its primary
+// sees, or stopped, which it does not: its connection still counts.
+var silentReplicas = []struct {
+	name  string
+	still func(r *redistest.Replicas) error
+	again func(r *redistest.Replicas) error
+}{
+	{"detached",
+		func(r *redistest.Replicas) error { return r.DetachReplica(bg, 0) },
+		func(r *redistest.Replicas) error { return r.AttachReplica(bg, 0, r.Primary) }},
+	{"stopped",
+		func(r *redistest.Replicas) error { return r.Replicas[0].Pause() },
+		func(r *redistest.Replicas) error { return r.Replicas[0].Resume() }},
+}
+
+func exists(t testing.TB, rdb redis.Cmdable, key string) bool {
+	t.Helper()
+	n, err := rdb.Exists(bg, key).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n == 1
+}
+
+func TestALeaseIsHadOnceItsReplicasHaveIt(t *testing.T) {
+	r := redistest.StartReplicasT(t, 2)
+	m := clientOn(t, r.Primary.Client()).Mutex("a", WithReplicas(2, time.Second))
+	replicas := []*redis.Client{r.Replicas[0].Client(), r.Replicas[1].Client()}
+	key := keyOf(DefaultPrefix, kindLock, "a")
+	for range 20 {
+		lease := lockOf(t, m)
+		for i, rdb := range replicas {
+			if !exists(t, rdb, key) {
+				t.Fatalf("Lock has returned and replica %d does not have the lock", i)
+			}
+		}
+		unlock(t, lease)
+	}
+	if _, err := clientOn(t, r.Primary.Client()).Mutex("a", WithReplicas(3, 50*time.Millisecond)).TryLock(bg); !errors.Is(err, ErrNotReplicated) {
+		t.Errorf("3 of 2 replicas: got %v, want ErrNotReplicated", err)
+	}
+}
+
+func TestAHoldThatIsNotReplicatedIsReleased(t *testing.T) {
+	r := redistest.StartReplicasT(t, 1)
+	primary := r.Primary.Client()
+	m := clientOn(t, primary).Mutex("a", WithReplicas(1, 100*time.Millisecond))
+	for _, silent := range silentReplicas {
+		t.Run(silent.name, func(t *testing.T) {
+			unlock(t, lockOf(t, m))
+			if err := silent.still(r); err != nil {
+				t.Fatal(err)
+			}
+			for name, lock := range map[string]func(context.Context) (*Lease, error){"Lock": m.Lock, "TryLock": m.TryLock} {
+				start := time.Now()
+				lease, err := lock(bg)
+				if !errors.Is(err, ErrNotReplicated) || lease != nil {
+					t.Errorf("%s: got %v, want ErrNotReplicated", name, err)
+				}
+				if left := keysLeft(t, primary); len(left) > 0 {
+					t.Errorf("%s has returned and there is %q", name, left)
+				}
+				if took := time.Since(start); took > 100*time.Millisecond+slack {
+					t.Errorf("%s took %v, the replicas were given 100ms", name, took)
+				}
+			}
+			if err := silent.again(r); err != nil {
+				t.Fatal(err)
+			}
+			within, cancel := context.WithTimeout(bg, 15*time.Second)
+			defer cancel()
+			if err := r.WaitSync(within); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the replica acknowledges again", func() bool {
+				lease, err := m.TryLock(bg)
+				if err == nil {
+					unlock(t, lease)
+				}
+				return err == nil
+			})
+		})
+	}
+}
+
+// A renewal that the replicas do not acknowledge is none: the lease lives to its
+// deadline and no longer, though the primary has answered every time.
+func TestALeaseEndsByItsDeadlineWhenRenewalsAreNotReplicated(t *testing.T) {
+	const ttl = 900 * time.Millisecond
+	for _, silent := range silentReplicas {
+		t.Run(silent.name, func(t *testing.T) {
+			r := redistest.StartReplicasT(t, 1)
+			primary := r.Primary.Client()
+			lease := lockOf(t, clientOn(t, primary).Mutex("a", WithTTL(ttl), WithReplicas(1, 100*time.Millisecond)))
+			first := lease.ValidUntil()
+			eventually(t, "the replica acknowledges a renewal", func() bool { return lease.ValidUntil().After(first) })
+			if err := silent.still(r); err != nil {
+				t.Fatal(err)
+			}
+			wantLostAtDeadline(t, lease, ttl)
+			awaitClean(t, primary)
+			if err := silent.again(r); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// wantLostAtDeadline waits for the loss of a lease that cannot be renewed any
+// more, and checks that it came at the end of its validity: neither before nor
+// long after.
+func wantLostAtDeadline(t *testing.T, lease *Lease, ttl time.Duration) {
+	t.Helper()
+	latest := time.Now().Add(ttl)
+	select {
+	case <-lease.Context().Done():
+	case <-time.After(ttl + 10*time.Second):
+		t.Fatal("the lease was not lost")
+	}
+	now, until := time.Now(), lease.ValidUntil()
+	if cause := context.Cause(lease.Context()); !errors.Is(cause, ErrLost) || !errors.Is(lease.Err(), ErrLost) {
+		t.Errorf("got cause %v and error %v, want ErrLost", cause, lease.Err())
+	}
+	if now.Before(until) {
+		t.Errorf("lost %v before the end of its validity", until.Sub(now))
+	}
+	if late := now.Sub(until); late > slack {
+		t.Errorf("told of the loss %v after the end of its validity", late)
+	}
+	if until.After(latest) {
+		t.Errorf("its validity moved by %v though nothing was renewed", until.Sub(latest))
+	}
+}
+
+// noIO is a connection that nobody may ask for.
+func noIO(t *testing.T) *redis.Client {
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) {
+		t.Error("something was sent")
+		return nil, net.ErrClosed
+	}})
+	t.Cleanup(func() { _ = rdb.Close() })
+	return rdb
+}
+
+// wrapped hides what a client is.
+type wrapped struct{ Redis }
+
+func TestReplicasNeedAConnectionOfTheirOwn(t *testing.T) {
+	pipeliner, err := noIO(t).AutoPipeline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipeliner.Close()
+	for name, rdb := range map[string]Redis{"AutoPipeliner": pipeliner, "another type": wrapped{noIO(t)}} {
+		c := clientOn(t, rdb)
+		for _, l := range []Locker{c.Mutex("a", WithReplicas(1, time.Second)), c.Reentrant("a", WithReplicas(1, time.Second))} {
+			if _, err := l.Lock(bg); !errors.Is(err, ErrInvalid) {
+				t.Errorf("%s: Lock says %v, want ErrInvalid", name, err)
+			}
+			if _, err := l.TryLock(bg); !errors.Is(err, ErrInvalid) {
+				t.Errorf("%s: TryLock says %v, want ErrInvalid", name, err)
+			}
+		}
+	}
+}
+
+// The negative twin: WAIT is about its own connection. On another one it says
+// that a write is replicated which no replica has.
+func TestWaitOnAnotherConnectionLies(t *testing.T) {
+	r := redistest.StartReplicasT(t, 1)
+	rdb := r.Primary.Client()
+	writer, other := rdb.Conn(), rdb.Conn()
+	defer writer.Close()
+	defer other.Close()
+	if err := other.Ping(bg).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Replicas[0].Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Set(bg, "k", "v", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	const timeout = 100 * time.Millisecond
+	if n, err := other.Wait(bg, 1, timeout).Result(); n != 1 || err != nil {
+		t.Errorf("another connection's WAIT says %d, %v; the lie is 1", n, err)
+	}
+	if n, err := writer.Wait(bg, 1, timeout).Result(); n != 0 || err != nil {
+		t.Errorf("the writer's own WAIT says %d, %v; want 0", n, err)
+	}
+	if err := r.Replicas[0].Resume(); err != nil {
+		t.Fatal(err)
+	}
+}
