@@ -49,6 +49,21 @@ func (s *single) sees(token int64) {
 	}
 }
 
+func (s *single) run(ctx context.Context, c *command) (any, error) {
+	val, err := c.run(ctx, s.rdb)
+	return val, s.suspect(err)
+}
+
+// suspect has a cluster client look for its masters again when one does not
+// answer, and returns err: go-redis itself does so on a MOVED only, and else
+// once a minute, which is longer than a lease.
+func (s *single) suspect(err error) error {
+	if cluster, ok := s.rdb.(interface{ ReloadState(ctx context.Context) }); ok && errors.Is(err, engine.ErrUnknown) {
+		cluster.ReloadState(context.Background())
+	}
+	return err
+}
+
 func (s *single) command(sc *script, name string, args ...any) *command {
 	keys := lockKeys(s.set.prefix, name)
 	return &command{sc, keys[:], args}
@@ -86,7 +101,7 @@ func (s *single) readAnswer(val any, sent time.Time) (engine.Answer, error) {
 
 func (s *single) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
 	sent := time.Now()
-	val, err := s.acquireCommand(r).run(ctx, s.rdb)
+	val, err := s.run(ctx, s.acquireCommand(r))
 	if err != nil {
 		return engine.Answer{}, err
 	}
@@ -98,7 +113,7 @@ func (s *single) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, e
 		return s.renewReplicated(ctx, r)
 	}
 	sent := time.Now()
-	val, err := s.renewCommand(r).run(ctx, s.rdb)
+	val, err := s.run(ctx, s.renewCommand(r))
 	if err != nil {
 		return engine.Answer{}, err
 	}
@@ -108,12 +123,12 @@ func (s *single) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, e
 func (s *single) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
 	sent := time.Now()
 	c := s.releaseCommand(r)
-	val, err := c.run(ctx, s.rdb)
+	val, err := s.run(ctx, c)
 	if redis.HasErrorPrefix(err, "TRYAGAIN") || redis.HasErrorPrefix(err, "OOM") {
 		// Give back the lock itself, which is one key, and leave the queue to
 		// its check-ins.
 		c.keys = c.keys[:1]
-		val, err = c.run(ctx, s.rdb)
+		val, err = s.run(ctx, c)
 	}
 	if err != nil {
 		return engine.Released{}, err
@@ -139,7 +154,7 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 }
 
 func (s *single) Force(ctx context.Context, name string, token int64) (bool, error) {
-	val, err := s.command(&forceScript, name, token, s.highWater.Load(), ms(s.set.retention)).run(ctx, s.rdb)
+	val, err := s.run(ctx, s.command(&forceScript, name, token, s.highWater.Load(), ms(s.set.retention)))
 	if err != nil {
 		return false, err
 	}
@@ -148,7 +163,7 @@ func (s *single) Force(ctx context.Context, name string, token int64) (bool, err
 }
 
 func (s *single) Status(ctx context.Context, name string) (engine.Status, error) {
-	val, err := s.command(&statusScript, name).run(ctx, s.rdb)
+	val, err := s.run(ctx, s.command(&statusScript, name))
 	if err != nil {
 		return engine.Status{}, err
 	}
@@ -234,7 +249,7 @@ func (s *single) sendBatch(ctx context.Context, batch []engine.Pulse) {
 	vals, errs := runAll(ctx, s.rdb, commands)
 	for i, p := range batch {
 		if errs[i] != nil {
-			p.Done(engine.Answer{}, fromServer(errs[i]))
+			p.Done(engine.Answer{}, s.suspect(fromServer(errs[i])))
 			continue
 		}
 		p.Done(s.readAnswer(vals[i], sent))

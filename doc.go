@@ -1,0 +1,164 @@
+// Package relock is distributed locks on Redis: reentrant, fenced by a rising
+// token, handed on by pub/sub instead of polling, and renewed by a watchdog.
+//
+// A [Client] makes locks on one Redis deployment (a server, Sentinel, a
+// Cluster). [Client.Mutex] is a plain lock, [Client.Reentrant] one that its
+// owner may take again. Lock returns a [Lease]: Unlock gives it back, Context
+// ends when it is lost, and Token is what a storage needs to refuse a holder
+// that a later one has overtaken ([Guard]). [Do] is all of this in one call.
+//
+// What follows is the specification.
+//
+// # Promises
+//
+// Fenced writes are never accepted out of order, whatever fails, as long as the
+// storage that keeps the fence loses nothing it acknowledged.
+//
+// Two holders never believe in one lock at one time, as long as no failover
+// loses an acknowledged write, no server's clock is stepped, no virtual machine
+// is suspended (its clock stands still) and no process pauses between reading
+// Err and what it does next for longer than the validity that is left. A lease
+// alone can promise no more: that is what the token is for.
+//
+// A holder learns of its loss in time. [Lease.Err] reads the clock and is never
+// nil past the local deadline, which counts from before the last successful
+// request was sent; [Lease.Context] ends then too. Redis need not be reachable.
+//
+// No request counts twice, late or never. A lost reply, a resend, or a copy that
+// arrives after its lock was given up leaves no lock held twice, freed early or
+// held by nobody.
+//
+// No waiter polls for its turn. A turn costs a fixed number of commands whatever
+// the number of waiters; a lost message delays it by at most the check interval.
+//
+// First come, first served: by the time of the Lock call, across goroutines,
+// processes and machines, each by its own measure of how long it has waited.
+// Owners named by [WithOwner] that hold the lock already go first.
+//
+// Not promised: exclusion of two goroutines with one owner; that a TryLock
+// succeeds on a lock that is being handed on; any order among MultiLocks.
+//
+// # Words
+//
+// A lease is one time-bounded grant. An owner is the identity of a holder and
+// may hold a lock several times; each granted Lock call is a hold, and their
+// number is the hold count. The token is the fencing token and nothing else. The
+// TTL is configured; ValidUntil is an instant; validity is the time left, local
+// and conservative. A waiter's repeated request is its check-in.
+//
+// # The life of a lock
+//
+//	       +--------------------- retry: the grant was too old to use
+//	       v                     |
+//	    asking ------------> granted ----> held ----> unlocked
+//	     ^  |                 ^  ^           |
+//	     |  v                 |  |           +------> lost: deadline, or "not yours"
+//	     | queued ------------+  |           +------> closed
+//	     |   by message, check-in|
+//	     |                       |
+//	local ----> named -----------+
+//	             by the reply to a release
+//
+// Each may be given up before it is held: the wait's context ends, or the client
+// is closed. What may have reached the server is then withdrawn.
+//
+// The shape that makes the rest easy: every Lock call is one hold with an id of
+// its own, every request is idempotent by that id, and the life above is written
+// once, over four requests (acquire, renew, release, withdraw), for every kind
+// of lock. Withdraw is a release that does not know its token.
+//
+// # Keys
+//
+// All keys of a lock share one hash tag; see keys.go for the mapping.
+//
+//	relock:lock:{name}        hash    owner:<owner> -> hold count
+//	                                  hold:<id>     -> end of that hold, server ms
+//	                                  token, since
+//	relock:fence:{name}       string  the last token
+//	relock:queue:{name}       zset    hold id -> arrival, server us
+//	relock:waiters:{name}     hash    hold id -> last check-in, life, TTL, channel, owner
+//	relock:tombstones:{name}  zset    hold id -> until when it is refused
+//	relock:wake:<client>      channel of one client
+//	relock:guard:{key}        hash    token, owner: the last holder seen at key
+//
+// The lock's key lives as long as its longest hold. Each hold has an end of its
+// own, so that a crashed process that shared an owner does not keep the lock. The
+// fence lives for an hour after its last grant; the queue for a waiter's life
+// after the last check-in; a tombstone for a minute.
+//
+// # Requests
+//
+// Acquire grants a free lock: token, count 1, TTL. The same owner gets a further
+// hold with the same token. Another joins the queue at the place of its arrival
+// (the server's clock less the time it says it has waited: a duration, so no
+// clocks are compared), or is told that the lock is taken. The same id again
+// renews a holder and checks in a waiter.
+//
+// Release takes the hold away and, with the last one, grants the lock to the
+// head of the queue in the same script, and publishes that to the head's client
+// alone. The message is the grant: it carries hold id, token and TTL, and no
+// further round trip is needed. The caller may name its own next waiter, which
+// joins the queue at its place and, if it is the head, is granted in the reply.
+// So a section costs one command within a process and two between processes.
+//
+// Such a grant lives no longer than three check intervals until it is renewed, so
+// that a waiter that died unnoticed costs that much and not a whole TTL.
+//
+// Where an acquire may still be under way (a lost reply, a cancelled call), what
+// gives its hold up leaves a tombstone, and the late copy is refused: nothing
+// else orders two connections.
+//
+// A release succeeds when memory is full, since it deletes before it writes, and
+// when its user may not publish; a waiter then finds its grant at its check-in.
+//
+// # Waiting
+//
+// The goroutines of a client wait for a name in memory, and only the first of
+// them is registered with the server; none is while a local hold lasts, since
+// that hold's release names the next. Owners given by [WithOwner] register on
+// their own. A waiter checks in every check interval (a third of its TTL, if that
+// is less); the head of the queue also when the holder's time is up. An entry
+// without a check-in for three intervals is passed over and dropped.
+//
+// There is one subscription a client, opened at the first contention, confirmed
+// before a waiter registers, and closed when nobody has waited for a check
+// interval. After a reconnect every waiter checks in. A connection that is half
+// open is found within two check intervals.
+//
+// # Validity
+//
+//	validity = (when the request was sent) + (what the server granted) - drift
+//	drift    = 1 % + 2 ms
+//
+// on the local monotonic clock. For a grant by message it counts from the last
+// check-in that was answered "waiting": the grant came after that. Renewals are
+// sent a third into what was granted, with jitter, many in one pipeline; errors
+// are retried until the validity ends, and "not yours" ends the lease at once.
+//
+// The rules of validity and drift are those of
+// https://redis.io/docs/latest/develop/use/patterns/distributed-locks/.
+//
+// # Tokens
+//
+// A token is issued when a free lock is granted, and is the greatest of the
+// fence plus one, the server's clock in microseconds, and the greatest token that
+// the client has seen plus one (not believed if it is an hour ahead of the
+// clock). So tokens rise though the fence is lost: by a restart, a failover,
+// FLUSHALL or eviction. Only a server that loses its fence and whose clock also
+// steps back can repeat one, to a client that has seen none. They stay below
+// 2^53, the last number that Lua counts exactly.
+//
+// # Fencing in SQL
+//
+// What [Guard] does for Redis data takes one column in a table. A holder raises
+// the fence before its first read, and every write has the same condition:
+//
+//	UPDATE account SET fence = $1, fence_owner = $2
+//	 WHERE id = $3 AND (fence < $1 OR fence = $1 AND fence_owner = $2);  -- claim: 1 row, or stale
+//	SELECT balance FROM account WHERE id = $3;
+//	UPDATE account SET balance = $4
+//	 WHERE id = $3 AND fence = $1 AND fence_owner = $2;                  -- write: 1 row, or stale
+//
+// with lease.Token(), lease.Owner(). The owner is compared too, since a failover
+// can issue one number twice.
+package relock
