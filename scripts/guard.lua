@@ -14,7 +14,10 @@ local token, owner, retention_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
 KEYS[#KEYS] = nil
 ARGV[#ARGV], ARGV[#ARGV - 1], ARGV[#ARGV - 2] = nil, nil, nil
 
-local seen = redis.call('HMGET', fence, 'token', 'owner')
+local seen = redis.pcall('HMGET', fence, 'token', 'owner')
+if seen.err then
+  return seen
+end
 if not seen[1] then
   local clock = redis.call('TIME')
   if tonumber(token) < clock[1] * 1000000 + clock[2] - retention_ms * 1000 then
