@@ -89,7 +89,6 @@ type hold struct {
 	due     time.Time
 	index   int // in the heap, from 1; 0: not in it
 	renewAt time.Time
-	asked   bool // a renewal is under way
 	retries int
 }
 
@@ -155,8 +154,9 @@ func (h *host) once(ctx context.Context, send func(context.Context) error) error
 // longer than the call timeout altogether.
 func (h *host) ask(ctx context.Context, send func(context.Context) error) error {
 	return h.once(ctx, func(bounded context.Context) error {
+		var err error
 		for n := 0; ; n++ {
-			err := send(bounded)
+			err = telling(bounded, err, send(bounded))
 			if err == nil || !passes(err) || !sleep(bounded, pause(n)) {
 				if err != nil && ctx.Err() != nil {
 					return fmt.Errorf("%w: %w", ended(ctx), err)

@@ -122,7 +122,7 @@ type world struct {
 // longTTL is longer than any test waits for an expiry; shortTTL is waited for.
 const (
 	longTTL  = 20 * time.Second
-	shortTTL = 300 * time.Millisecond
+	shortTTL = 500 * time.Millisecond
 )
 
 var bg = context.Background()

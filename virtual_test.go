@@ -179,10 +179,10 @@ func TestADeadHolderKeepsTheLockNoLongerThanItsTTL(t *testing.T) {
 			lease, err := next.Mutex("a").Lock(bg)
 			if err != nil {
 				t.Error(err)
-				return
 			}
-			got <- time.Now()
+			had := time.Now()
 			unlock(t, lease)
+			got <- had
 		}()
 		synctest.Wait()
 		wire.cutOff()

@@ -112,7 +112,7 @@ func (w *watchdog) watch(o *hold, ans engine.Answer) {
 	if o.cause.Load() != nil {
 		return // it has ended while its renewal was on the way
 	}
-	o.retries, o.asked = 0, false
+	o.retries = 0
 	o.renewAt = ans.Sent.Add(third + jitter)
 	w.set(o, o.nextDue())
 }
@@ -120,7 +120,7 @@ func (w *watchdog) watch(o *hold, ans engine.Answer) {
 // nextDue needs w.mu.
 func (o *hold) nextDue() time.Time {
 	deadline := o.validUntil()
-	if o.asked || o.lock.set.fixed || deadline.Before(o.renewAt) {
+	if o.lock.set.fixed || deadline.Before(o.renewAt) {
 		return deadline
 	}
 	return o.renewAt
@@ -182,9 +182,11 @@ func (w *watchdog) send(due []*hold, now time.Time) {
 	}
 }
 
+// renew returns the renewal of o, and sends the next one a third of the TTL
+// later if this one is not answered by then.
 func (w *watchdog) renew(o *hold) engine.Pulse {
 	w.mu.Lock()
-	o.asked = true
+	o.renewAt = time.Now().Add(o.req.TTL / 3)
 	if o.cause.Load() == nil {
 		w.set(o, o.nextDue())
 	}
@@ -203,7 +205,6 @@ func (w *watchdog) renewed(o *hold, ans engine.Answer, err error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if o.cause.Load() == nil {
-			o.asked = false
 			o.renewAt = time.Now().Add(min(pause(o.retries), o.req.TTL/10))
 			o.retries++
 			w.set(o, o.nextDue())
