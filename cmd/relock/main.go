@@ -1,0 +1,85 @@
+// Command relock shows, watches and measures the locks of package relock.
+//
+// Exit statuses: 0 done; 1 done, and what was to be shown was not; 64 wrong
+// usage; 69 Redis cannot be reached; 128 + n ended by signal n (Ctrl-C: 130).
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+)
+
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 64 // EX_USAGE of sysexits.h
+	exitUnreachable = 69 // EX_UNAVAILABLE
+)
+
+// stdio is what a command reads and writes, so that it can be tested without a
+// process.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// A command is one verb of relock. run returns the exit status; it has reported
+// its own errors.
+type command struct {
+	name, help string
+	run        func(ctx context.Context, args []string, std stdio) int
+}
+
+// commands are those that help lists, in its order.
+func commands() []command {
+	return []command{demoCommand}
+}
+
+// plumbing are commands that relock runs itself, as child processes.
+func plumbing() []command {
+	return []command{demoWorkerCommand}
+}
+
+const examples = `
+Examples:
+  relock demo                                      on an embedded Redis, about 9 seconds
+  relock demo --workers 5 --goroutines 8           more contenders
+  relock demo --redis redis://localhost:6379       on a server of yours
+  relock demo --json | jq .updates_lost            for scripts
+`
+
+func main() {
+	ctx, stop := untilSignal(context.Background())
+	status := dispatch(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(status)
+}
+
+func dispatch(ctx context.Context, args []string, std stdio) int {
+	if len(args) == 0 {
+		usage(std.err)
+		return exitUsage
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		usage(std.out)
+		return exitOK
+	}
+	for _, c := range append(commands(), plumbing()...) {
+		if c.name == args[0] {
+			return bySignal(ctx, c.run(ctx, args[1:], std))
+		}
+	}
+	fmt.Fprintf(std.err, "relock: no command %q (relock help lists them)\n", args[0])
+	return exitUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "relock: distributed locks on Redis\n\nUsage: relock <command> [flags]\n\nCommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.help)
+	}
+	fmt.Fprint(w, examples, "\nrelock <command> -h lists its flags.\n")
+}
