@@ -47,6 +47,7 @@ func Run(ctx context.Context, cfg Config, view *View) (*Summary, error) {
 		defer cancel()
 		_ = led.remove(ctx) // else it expires
 	}()
+	before := srv.scriptCalls(ctx)
 	status, err := watch(ctx, srv, lockName(id))
 	if err != nil {
 		return nil, err
@@ -61,7 +62,6 @@ func Run(ctx context.Context, cfg Config, view *View) (*Summary, error) {
 		grants: map[int64]*grant{}, claims: newClaims(), sections: make([]int, cfg.Workers),
 	}
 	r.scene = newScene(cfg, crew, r.say)
-	before := srv.scriptCalls(ctx)
 	view.intro(cfg, srv.where)
 	err = r.loop(ctx)
 	view.end()

@@ -78,7 +78,7 @@ func (r *run) summary(acct account, history []entry) *Summary {
 		LockCommands: r.used.Lock, GuardCommands: r.used.Guard, ReadCommands: r.used.Read,
 		Within: handoffOf(within), Across: handoffOf(across), All: handoffOf(append(within, across...)),
 		Jain: fair.jain, LongestWait: millis(fair.longest), MeanWait: millis(fair.mean),
-		Problems: append(v.problems, r.scene.problems()...),
+		Problems: append(append([]string{}, v.problems...), r.scene.problems()...),
 	}
 	if s.Sections > 0 {
 		s.CommandsPerSection = float64(s.LockCommands) / float64(s.Sections)

@@ -18,7 +18,7 @@ type watcher struct {
 	client *relock.Client
 	asked  counter
 	older  atomic.Pointer[relock.Status]
-	stop   context.CancelFunc
+	quit   func() // once; what is under way is still answered, so that the server has counted it, too
 	end    sync.WaitGroup
 }
 
@@ -33,7 +33,8 @@ func watch(ctx context.Context, s *server, name string) (*watcher, error) {
 		_ = w.rdb.Close()
 		return nil, err
 	}
-	ctx, w.stop = context.WithCancel(ctx)
+	over := make(chan struct{})
+	w.quit = sync.OnceFunc(func() { close(over) })
 	lock := w.client.Mutex(name)
 	w.end.Go(func() {
 		tick := time.NewTicker(frameEvery)
@@ -47,6 +48,8 @@ func watch(ctx context.Context, s *server, name string) (*watcher, error) {
 			}
 			select {
 			case <-tick.C:
+			case <-over:
+				return
 			case <-ctx.Done():
 			}
 		}
@@ -68,7 +71,7 @@ func (w *watcher) sent() int64 { return w.asked.scripts.Load() }
 
 // close may be called twice.
 func (w *watcher) close() {
-	w.stop()
+	w.quit()
 	w.end.Wait()
 	_ = w.client.Close()
 	_ = w.rdb.Close()

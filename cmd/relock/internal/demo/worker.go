@@ -196,13 +196,13 @@ func (w *worker) update(ctx context.Context, goroutine int, lease *relock.Lease)
 // process; the longest time between two ticks is how long it did not run.
 func (w *worker) stayInside(ctx context.Context, goroutine int, lease *relock.Lease) error {
 	e := event{Kind: inside, Goroutine: goroutine, Token: int64(lease.Token())}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	last := time.Now() // every stop falls between two readings of the clock
 	if err := w.rep.tellNow(e); err != nil {
 		return err
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	e.Kind = lag
-	last := time.Now()
 	for on := false; !on; {
 		select {
 		case <-w.resumed:
@@ -212,8 +212,8 @@ func (w *worker) stayInside(ctx context.Context, goroutine int, lease *relock.Le
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		e.Frozen = max(e.Frozen, int64(time.Since(last)))
-		last = time.Now()
+		now := time.Now()
+		e.Frozen, last = max(e.Frozen, int64(now.Sub(last))), now
 	}
 	return w.rep.tellNow(e)
 }
