@@ -47,7 +47,7 @@ func runDemo(ctx context.Context, args []string, std stdio) int {
 	}
 	view := demo.NewView(std.out, isTerminal(std.out))
 	if *asJSON {
-		view = demo.NoView
+		view = demo.NoView()
 	}
 	sum, err := demo.Run(ctx, cfg, view)
 	switch {

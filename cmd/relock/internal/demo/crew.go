@@ -76,7 +76,8 @@ func (c *crew) start(self string, j job) error {
 		}
 		c.events <- e
 	}()
-	return p.send(string(first))
+	p.send(string(first))
+	return nil
 }
 
 func listenTo(out io.Reader, events chan<- event) {
@@ -91,17 +92,14 @@ func listenTo(out io.Reader, events chan<- event) {
 	}
 }
 
-func (p *process) send(line string) error {
-	_, err := io.WriteString(p.orders, line+"\n")
-	return err
-}
+// send has no error: a worker that cannot be told has ended, and exited says why.
+func (p *process) send(line string) { _, _ = io.WriteString(p.orders, line+"\n") }
 
-func (c *crew) tell(worker int, o order) error { return c.workers[worker-1].send(string(o)) }
+func (c *crew) tell(worker int, o order) { c.workers[worker-1].send(string(o)) }
 
-// tellAll leaves errors to exited: a worker that cannot be told has ended.
 func (c *crew) tellAll(o order) {
 	for _, p := range c.workers {
-		_ = p.send(string(o))
+		p.send(string(o))
 	}
 }
 

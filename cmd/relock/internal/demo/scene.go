@@ -63,7 +63,7 @@ func (s *scene) tick(now time.Time, elapsed time.Duration) error {
 	switch {
 	case s.state == planned && elapsed >= s.start:
 		s.state, s.began = asked, now
-		return s.crew.tell(s.worker, hold)
+		s.crew.tell(s.worker, hold)
 	case s.state == overtaken && now.Sub(s.stopped) >= s.ttl*3/2:
 		return s.wake(now)
 	case s.state > planned && s.state < over && now.Sub(s.began) > s.atMost:
@@ -99,9 +99,7 @@ func (s *scene) hears(e event) error {
 }
 
 func (s *scene) wake(now time.Time) error {
-	if err := s.crew.tell(s.worker, resume); err != nil {
-		return err
-	}
+	s.crew.tell(s.worker, resume)
 	s.state, s.resumed = resumed, now
 	return s.crew.goOn(s.worker)
 }

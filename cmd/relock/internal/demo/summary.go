@@ -104,8 +104,8 @@ func (s *Summary) Print(w io.Writer) error {
 	row("commands a section", fmt.Sprintf("%.2f", s.CommandsPerSection), "of the lock: EVALSHA and EVAL, renewals and check-ins included%s", s.countedText())
 	row("hand-off p50", ms(s.All.P50), "Unlock is called -> the next holder runs: %s within a process, %s across", ms(s.Within.P50), ms(s.Across.P50))
 	row("hand-off p99", ms(s.All.P99), "%s within a process (%s of them), %s across (%s)", ms(s.Within.P99), grouped(int64(s.Within.Count)), ms(s.Across.P99), grouped(int64(s.Across.Count)))
-	row("fairness", fmt.Sprintf("%.3f", s.Jain), "Jain's index of %d goroutines (1: all alike); longest wait %s, mean %s%s",
-		s.Processes*s.Goroutines, ms(s.LongestWait), ms(s.MeanWait), s.calmText())
+	row("fairness", fmt.Sprintf("%.3f", s.Jain), "Jain's index of %d goroutines (1: all alike); longest wait %s, %s%s",
+		s.Processes*s.Goroutines, ms(s.LongestWait), s.meanText(), s.calmText())
 	if s.LeftOut != "" {
 		fmt.Fprintf(&b, "\n  left out: %s\n", s.LeftOut)
 	}
@@ -139,6 +139,13 @@ func (s *Summary) countedText() string {
 			grouped(s.OwnScripts), grouped(s.ServerScripts))
 	}
 	return text
+}
+
+func (s *Summary) meanText() string {
+	if s.MeanWait == 0 {
+		return "mean 0"
+	}
+	return fmt.Sprintf("%.1f x the mean of %s", s.LongestWait/s.MeanWait, ms(s.MeanWait))
 }
 
 func (s *Summary) calmText() string {

@@ -23,8 +23,12 @@ type View struct {
 // NewView returns a view on out; redrawn says that out is a terminal.
 func NewView(out io.Writer, redrawn bool) *View { return &View{out: out, redrawn: redrawn} }
 
-// NoView shows nothing.
-var NoView = NewView(io.Discard, false)
+// NoView returns a view that shows nothing.
+func NoView() *View { return NewView(io.Discard, false) }
+
+// maxShown bounds the lines of a frame: one that is higher than the terminal
+// cannot be drawn over.
+const maxShown = 16
 
 // frame is the state at one instant.
 type frame struct {
@@ -85,8 +89,11 @@ func (v *View) wipe() {
 func (v *View) draw(f frame) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%5.1f s  %s\n         %s\n", f.elapsed.Seconds(), f.total(), f.lock())
-	for i, n := range f.sections {
+	for i, n := range f.sections[:min(len(f.sections), maxShown)] {
 		fmt.Fprintf(&b, "         worker %-3d %9s  %s\n", i+1, grouped(int64(n)), f.doing(i+1))
+	}
+	if more := len(f.sections) - maxShown; more > 0 {
+		fmt.Fprintf(&b, "         and %d more\n", more)
 	}
 	v.lines = strings.Count(b.String(), "\n")
 	_, _ = io.WriteString(v.out, b.String())

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,14 +42,13 @@ type worker struct {
 func Work(ctx context.Context, in io.Reader, out io.Writer) error {
 	redis.SetLogger(&logging.VoidLogger{})
 	lines := bufio.NewScanner(in)
-	var j job
 	if !lines.Scan() {
 		return errOrphan
 	}
+	var j job
 	if err := json.Unmarshal(lines.Bytes(), &j); err != nil {
 		return fmt.Errorf("read the job: %w", err)
 	}
-	rep := newReporter(j.Worker, out)
 	var used tally
 	locks, data, err := used.clients(ctx, j)
 	if err != nil {
@@ -63,19 +61,19 @@ func Work(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	w := &worker{
-		job: j, rep: rep, lock: client.Mutex(lockName(j.Run)), ledger: newLedger(data, j.Run),
+		job: j, rep: newReporter(j.Worker, out), lock: client.Mutex(lockName(j.Run)), ledger: newLedger(data, j.Run),
 		resumed: make(chan struct{}, 1),
 	}
-	if err := rep.tellNow(event{Kind: ready}); err != nil {
+	if err := w.rep.tellNow(event{Kind: ready}); err != nil {
 		return err
 	}
 	if err := w.obey(ctx, ordersOf(lines)); err != nil {
 		return err
 	}
 	if err := client.Close(); err != nil {
-		rep.tell(event{Kind: failed, Text: err.Error()})
+		w.rep.tell(event{Kind: failed, Text: err.Error()})
 	}
-	return rep.tellNow(event{Kind: done, Counts: used.counts()})
+	return w.rep.tellNow(event{Kind: done, Counts: used.counts()})
 }
 
 // ordersOf closes its channel at the end of the input.
@@ -216,61 +214,4 @@ func (w *worker) stayInside(ctx context.Context, goroutine int, lease *relock.Le
 		e.Frozen, last = max(e.Frozen, int64(now.Sub(last))), now
 	}
 	return w.rep.tellNow(e)
-}
-
-// tally counts the commands of a worker by what they are for: the lock has a
-// connection pool of its own.
-type tally struct{ lock, data counter }
-
-func (t *tally) clients(ctx context.Context, j job) (locks, data redis.UniversalClient, err error) {
-	locks, err = connect(j.Redis, j.Cluster)
-	if err != nil {
-		return nil, nil, err
-	}
-	data, err = connect(j.Redis, j.Cluster)
-	if err != nil {
-		return nil, nil, err
-	}
-	locks.AddHook(&t.lock)
-	data.AddHook(&t.data)
-	for _, rdb := range []redis.UniversalClient{locks, data} {
-		if err := rdb.Ping(ctx).Err(); err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
-		}
-	}
-	return locks, data, nil
-}
-
-func (t *tally) counts() counts {
-	return counts{Lock: t.lock.scripts.Load(), Guard: t.data.scripts.Load(), Read: t.data.reads.Load()}
-}
-
-// counter is a hook of go-redis that counts what is sent.
-type counter struct{ scripts, reads atomic.Int64 }
-
-func (c *counter) count(cmd redis.Cmder) {
-	switch strings.ToLower(cmd.Name()) {
-	case "eval", "evalsha":
-		c.scripts.Add(1)
-	case "get":
-		c.reads.Add(1)
-	}
-}
-
-func (c *counter) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (c *counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		c.count(cmd)
-		return next(ctx, cmd)
-	}
-}
-
-func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		for _, cmd := range cmds {
-			c.count(cmd)
-		}
-		return next(ctx, cmds)
-	}
 }
