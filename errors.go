@@ -67,7 +67,7 @@ type NotAcquiredError struct {
 	Name  string        // the lock
 	Owner Owner         // who holds it
 	Token Token         // under which token
-	Since time.Duration // for how long it has been held, by the server's clock
+	Since time.Time     // since when, on the local clock
 	TTL   time.Duration // how long it is held unless renewed or released
 	cause error         // why the wait ended; nil for TryLock
 }
@@ -77,7 +77,7 @@ func (e *NotAcquiredError) Error() string {
 	fmt.Fprintf(&b, "%v: %q", ErrNotAcquired, e.Name)
 	if e.Owner != "" {
 		fmt.Fprintf(&b, " is held by %q for %v (token %d, %v left)", string(e.Owner),
-			e.Since.Round(time.Millisecond), e.Token, e.TTL.Round(time.Millisecond))
+			time.Since(e.Since).Round(time.Millisecond), e.Token, e.TTL.Round(time.Millisecond))
 	}
 	if e.cause != nil {
 		fmt.Fprintf(&b, ": %v", e.cause)
@@ -157,6 +157,15 @@ func passes(err error) bool {
 	}
 	var quorum *QuorumError
 	return errors.As(err, &quorum)
+}
+
+// telling returns the error of a request and its resend that says more of the
+// server: that the resend was cut off by the end of ctx says nothing.
+func telling(ctx context.Context, last, err error) error {
+	if last != nil && ctx.Err() != nil && errors.Is(err, engine.ErrUnknown) {
+		return last
+	}
+	return err
 }
 
 // unsent tells whether a request that failed with err certainly did not leave.

@@ -23,7 +23,7 @@ type Status struct {
 	Owner   Owner
 	Count   int           // holds of that owner that have not ended
 	Token   Token         // the same for all of them
-	Since   time.Duration // for how long the owner has held it
+	Since   time.Time     // when the first of them was granted, on the local clock
 	TTL     time.Duration // until the last of the holds ends, unless renewed
 	Waiters int           // entries in the queue: one a client, and one a waiter with an owner of its own
 }
@@ -143,8 +143,16 @@ func (l *lock) status(ctx context.Context) (Status, error) {
 	}
 	return Status{
 		Held: st.Held, Owner: Owner(st.Owner), Count: st.Count, Token: Token(st.Token),
-		Since: st.Age, TTL: st.Left, Waiters: st.Waiters,
+		Since: ago(st.Held, st.Age), TTL: st.Left, Waiters: st.Waiters,
 	}, nil
+}
+
+// ago is an instant of a server's that was d ago, on the local clock.
+func ago(held bool, d time.Duration) time.Time {
+	if !held {
+		return time.Time{}
+	}
+	return time.Now().Add(-d)
 }
 
 func (l *lock) forceUnlock(ctx context.Context) (bool, error) {

@@ -49,9 +49,12 @@ func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 	if ctx.Err() != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
+	var last error
 	for n := 0; ; n++ {
 		rel, err := h.sendRelease(ctx, o, next)
 		next = nil
+		last = telling(ctx, last, err)
+		err = last
 		switch {
 		case err == nil && rel.Gone && n == 0:
 			return ErrLost

@@ -172,6 +172,7 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 		defer cancel()
 		ctx = bounded
 	}
+	var last error
 	for n := 0; ; n++ {
 		ans, err := h.sendAcquire(ctx, o)
 		if err == nil && ans.State == engine.Taken && o.req.Wait {
@@ -184,6 +185,8 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 				err = engine.ErrUnknown // the subscription came and went: again, but not at once
 			}
 		}
+		last = telling(ctx, last, err)
+		err = last
 		switch {
 		case err == nil:
 			return ans, nil
@@ -554,7 +557,7 @@ func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
 func (o *hold) notAcquired(cause error) error {
 	return &NotAcquiredError{
 		Name: o.req.Name, Owner: Owner(o.last.Owner), Token: Token(o.last.Token),
-		Since: o.last.Age, TTL: max(o.last.Left, 0), cause: cause,
+		Since: ago(o.last.Owner != "", o.last.Age), TTL: max(o.last.Left, 0), cause: cause,
 	}
 }
 
