@@ -1,0 +1,146 @@
+package relock_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relock-go/relock"
+)
+
+func readFile(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// unindented is text without what stands before and after each line.
+func unindented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimSpace(line) + "\n")
+	}
+	return b.String()
+}
+
+func TestReadmeSnippetsAreOfExamples(t *testing.T) {
+	files, err := filepath.Glob("example*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var examples strings.Builder
+	for _, name := range files {
+		examples.WriteString("\n" + unindented(readFile(t, name)))
+	}
+	snippets := regexp.MustCompile("(?s)\n```go\n(.*?)\n```\n").FindAllStringSubmatch(readFile(t, "README.md"), -1)
+	if len(snippets) < 10 {
+		t.Fatalf("got %d snippets of Go in README.md", len(snippets))
+	}
+	for _, s := range snippets {
+		if !strings.Contains(examples.String(), "\n"+unindented(s[1])) {
+			t.Errorf("in no example:\n%s", s[1])
+		}
+	}
+}
+
+// exported are the names that package relock declares.
+func exported(t testing.TB) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range f.Decls {
+			for _, id := range declared(decl) {
+				names[id.Name] = true
+			}
+		}
+	}
+	return names
+}
+
+func declared(decl ast.Decl) (names []*ast.Ident) {
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		if d.Recv == nil {
+			names = append(names, d.Name)
+		}
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			switch s := spec.(type) {
+			case *ast.TypeSpec:
+				names = append(names, s.Name)
+			case *ast.ValueSpec:
+				names = append(names, s.Names...)
+			}
+		}
+	}
+	return names
+}
+
+func TestReadmeNamesWhatExists(t *testing.T) {
+	names, readme := exported(t), readFile(t, "README.md")
+	for _, named := range regexp.MustCompile(`\brelock\.([A-Z]\w*)`).FindAllStringSubmatch(readme, -1) {
+		if !names[named[1]] {
+			t.Errorf("README.md speaks of %s", named[0])
+		}
+	}
+	prose := regexp.MustCompile("(?s)\n```.*?\n```\n").ReplaceAllString(readme, "")
+	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(prose, -1) {
+		if _, err := os.Stat(link[1]); err != nil && !strings.Contains(link[1], "://") {
+			t.Errorf("README.md links to what is not there: %v", err)
+		}
+	}
+}
+
+func TestReadmeTellsTheDefaults(t *testing.T) {
+	readme := readFile(t, "README.md")
+	for name, want := range map[string]any{
+		"DefaultPrefix":         relock.DefaultPrefix,
+		"DefaultTTL":            relock.DefaultTTL,
+		"DefaultCheckInterval":  relock.DefaultCheckInterval,
+		"DefaultCallTimeout":    relock.DefaultCallTimeout,
+		"DefaultFenceRetention": relock.DefaultFenceRetention,
+		"DefaultGuardRetention": relock.DefaultGuardRetention,
+		"MinTTL":                relock.MinTTL,
+		"MaxTTL":                relock.MaxTTL,
+		"MaxName":               fmt.Sprintf("%d bytes", relock.MaxName),
+		"MaxOwner":              fmt.Sprintf("%d bytes", relock.MaxOwner),
+	} {
+		row := regexp.MustCompile(`\| ([^|]*) \| ` + "`" + name + "`").FindStringSubmatch(readme)
+		if row == nil {
+			t.Errorf("README.md has no row for %s", name)
+			continue
+		}
+		var got any = row[1]
+		if _, ok := want.(time.Duration); ok {
+			d, err := time.ParseDuration(strings.ReplaceAll(row[1], " ", ""))
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			got = d
+		}
+		if got != want {
+			t.Errorf("README.md says that %s is %v, and it is %v", name, got, want)
+		}
+	}
+}
