@@ -39,14 +39,22 @@ var guardedWrites = []struct {
 	// want is what the key holds after the mark was written over "old".
 	want func(mark string) string
 }{
-	{"Claim", func(g *Guard, key string, s Sequencer, _ string) error { return g.Claim(bg, key, s) },
-		func(string) string { return "old" }},
-	{"Set", func(g *Guard, key string, s Sequencer, mark string) error { return g.Set(bg, key, s, mark, 0) },
-		func(mark string) string { return mark }},
-	{"HSet", func(g *Guard, key string, s Sequencer, mark string) error { return g.HSet(bg, key, s, "f", mark) },
-		func(mark string) string { return mark }},
-	{"Del", func(g *Guard, key string, s Sequencer, _ string) error { return g.Del(bg, key, s) },
-		func(string) string { return "" }},
+	{
+		"Claim", func(g *Guard, key string, s Sequencer, _ string) error { return g.Claim(bg, key, s) },
+		func(string) string { return "old" },
+	},
+	{
+		"Set", func(g *Guard, key string, s Sequencer, mark string) error { return g.Set(bg, key, s, mark, 0) },
+		func(mark string) string { return mark },
+	},
+	{
+		"HSet", func(g *Guard, key string, s Sequencer, mark string) error { return g.HSet(bg, key, s, "f", mark) },
+		func(mark string) string { return mark },
+	},
+	{
+		"Del", func(g *Guard, key string, s Sequencer, _ string) error { return g.Del(bg, key, s) },
+		func(string) string { return "" },
+	},
 	{"Eval", func(g *Guard, key string, s Sequencer, mark string) error {
 		_, err := g.Eval(bg, key, s, "return redis.call('SET', KEYS[1], ARGV[1])", nil, mark)
 		return err

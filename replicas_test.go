@@ -22,12 +22,16 @@ var silentReplicas = []struct {
 	still func(r *redistest.Replicas) error
 	again func(r *redistest.Replicas) error
 }{
-	{"detached",
+	{
+		"detached",
 		func(r *redistest.Replicas) error { return r.DetachReplica(bg, 0) },
-		func(r *redistest.Replicas) error { return r.AttachReplica(bg, 0, r.Primary) }},
-	{"stopped",
+		func(r *redistest.Replicas) error { return r.AttachReplica(bg, 0, r.Primary) },
+	},
+	{
+		"stopped",
 		func(r *redistest.Replicas) error { return r.Replicas[0].Pause() },
-		func(r *redistest.Replicas) error { return r.Replicas[0].Resume() }},
+		func(r *redistest.Replicas) error { return r.Replicas[0].Resume() },
+	},
 }
 
 func exists(t testing.TB, rdb redis.Cmdable, key string) bool {

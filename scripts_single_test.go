@@ -247,8 +247,14 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 func TestMalformedRepliesAreErrors(t *testing.T) {
 	eng := newSingle(nil, "id", newSettings(nil))
 	for _, val := range []any{
-		nil, "OK", int64(1), []any{}, []any{"1"}, []any{int64(1)}, []any{int64(1), int64(2), int64(3)}, []any{int64(1), "2", int64(3), int64(4)},
-		[]any{int64(2), int64(2), int64(3), int64(4), int64(5), int64(6)}, []any{int64(2), int64(2), "a", int64(4)},
+		nil, "OK", int64(1),
+		[]any{},
+		[]any{"1"},
+		[]any{int64(1)},
+		[]any{int64(1), int64(2), int64(3)},
+		[]any{int64(1), "2", int64(3), int64(4)},
+		[]any{int64(2), int64(2), int64(3), int64(4), int64(5), int64(6)},
+		[]any{int64(2), int64(2), "a", int64(4)},
 	} {
 		if ans, err := eng.readAnswer(val, time.Now()); err == nil {
 			t.Errorf("%v was read as %+v", val, ans)

@@ -27,11 +27,11 @@ func leaseExpires(t *testing.T) {
 	_, c := EmbeddedInMemory(t)
 	ctx := t.Context()
 	must(t, c.Set(ctx, "k", "v", time.Hour).Err())
-	time.Sleep(59 * time.Minute)
+	<-time.After(59 * time.Minute)
 	if got := c.PTTL(ctx, "k").Val(); got != time.Minute {
 		t.Errorf("PTTL after 59 minutes = %v, want 1m0s", got)
 	}
-	time.Sleep(time.Minute + time.Millisecond)
+	<-time.After(time.Minute + time.Millisecond)
 	if err := c.Get(ctx, "k").Err(); err != redis.Nil {
 		t.Errorf("Get after the end of the lease: %v, want redis.Nil", err)
 	}
