@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -173,21 +174,17 @@ func (s *single) Status(ctx context.Context, name string) (engine.Status, error)
 
 // parse reads the message that is a grant: hold id, token, ttl_ms, lock key.
 func (s *single) parse(payload string) (engine.Message, error) {
-	var m engine.Message
-	var left int64
-	parts := strings.SplitN(payload, " ", 4)
-	if len(parts) == 4 {
-		m.Hold = parts[0]
-		_, err1 := fmt.Sscan(parts[1], &m.Token)
-		_, err2 := fmt.Sscan(parts[2], &left)
-		name, ours := nameOf(s.set.prefix, kindLock, parts[3])
-		if err1 == nil && err2 == nil && ours {
-			m.Name, m.Left = name, time.Duration(left)*time.Millisecond
-			s.sees(m.Token)
-			return m, nil
-		}
+	hold, rest, _ := strings.Cut(payload, " ")
+	token, rest, _ := strings.Cut(rest, " ")
+	left, key, _ := strings.Cut(rest, " ")
+	name, ours := nameOf(s.set.prefix, kindLock, key)
+	n, err1 := strconv.ParseInt(token, 10, 64)
+	ms, err2 := strconv.ParseInt(left, 10, 64)
+	if !ours || err1 != nil || err2 != nil {
+		return engine.Message{}, fmt.Errorf("relock: not a grant: %q", payload)
 	}
-	return m, fmt.Errorf("relock: not a grant: %q", payload)
+	s.sees(n)
+	return engine.Message{Name: name, Hold: hold, Token: n, Left: time.Duration(ms) * time.Millisecond}, nil
 }
 
 // masters is what a cluster client has: which shard a key is on.
