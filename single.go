@@ -179,12 +179,12 @@ func (s *single) parse(payload string) (engine.Message, error) {
 	left, key, _ := strings.Cut(rest, " ")
 	name, ours := nameOf(s.set.prefix, kindLock, key)
 	n, err1 := strconv.ParseInt(token, 10, 64)
-	ms, err2 := strconv.ParseInt(left, 10, 64)
+	leftMS, err2 := strconv.ParseInt(left, 10, 64)
 	if !ours || err1 != nil || err2 != nil {
 		return engine.Message{}, fmt.Errorf("relock: not a grant: %q", payload)
 	}
 	s.sees(n)
-	return engine.Message{Name: name, Hold: hold, Token: n, Left: time.Duration(ms) * time.Millisecond}, nil
+	return engine.Message{Name: name, Hold: hold, Token: n, Left: time.Duration(leftMS) * time.Millisecond}, nil
 }
 
 // masters is what a cluster client has: which shard a key is on.
