@@ -94,6 +94,9 @@ func (h *host) persist(ctx context.Context, until time.Time, send func() error) 
 		if err == nil || errors.Is(err, redis.ErrClosed) || ctx.Err() != nil || time.Now().After(until) {
 			return
 		}
+		if errors.Is(err, ErrWrongType) {
+			return // what is there is not ours
+		}
 		if !sleep(ctx, pause(n)) {
 			return
 		}

@@ -498,6 +498,9 @@ func (h *host) drop(o *hold) func(context.Context) {
 	h.mu.Lock()
 	h.dog.forget(o)
 	known := o.stage != local && !o.first.IsZero()
+	if !o.req.Wait && o.stage == failed && o.last.State == engine.Taken && o.unsure.Load() == 0 {
+		known = false // a try that was told "taken" is in no queue, and one command was enough
+	}
 	o.token = 0
 	next := h.leaveLocked(o)
 	h.mu.Unlock()
