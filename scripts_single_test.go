@@ -15,7 +15,8 @@ import (
 // singleTest is the engine on one lock, with what it asks for.
 type singleTest struct {
 	*scriptTest
-	eng *single
+	eng   *single
+	asked time.Duration // how many requests there were
 }
 
 func (s *singleTest) ask(hold, owner string, wait bool) engine.Answer {
@@ -27,10 +28,13 @@ func (s *singleTest) ask(hold, owner string, wait bool) engine.Answer {
 	return ans
 }
 
+// request has each arrive a second after the one before: they say how long they
+// have waited, by our clock, and the embedded server's stands still.
 func (s *singleTest) request(hold, owner string, wait bool) *engine.Request {
+	s.asked++
 	return &engine.Request{
 		Name: s.name, Hold: hold, Owner: owner, TTL: testTTL * time.Millisecond, Life: testLife * time.Millisecond,
-		Arrived: time.Now(), Wait: wait,
+		Arrived: time.Now().Add(s.asked*time.Second - time.Hour), Wait: wait,
 	}
 }
 
@@ -178,7 +182,7 @@ func TestSingleReadsEveryReply(t *testing.T) {
 	} {
 		cases = append(cases, scriptCase{c.sentence, func(s *scriptTest) {
 			set := newSettings([]Option{WithPrefix("t")})
-			c.check(&singleTest{s, newSingle(s.rdb, "id", set)})
+			c.check(&singleTest{scriptTest: s, eng: newSingle(s.rdb, "id", set)})
 		}})
 	}
 	runScriptCases(t, cases)
