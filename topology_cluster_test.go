@@ -1,0 +1,228 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/redistest"
+)
+
+// One cluster for all of these: it takes seconds to start. What breaks it comes
+// last.
+func TestCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: six nodes meet")
+	}
+	c := redistest.StartClusterT(t)
+	for _, check := range []struct {
+		sentence string
+		run      func(t *testing.T, c *redistest.Cluster)
+	}{
+		{"clients exclude one another on every shard", clusterExcludes},
+		{"a waiter is woken by a node that it has not subscribed at", clusterWakesAcrossNodes},
+		{"a name keeps the slot of its own tag", clusterKeepsTags},
+		{"a dead waiter at the head delays the next by its life at most", clusterPassesADeadHead},
+		{"replicas are waited for at the master of the key", clusterWaitsForReplicas},
+		{"a lock is held, waited for and passed on while its slot moves", clusterMovesALock},
+		{"a release in a slot that is half moved frees the lock", clusterReleasesHalfMoved},
+		{"a shard that hangs does not stop the renewals of others", clusterRenewsBesideAStuckShard},
+		{"a lock outlives the death of its master", clusterFailsOver},
+	} {
+		t.Run(check.sentence, func(t *testing.T) { check.run(t, c) })
+	}
+}
+
+func clusterClient(t *testing.T, c *redistest.Cluster, opts ...Option) *Client {
+	t.Helper()
+	return clientOn(t, c.Client(), opts...)
+}
+
+func masterOf(t *testing.T, c *redistest.Cluster, key string) *redistest.Server {
+	t.Helper()
+	s, err := c.MasterOf(patience(t), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// onEachMaster returns a lock name on each of the three masters.
+func onEachMaster(t *testing.T, c *redistest.Cluster, prefix string) map[*redistest.Server]string {
+	t.Helper()
+	names := map[*redistest.Server]string{}
+	for i := 0; len(names) < 3; i++ {
+		name := fmt.Sprint(prefix, i)
+		s := masterOf(t, c, keyOf(DefaultPrefix, kindLock, name))
+		if _, have := names[s]; !have {
+			names[s] = name
+		}
+	}
+	return names
+}
+
+// awaitNoKeys waits until a lock and its queue are gone.
+func awaitNoKeys(t *testing.T, rdb redis.Cmdable, name string) {
+	t.Helper()
+	for _, kind := range []string{kindLock, kindQueue, kindWaiters} {
+		key := keyOf(DefaultPrefix, kind, name)
+		eventually(t, key+" is gone", func() bool { n, err := rdb.Exists(bg, key).Result(); return n == 0 && err == nil })
+	}
+}
+
+func clusterExcludes(t *testing.T, c *redistest.Cluster) {
+	names := []string{"{own}tag", "odd } { name"}
+	for _, name := range onEachMaster(t, c, "contended") {
+		names = append(names, name)
+	}
+	var clients []*Client
+	for range 4 {
+		clients = append(clients, clusterClient(t, c, WithCheckInterval(10*time.Second)))
+	}
+	const times = 4
+	var wg sync.WaitGroup
+	inside, sections := make([]int, len(names)), make([]int, len(names)) // the locks are their guards
+	tokens := make([]Token, len(names))
+	for i, name := range names {
+		for _, client := range clients {
+			for range 2 {
+				wg.Go(func() {
+					for range times {
+						lease := lockOf(t, client.Mutex(name))
+						if inside[i]++; inside[i] != 1 {
+							t.Errorf("%q: %d inside", name, inside[i])
+						}
+						if lease.Token() <= tokens[i] {
+							t.Errorf("%q: token %d after %d", name, lease.Token(), tokens[i])
+						}
+						tokens[i] = lease.Token()
+						sections[i]++
+						inside[i]--
+						unlock(t, lease)
+					}
+				})
+			}
+		}
+	}
+	wg.Wait()
+	for i, name := range names {
+		if want := len(clients) * 2 * times; sections[i] != want {
+			t.Errorf("%q: got %d sections, want %d", name, sections[i], want)
+		}
+		awaitNoKeys(t, c.Client(), name)
+	}
+}
+
+// subscribedAt returns the node at which a client hears its grants.
+func subscribedAt(t *testing.T, c *redistest.Cluster, client *Client) *redistest.Server {
+	t.Helper()
+	for _, s := range c.Nodes {
+		if !s.Running() {
+			continue
+		}
+		reply, err := s.Do(patience(t), "pubsub", "numsub", client.eng.channel)
+		if list, _ := reply.([]any); err == nil && len(list) == 2 && list[1] != int64(0) {
+			return s
+		}
+	}
+	t.Fatal("the client is subscribed nowhere")
+	return nil
+}
+
+func clusterWakesAcrossNodes(t *testing.T, c *redistest.Cluster) {
+	const interval = 20 * time.Second
+	holder, waiter := clusterClient(t, c), clusterClient(t, c, WithCheckInterval(interval), WithTTL(time.Minute*2))
+	across := 0
+	for _, name := range onEachMaster(t, c, "woken") {
+		lease := lockOf(t, holder.Mutex(name))
+		turns := inTurn(t, holder.Mutex(name), []*Client{waiter})
+		if subscribedAt(t, c, waiter) != masterOf(t, c, keyOf(DefaultPrefix, kindLock, name)) {
+			across++
+		}
+		unlock(t, lease)
+		wantTurn(t, turns, 0, 3*time.Second)
+	}
+	if across < 2 {
+		t.Errorf("%d of 3 locks are on another node than the subscription, want 2 at least", across)
+	}
+}
+
+func clusterKeepsTags(t *testing.T, c *redistest.Cluster) {
+	want, err := c.Slot(bg, "user:7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"{user:7}", "{user:7}/cart", "orders/{user:7}{x}"} {
+		for _, key := range lockKeys(DefaultPrefix, name) {
+			if got, err := c.Slot(bg, key); got != want || err != nil {
+				t.Errorf("key %q is in slot %d, %v; want %d, that of its tag", key, got, err, want)
+			}
+		}
+		unlock(t, lockOf(t, clusterClient(t, c).Mutex(name)))
+	}
+}
+
+// A mortal is a dialler that can die, as the process behind it would: its
+// connections close, and there are no new ones.
+type mortal struct {
+	mu    sync.Mutex
+	conns []net.Conn
+	dead  bool
+}
+
+func (m *mortal) options(o *redis.ClusterOptions) {
+	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.dead && err == nil {
+			_ = conn.Close()
+			return nil, net.ErrClosed
+		}
+		m.conns = append(m.conns, conn)
+		return conn, err
+	}
+}
+
+func (m *mortal) die() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = true
+	for _, conn := range m.conns {
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}
+}
+
+func clusterPassesADeadHead(t *testing.T, c *redistest.Cluster) {
+	const interval, life = 300 * time.Millisecond, 900 * time.Millisecond
+	holder := clusterClient(t, c)
+	lease := lockOf(t, holder.Mutex("head"))
+	var victim mortal
+	head := clientOn(t, c.Client(victim.options), WithCheckInterval(interval), WithCallTimeout(500*time.Millisecond))
+	next := clusterClient(t, c, WithCheckInterval(interval))
+	turns := inTurn(t, holder.Mutex("head"), []*Client{head, next})
+	victim.die()
+	start := time.Now()
+	unlock(t, lease)
+	got := <-turns
+	if took := time.Since(start); took > life+slack {
+		t.Errorf("the next had the lock after %v, an entry lives %v", took, life)
+	}
+	if got.err != nil || got.waiter != 1 {
+		t.Fatalf("waiter %d has the lock, %v; want the second", got.waiter, got.err)
+	}
+	unlock(t, got.lease)
+	_ = head.Close()
+	if got := <-turns; !errors.Is(got.err, ErrClosed) {
+		t.Errorf("the dead waiter's Lock says %v", got.err)
+	}
+	awaitNoKeys(t, c.Client(), "head")
+}

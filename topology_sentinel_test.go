@@ -1,0 +1,170 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/relock-go/relock/internal/redistest"
+)
+
+// patience bounds what a test of a topology waits for.
+func patience(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(bg, 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func failOver(t *testing.T, s *redistest.Sentinels) *redistest.Server {
+	t.Helper()
+	s.Data.Primary.Kill()
+	next, err := s.AwaitFailover(patience(t), s.Data.Primary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
+// inTurn has n clients wait for a lock one behind the other, and returns where
+// each sends its number and its lease.
+func inTurn(t *testing.T, status *Mutex, clients []*Client) <-chan turn {
+	t.Helper()
+	turns := make(chan turn, len(clients))
+	for i, c := range clients {
+		go func() {
+			lease, err := c.Mutex(status.Name()).Lock(bg)
+			turns <- turn{i, lease, err}
+		}()
+		awaitWaiters(t, status, i+1)
+	}
+	return turns
+}
+
+type turn struct {
+	waiter int
+	lease  *Lease
+	err    error
+}
+
+// wantTurn waits for the i-th waiter's turn, and unlocks for the next.
+func wantTurn(t *testing.T, turns <-chan turn, i int, within time.Duration) Token {
+	t.Helper()
+	select {
+	case got := <-turns:
+		if got.err != nil {
+			t.Fatalf("waiter %d: %v", got.waiter, got.err)
+		}
+		if got.waiter != i {
+			t.Errorf("waiter %d has the lock, want waiter %d", got.waiter, i)
+		}
+		unlock(t, got.lease)
+		return got.lease.Token()
+	case <-time.After(within):
+		t.Fatalf("waiter %d did not get the lock within %v", i, within)
+	}
+	return 0
+}
+
+func TestAHolderAndItsWaitersOutliveAFailover(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: an election of sentinels")
+	}
+	const interval, waiters = 3 * time.Second, 3
+	s := redistest.StartSentinelsT(t)
+	client := func() *Client { return clientOn(t, s.FailoverClient(), WithCheckInterval(interval)) }
+	holder := client()
+	lease := lockOf(t, holder.Mutex("a", WithTTL(9*time.Second))) // longer than the failover takes
+	var clients []*Client
+	for range waiters {
+		clients = append(clients, client())
+	}
+	turns := inTurn(t, holder.Mutex("a"), clients)
+	if err := s.Data.WaitSync(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+
+	primary := failOver(t, s).Client()
+	eventually(t, "every waiter listens on the new primary", func() bool {
+		channels, _ := primary.PubSubChannels(bg, DefaultPrefix+":*").Result()
+		return len(channels) == waiters
+	})
+	before := lease.ValidUntil()
+	eventually(t, "a renewal on the new primary", func() bool { return lease.Err() != nil || lease.ValidUntil().After(before) })
+	if err := lease.Err(); err != nil {
+		t.Fatalf("the replica has the lock and its holder says %v", err)
+	}
+	start := time.Now()
+	unlock(t, lease)
+	last := lease.Token()
+	for i := range waiters {
+		token := wantTurn(t, turns, i, 10*time.Second)
+		if token <= last {
+			t.Errorf("token %d after %d", token, last)
+		}
+		last = token
+	}
+	if took := time.Since(start); took > 2*interval {
+		t.Errorf("%d turns took %v: messages are not heard", waiters, took)
+	}
+	awaitClean(t, primary)
+}
+
+// The replica that is promoted does not know of the last acquire: two hold the
+// lock, and the first is told, refused by the storage, and never outranks the
+// second.
+func TestAFailoverThatLosesTheLock(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds: an election of sentinels")
+	}
+	const ttl = 6 * time.Second // longer than the failover takes, so that the deadline tells nobody
+	s := redistest.StartSentinelsT(t)
+	old := clientOn(t, s.FailoverClient(), WithTTL(ttl))
+	unlock(t, lockOf(t, old.Mutex("a")))
+	if err := s.Data.WaitSync(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	store := redistest.StartT(t).Client()
+	guard := NewGuard(store)
+
+	for i := range s.Data.Replicas {
+		if err := s.Data.DetachReplica(bg, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lease := lockOf(t, old.Mutex("a"))
+	if err := guard.Set(bg, "data", lease.Sequencer(), "first", 0); err != nil {
+		t.Fatal(err)
+	}
+	failOver(t, s)
+	start := time.Now()
+
+	next := lockOf(t, clientOn(t, s.FailoverClient()).Mutex("a"))
+	if next.Token() <= lease.Token() {
+		t.Errorf("token %d after the failover, %d before", next.Token(), lease.Token())
+	}
+	if err := guard.Claim(bg, "data", next.Sequencer()); err != nil {
+		t.Fatal(err)
+	}
+	if err := guard.Set(bg, "data", lease.Sequencer(), "late", 0); !errors.Is(err, ErrStaleToken) {
+		t.Errorf("the overtaken holder's write: got %v, want ErrStaleToken", err)
+	}
+	if got := store.Get(bg, "data").Val(); got != "first" {
+		t.Errorf("the data are %q", got)
+	}
+	<-lease.Context().Done()
+	if took, renew := time.Since(start), ttl/3+ttl/30; took > renew+time.Second {
+		t.Errorf("the first holder was told after %v, want within its renew period of %v", took, renew)
+	}
+	if cause := context.Cause(lease.Context()); !errors.Is(cause, ErrLost) {
+		t.Errorf("got cause %v, want ErrLost", cause)
+	}
+	if err := next.Err(); err != nil {
+		t.Errorf("the second holder's lease says %v", err)
+	}
+	if err := lease.Unlock(bg); !errors.Is(err, ErrLost) {
+		t.Errorf("the first holder's Unlock says %v, want ErrLost", err)
+	}
+	unlock(t, next)
+}

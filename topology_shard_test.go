@@ -1,0 +1,252 @@
+package relock
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/redistest"
+)
+
+// What befalls one shard of a cluster.
+
+func otherMaster(t *testing.T, c *redistest.Cluster, not *redistest.Server) *redistest.Server {
+	t.Helper()
+	for s := range onEachMaster(t, c, "any") {
+		if s != not {
+			return s
+		}
+	}
+	t.Fatal("there is one master only")
+	return nil
+}
+
+// replicaOf returns the replica of one of the first masters, before any failover.
+func replicaOf(c *redistest.Cluster, master *redistest.Server) *redistest.Server {
+	for i, s := range c.Nodes[:3] {
+		if s == master {
+			return c.Nodes[i+3]
+		}
+	}
+	return nil
+}
+
+func clusterWaitsForReplicas(t *testing.T, c *redistest.Cluster) {
+	rdb := c.Client()
+	client := clientOn(t, rdb)
+	names := onEachMaster(t, c, "replicated")
+	locks := map[*redistest.Server]*Mutex{}
+	for s, name := range names {
+		locks[s] = client.Mutex(name, WithReplicas(1, 300*time.Millisecond))
+		eventually(t, "its replica acknowledges", func() bool {
+			lease, err := locks[s].TryLock(bg)
+			if err == nil {
+				unlock(t, lease)
+			}
+			return err == nil
+		})
+	}
+	for stuck, m := range locks {
+		replica := replicaOf(c, stuck)
+		if err := replica.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.TryLock(bg); !errors.Is(err, ErrNotReplicated) {
+			t.Errorf("with its replica stopped: got %v, want ErrNotReplicated", err)
+		}
+		if exists(t, rdb, keyOf(DefaultPrefix, kindLock, m.Name())) {
+			t.Error("the hold that was not replicated is still there")
+		}
+		for s, other := range locks {
+			if s != stuck {
+				unlock(t, lockOf(t, other))
+			}
+		}
+		if err := replica.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		break // one shard shows it; a replica stopped for longer is taken for dead
+	}
+}
+
+// renewed waits for two more renewals of a lease.
+func renewed(t *testing.T, lease *Lease, when string) {
+	t.Helper()
+	for range 2 {
+		before := lease.ValidUntil()
+		eventually(t, "a renewal "+when, func() bool { return lease.Err() != nil || lease.ValidUntil().After(before) })
+		if err := lease.Err(); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+	}
+}
+
+// beginMove begins to move the slot of a lock to another master.
+func beginMove(t *testing.T, c *redistest.Cluster, name string) *redistest.Migration {
+	t.Helper()
+	key := keyOf(DefaultPrefix, kindLock, name)
+	slot, err := c.Slot(bg, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	move, err := c.Migrate(patience(t), slot, otherMaster(t, c, masterOf(t, c, key)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return move
+}
+
+func clusterMovesALock(t *testing.T, c *redistest.Cluster) {
+	const ttl, interval = 1200 * time.Millisecond, 400 * time.Millisecond
+	const name = "moved"
+	holder := clusterClient(t, c)
+	lease := lockOf(t, holder.Mutex(name, WithTTL(ttl)))
+	var clients []*Client
+	for range 2 {
+		clients = append(clients, clusterClient(t, c, WithCheckInterval(interval)))
+	}
+	turns := inTurn(t, holder.Mutex(name), clients)
+
+	move := beginMove(t, c, name)
+	renewed(t, lease, "before a key has moved")
+	for _, kind := range []string{kindLock, kindQueue, kindFence, kindWaiters} {
+		if err := move.Move(bg, keyOf(DefaultPrefix, kind, name)); err != nil {
+			t.Fatal(err)
+		}
+		renewed(t, lease, "once the "+kind+" key has moved")
+	}
+	if err := move.Finish(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	renewed(t, lease, "at the new owner")
+	if got := masterOf(t, c, keyOf(DefaultPrefix, kindLock, name)); got != move.To {
+		t.Errorf("the lock is at %s, want %s", got.Addr(), move.To.Addr())
+	}
+	unlock(t, lease)
+	last := lease.Token()
+	for i := range clients {
+		token := wantTurn(t, turns, i, interval+slack+time.Second)
+		if token <= last {
+			t.Errorf("token %d after %d", token, last)
+		}
+		last = token
+	}
+	awaitNoKeys(t, c.Client(), name)
+}
+
+func clusterReleasesHalfMoved(t *testing.T, c *redistest.Cluster) {
+	const interval = 400 * time.Millisecond
+	for _, moved := range [][]string{{}, {kindLock}, {kindQueue, kindWaiters}} {
+		t.Run(fmt.Sprintf("moved: %v", moved), func(t *testing.T) {
+			name := fmt.Sprintf("half-%d", len(moved))
+			lockKey, rdb := keyOf(DefaultPrefix, kindLock, name), c.Client()
+			holder, waiter := clusterClient(t, c), clusterClient(t, c, WithCheckInterval(interval))
+			lease := lockOf(t, holder.Mutex(name))
+			turns := inTurn(t, holder.Mutex(name), []*Client{waiter})
+			move := beginMove(t, c, name)
+			for _, kind := range moved {
+				if err := move.Move(bg, keyOf(DefaultPrefix, kind, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			keys := lockKeys(DefaultPrefix, name)
+			if err := rdb.Eval(bg, "return 1", keys[:]).Err(); !redis.HasErrorPrefix(err, "TRYAGAIN") {
+				t.Fatalf("all keys of the slot that is on its way: got %v, want TRYAGAIN", err)
+			}
+			unlock(t, lease)
+			if exists(t, rdb, lockKey) {
+				t.Error("Unlock has returned and the lock is held")
+			}
+			if err := move.Finish(patience(t)); err != nil {
+				t.Fatal(err)
+			}
+			if token := wantTurn(t, turns, 0, 2*interval+slack+time.Second); token <= lease.Token() {
+				t.Errorf("token %d after %d", token, lease.Token())
+			}
+			awaitNoKeys(t, rdb, name)
+		})
+	}
+}
+
+// tolerate sets for how long the nodes wait for a silent one.
+func tolerate(t *testing.T, c *redistest.Cluster, ms int) {
+	t.Helper()
+	for _, s := range c.Nodes {
+		if _, err := s.Do(bg, "config", "set", "cluster-node-timeout", ms); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func clusterRenewsBesideAStuckShard(t *testing.T, c *redistest.Cluster) {
+	const ttl = 1500 * time.Millisecond
+	tolerate(t, c, 60_000)
+	defer tolerate(t, c, 1500)
+	client := clusterClient(t, c)
+	names := onEachMaster(t, c, "stuck")
+	leases := map[*redistest.Server]*Lease{}
+	var stuck *redistest.Server
+	for s, name := range names {
+		leases[s] = lockOf(t, client.Mutex(name, WithTTL(ttl)))
+		stuck = s
+	}
+	if err := stuck.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := stuck.Resume(); err != nil {
+			t.Error(err)
+		}
+	}()
+	wantLostAtDeadline(t, leases[stuck], ttl)
+	delete(leases, stuck)
+	for _, lease := range leases {
+		renewed(t, lease, "beside a shard that hangs")
+		unlock(t, lease)
+	}
+}
+
+func clusterFailsOver(t *testing.T, c *redistest.Cluster) {
+	const name, interval = "survivor", 3*time.Second // an entry outlives the failover
+	key := keyOf(DefaultPrefix, kindLock, name)
+	holder := clusterClient(t, c)
+	lease := lockOf(t, holder.Mutex(name, WithTTL(9*time.Second)))
+	turns := inTurn(t, holder.Mutex(name), []*Client{
+		clusterClient(t, c, WithCheckInterval(interval)), clusterClient(t, c, WithCheckInterval(interval)),
+	})
+	old := masterOf(t, c, key)
+	for _, s := range c.Nodes {
+		if info, err := s.Info(bg, "replication"); err == nil && info["master_port"] == fmt.Sprint(old.Port()) {
+			if err := redistest.WaitSync(patience(t), old, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	old.Kill()
+	if err := c.AwaitFailover(patience(t), key, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AwaitOK(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	before := lease.ValidUntil()
+	eventually(t, "a renewal at the replica that was promoted", func() bool {
+		return lease.Err() != nil || lease.ValidUntil().After(before)
+	})
+	if err := lease.Err(); err != nil {
+		t.Fatalf("the replica has the lock and its holder says %v", err)
+	}
+	unlock(t, lease)
+	last := lease.Token()
+	for i := range 2 {
+		token := wantTurn(t, turns, i, 10*time.Second)
+		if token <= last {
+			t.Errorf("token %d after %d", token, last)
+		}
+		last = token
+	}
+	awaitNoKeys(t, c.Client(), name)
+}
