@@ -53,7 +53,7 @@ func TestAcquireQueues(t *testing.T) {
 			s.wantTTL(s.queue, testLife)
 			s.wantTTL(s.waiters, testLife)
 			s.release(give{hold: "a1", token: token})
-			s.want(s.status()[3:5], "b", 1)
+			s.wantHolder("b")
 		}},
 		{"a waiter of a short life leaves that of the others alone", func(s *scriptTest) {
 			s.grant(ask{hold: "a1", owner: "a"})
@@ -71,7 +71,7 @@ func TestAcquireQueues(t *testing.T) {
 				s.silence(hold)
 			}
 			s.release(give{hold: "a1", token: token})
-			s.want(s.status()[3:5], "d1", 1)
+			s.wantHolder("d1")
 			s.wantQueue("e1") // behind the new holder: nobody has looked at it yet
 		}},
 		{"a queue entry without a waiter's entry is dropped", func(s *scriptTest) {
@@ -80,7 +80,7 @@ func TestAcquireQueues(t *testing.T) {
 			s.wait(ask{hold: "c1", owner: "c"})
 			s.do("hdel", s.waiters, "b1")
 			s.release(give{hold: "a1", token: token})
-			s.want(s.status()[3:5], "c", 1)
+			s.wantHolder("c")
 			s.wantQueue()
 		}},
 		{"nobody is granted a free lock past waiters that all fell silent but he", func(s *scriptTest) {
@@ -88,7 +88,7 @@ func TestAcquireQueues(t *testing.T) {
 			s.wait(ask{hold: "b1", owner: "b"})
 			s.silence("b1")
 			s.do("del", s.lock)
-			s.want(s.acquire(ask{hold: "c1", owner: "c"})[2:], 1, testTTL)
+			s.want(s.acquire(ask{hold: "c1", owner: "c"}), 1, anyToken{}, 1, testTTL)
 			s.wantQueue()
 		}},
 	})
@@ -104,10 +104,7 @@ func TestAcquireOfAFreeLockThatOthersWaitFor(t *testing.T) {
 			s.wait(ask{hold: "c1", owner: "c", channel: s.name, alone: 1})
 			s.do("del", s.lock)
 			got := s.acquire(ask{hold: "d1", owner: "d"})
-			token := got[1].(int64)
-			if token <= old {
-				s.Errorf("got token %d after %d", token, old)
-			}
+			token := s.laterToken(old)
 			s.want(got, 3, token, "b", left(testLife), age(0), 1)
 			s.wantMessage(heard, "b1", token, testLife)
 			s.wantLock("b", token, "b1")
@@ -118,14 +115,14 @@ func TestAcquireOfAFreeLockThatOthersWaitFor(t *testing.T) {
 			s.wait(ask{hold: "b1", owner: "b"})
 			s.wait(ask{hold: "c1", owner: "c"})
 			s.do("del", s.lock)
-			s.want(s.acquire(ask{hold: "d1", owner: "d", channel: "c"})[2:], "b", left(testLife), age(0), 1)
+			s.want(s.acquire(ask{hold: "d1", owner: "d", channel: "c"}), 2, anyToken{}, "b", left(testLife), age(0), 1)
 			s.wantQueue("c1", "d1")
 		}},
 		{"a newcomer that arrived before all others is granted in the reply", func(s *scriptTest) {
 			s.grant(ask{hold: "a1", owner: "a"})
 			s.wait(ask{hold: "b1", owner: "b"})
 			s.do("del", s.lock)
-			s.want(s.acquire(ask{hold: "d1", owner: "d", channel: "c", waited: time.Hour})[2:], 1, testTTL)
+			s.want(s.acquire(ask{hold: "d1", owner: "d", channel: "c", waited: time.Hour}), 1, anyToken{}, 1, testTTL)
 			s.wantQueue("b1")
 		}},
 		{"the head's check-in is granted in the reply, for its whole TTL, without a message", func(s *scriptTest) {
@@ -134,7 +131,7 @@ func TestAcquireOfAFreeLockThatOthersWaitFor(t *testing.T) {
 			s.wait(ask{hold: "b1", owner: "b", channel: s.name})
 			s.wait(ask{hold: "c1", owner: "c", channel: s.name})
 			s.do("del", s.lock)
-			s.want(s.acquire(ask{hold: "b1", owner: "b", channel: s.name})[2:], 1, testTTL)
+			s.want(s.acquire(ask{hold: "b1", owner: "b", channel: s.name}), 1, anyToken{}, 1, testTTL)
 			s.wantTTL(s.lock, testTTL)
 			s.wantNoMessage(heard, s.name)
 			s.wantQueue("c1")
@@ -146,8 +143,8 @@ func TestAcquireOfAFreeLockThatOthersWaitFor(t *testing.T) {
 			s.wait(ask{hold: "c1", owner: "c", channel: s.name})
 			s.do("del", s.lock)
 			got := s.acquire(ask{hold: "c1", owner: "c", channel: s.name})
-			s.want(got, 2, got[1], "b", left(testLife), age(0), 0)
-			s.wantMessage(heard, "b1", got[1].(int64), testLife)
+			s.want(got, 2, s.token(), "b", left(testLife), age(0), 0)
+			s.wantMessage(heard, "b1", s.token(), testLife)
 		}},
 	})
 }
@@ -203,8 +200,8 @@ func TestGrantsByMessage(t *testing.T) {
 			s.wait(ask{hold: "b1", owner: "b", channel: s.name, alone: 1})
 			s.wait(ask{hold: "c1", owner: "c", channel: s.name, alone: 1})
 			s.release(give{hold: "z1", token: old})
-			s.want(s.status()[3:5], "b", 1)
-			s.wantMessage(heard, "b1", s.status()[2].(int64), testLife)
+			s.wantHolder("b")
+			s.wantMessage(heard, "b1", s.token(), testLife)
 			s.wantQueue("a1", "c1")
 		}},
 		{"where nobody can be reached the lock stays free, and goes to who asks", func(s *scriptTest) {
@@ -236,7 +233,7 @@ func TestGrantsByMessage(t *testing.T) {
 			s.release(give{hold: "z1", token: old})
 			s.wantGone(s.lock)
 			s.release(give{hold: "a0"}) // a place less to look past
-			s.want(s.status()[3:5], "b", 1)
+			s.wantHolder("b")
 		}},
 		{"an owner of hostile text is granted under that very text", func(s *scriptTest) {
 			for _, owner := range []string{" ", " a  b ", "line\nbreak", "n\x00l", "\xff\xfe", "1 2 3 0 c d", strings.Repeat("ö", 64)} {

@@ -46,6 +46,34 @@ func (s *scriptTest) wantLock(owner string, token int64, holds ...string) {
 	}
 }
 
+// wantHolder checks who has the lock, with one hold.
+func (s *scriptTest) wantHolder(owner string) {
+	s.Helper()
+	if got := s.status(); len(got) != 7 || got[3] != owner || got[4] != int64(1) {
+		s.Errorf("got status %v, want one hold of %s", got, owner)
+	}
+}
+
+// token is that of the lock, which must be held.
+func (s *scriptTest) token() int64 {
+	s.Helper()
+	got := s.status()
+	if len(got) != 7 {
+		s.Fatalf("got status %v, want a held lock", got)
+	}
+	return got[2].(int64)
+}
+
+// laterToken is that of the lock, which must have been granted after old was.
+func (s *scriptTest) laterToken(old int64) int64 {
+	s.Helper()
+	got := s.token()
+	if got <= old {
+		s.Errorf("got token %d after %d", got, old)
+	}
+	return got
+}
+
 func (s *scriptTest) wantGone(keys ...string) {
 	s.Helper()
 	for _, key := range keys {
