@@ -16,7 +16,7 @@ import (
 type singleTest struct {
 	*scriptTest
 	eng   *single
-	asked time.Duration // how many requests there were
+	asked int // how many requests there were
 }
 
 func (s *singleTest) ask(hold, owner string, wait bool) engine.Answer {
@@ -34,7 +34,7 @@ func (s *singleTest) request(hold, owner string, wait bool) *engine.Request {
 	s.asked++
 	return &engine.Request{
 		Name: s.name, Hold: hold, Owner: owner, TTL: testTTL * time.Millisecond, Life: testLife * time.Millisecond,
-		Arrived: time.Now().Add(s.asked*time.Second - time.Hour), Wait: wait,
+		Arrived: time.Now().Add(time.Duration(s.asked)*time.Second - time.Hour), Wait: wait,
 	}
 }
 
