@@ -32,7 +32,7 @@ func occupy(t *testing.T, r *rig) (free func()) {
 }
 
 func TestAServerThatIsBusy(t *testing.T) {
-	const ttl = 1200 * time.Millisecond
+	const ttl = 2400 * time.Millisecond
 	r := newRig(t)
 	c := r.client(t, false)
 	lease := lockOf(t, c.Mutex("a", WithTTL(ttl)))
@@ -57,7 +57,7 @@ func TestAServerThatIsBusy(t *testing.T) {
 }
 
 func TestAServerWithTooManyClients(t *testing.T) {
-	const ttl = 1200 * time.Millisecond
+	const ttl = 1500 * time.Millisecond
 	r := newRig(t)
 	lease := lockOf(t, r.client(t, false).Mutex("a", WithTTL(ttl)))
 	newcomer := r.client(t, false)

@@ -20,7 +20,7 @@ import (
 
 // promptly is how long a call may take after the end of its context: 50 ms, and
 // what a shared machine may add.
-const promptly = 50*time.Millisecond + 100*time.Millisecond
+const promptly = 50*time.Millisecond + 300*time.Millisecond
 
 // wantByDeadline runs a call under a deadline, which it must keep, and returns
 // its error.

@@ -210,7 +210,7 @@ func clusterRenewsBesideAStuckShard(t *testing.T, c *redistest.Cluster) {
 }
 
 func clusterFailsOver(t *testing.T, c *redistest.Cluster) {
-	const name, interval = "survivor", 3*time.Second // an entry outlives the failover
+	const name, interval = "survivor", 3 * time.Second // an entry outlives the failover
 	key := keyOf(DefaultPrefix, kindLock, name)
 	holder := clusterClient(t, c)
 	lease := lockOf(t, holder.Mutex(name, WithTTL(9*time.Second)))

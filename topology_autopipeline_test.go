@@ -1,0 +1,106 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/relock-go/relock/internal/redistest"
+)
+
+// An AutoPipeliner batches the commands of many goroutines, and takes no notice
+// of the context of one that is queued.
+
+// pipelined returns a Client on an AutoPipeliner of its own.
+func pipelined(t *testing.T, s *redistest.Server, opts ...Option) *Client {
+	t.Helper()
+	pipeliner, err := s.Client().AutoPipeline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pipeliner.Close() })
+	return clientOn(t, pipeliner, opts...)
+}
+
+func TestAnAutoPipelinerCarriesLocks(t *testing.T) {
+	r := newRig(t)
+	a, b := pipelined(t, r.server), pipelined(t, r.server)
+	t.Run("contended", func(t *testing.T) {
+		const goroutines, times = 8, 10
+		inside, sections, last := 0, 0, Token(0) // the lock is their guard
+		var wg sync.WaitGroup
+		for _, c := range []*Client{a, b} {
+			for range goroutines {
+				wg.Go(func() {
+					for range times {
+						lease := lockOf(t, c.Mutex("contended"))
+						if inside++; inside != 1 {
+							t.Errorf("%d inside", inside)
+						}
+						if lease.Token() <= last {
+							t.Errorf("token %d after %d", lease.Token(), last)
+						}
+						last = lease.Token()
+						sections++
+						inside--
+						unlock(t, lease)
+					}
+				})
+			}
+		}
+		wg.Wait()
+		if want := 2 * goroutines * times; sections != want {
+			t.Errorf("got %d sections, want %d", sections, want)
+		}
+	})
+	t.Run("a free lock costs two commands", func(t *testing.T) {
+		m := a.Mutex("free")
+		unlock(t, lockOf(t, m)) // loads the scripts
+		resetStats(t, r.direct)
+		const pairs = 20
+		for range pairs {
+			unlock(t, lockOf(t, m))
+		}
+		if got := calls(t, r.direct, "evalsha", "eval"); got != 2*pairs {
+			t.Errorf("got %d commands for %d pairs, want 2 each", got, pairs)
+		}
+	})
+	t.Run("the watchdog renews", func(t *testing.T) {
+		lease := lockOf(t, a.Mutex("renewed", WithTTL(900*time.Millisecond)))
+		renewed(t, lease, "through an AutoPipeliner")
+		unlock(t, lease)
+	})
+	awaitClean(t, r.direct)
+}
+
+func TestAnAutoPipelinerDoesNotDelayACancel(t *testing.T) {
+	r := newRig(t)
+	c := pipelined(t, r.server)
+	held := lockOf(t, c.Mutex("held"))
+	if err := r.server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"free", "held"} {
+		ctx, cancel := context.WithCancel(bg)
+		ended := make(chan error, 1)
+		go func() { _, err := c.Mutex(name).Lock(ctx); ended <- err }()
+		<-time.After(50 * time.Millisecond)
+		at := time.Now()
+		cancel()
+		err := <-ended
+		if took := time.Since(at); took > promptly {
+			t.Errorf("%s: returned %v after the cancel, want within 50ms", name, took)
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v, want the cancel", name, err)
+		}
+	}
+	wantByDeadline(t, "TryLock", 200*time.Millisecond, tryCall(c.Mutex("tried")))
+	if err := r.server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	unlock(t, held)
+	awaitClean(t, r.direct)
+}
