@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -134,6 +133,8 @@ func fromServer(err error) error {
 		return nil
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return fmt.Errorf("%w: %w", ErrWrongType, err)
+	case redis.HasErrorPrefix(err, "FORGOT"):
+		return fmt.Errorf("%w: %w", engine.ErrForgot, err)
 	case errors.As(err, &answer), errors.Is(err, redis.ErrClosed):
 		return err
 	}
@@ -166,10 +167,4 @@ func telling(ctx context.Context, last, err error) error {
 		return last
 	}
 	return err
-}
-
-// unsent tells whether a request that failed with err certainly did not leave.
-func unsent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
 }

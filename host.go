@@ -94,7 +94,8 @@ type hold struct {
 
 func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *hold {
 	id := h.newID()
-	if owner == "" {
+	shared := owner != ""
+	if !shared {
 		owner = Owner(ownerPrefix() + id)
 	}
 	check := min(h.set.check, l.set.ttl/3)
@@ -102,7 +103,7 @@ func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *ho
 		lock: l, from: ctx, ready: make(chan struct{}, 1),
 		req: engine.Request{
 			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
-			Life: 3 * check, Arrived: time.Now(), Wait: wait,
+			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
 		},
 	}
 }

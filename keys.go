@@ -21,7 +21,12 @@ const (
 	kindTombstones = "tombstones"
 	kindGuard      = "guard"
 	kindChannel    = "wake"
+	kindNode       = "rednode" // what a server remembers of its quorum
 )
+
+// quorumSpace begins the kinds of the keys that a node of a quorum keeps: they
+// stand apart from those of a single server's locks.
+const quorumSpace = "red"
 
 var (
 	escapeTag   = strings.NewReplacer("%", "%25", "}", "%7D")
@@ -63,15 +68,19 @@ func nameOf(prefix, kind, key string) (string, bool) {
 
 // lockKeys are the keys of one lock, in the order in which every script takes
 // them.
-func lockKeys(prefix, name string) [5]string {
+func lockKeys(prefix, name string) [5]string { return spaceKeys(prefix, "", name) }
+
+func spaceKeys(prefix, space, name string) [5]string {
 	return [5]string{
-		keyOf(prefix, kindLock, name),
-		keyOf(prefix, kindFence, name),
-		keyOf(prefix, kindQueue, name),
-		keyOf(prefix, kindWaiters, name),
-		keyOf(prefix, kindTombstones, name),
+		keyOf(prefix, space+kindLock, name),
+		keyOf(prefix, space+kindFence, name),
+		keyOf(prefix, space+kindQueue, name),
+		keyOf(prefix, space+kindWaiters, name),
+		keyOf(prefix, space+kindTombstones, name),
 	}
 }
+
+func nodeKey(prefix string) string { return prefix + ":" + kindNode }
 
 func channelOf(prefix, client string) string {
 	return prefix + ":" + kindChannel + ":" + client

@@ -14,6 +14,7 @@ import (
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/redistest"
+	"github.com/relock-go/relock/redlock"
 )
 
 // One behaviour table: every lock kind passes it, on every kind of server.
@@ -53,6 +54,45 @@ var kinds = []kind{
 	clientKind("Reentrant", func(c *relock.Client, name string, opts ...relock.LockOption) relock.Locker {
 		return c.Reentrant(name, opts...)
 	}),
+	redlockKind("RedLock.Mutex", func(r *redlock.RedLock, name string, opts ...relock.LockOption) relock.Locker {
+		return r.Mutex(name, opts...)
+	}),
+	redlockKind("RedLock.Reentrant", func(r *redlock.RedLock, name string, opts ...relock.LockOption) relock.Locker {
+		return r.Reentrant(name, opts...)
+	}),
+}
+
+// redlockKind is a kind that lives on a quorum of the servers.
+func redlockKind(name string, lock func(*redlock.RedLock, string, ...relock.LockOption) relock.Locker) kind {
+	return kind{name, func(t *testing.T, servers []*redis.Client) func() process {
+		return func() process {
+			r := newRedLock(t, servers)
+			return process{
+				lock: func(name string, opts ...relock.LockOption) relock.Locker {
+					return lock(r, name, opts...)
+				},
+				close: r.Close,
+			}
+		}
+	}}
+}
+
+func newRedLock(t testing.TB, servers []*redis.Client, opts ...redlock.Option) *redlock.RedLock {
+	t.Helper()
+	var clients []*relock.Client
+	for _, rdb := range servers {
+		clients = append(clients, newClient(t, rdb))
+	}
+	r, err := redlock.New(clients, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
 }
 
 func newClient(t testing.TB, rdb relock.Redis, opts ...relock.Option) *relock.Client {

@@ -23,10 +23,16 @@ var (
 	renewScript   = newScript(source("renew.lua"))
 	forceScript   = newScript(source("force.lua"))
 	statusScript  = newScript(source("status.lua"))
+	voteScript    = newScript(source("vote.lua"))
+	enrolScript   = newScript(source("enrol.lua"))
 )
 
-// source returns a file of scripts/ with what it includes in place.
-func source(name string) string {
+// source returns a file of scripts/ with what it includes in place, each file
+// once.
+func source(name string) string { return expand(name, map[string]bool{}) }
+
+func expand(name string, seen map[string]bool) string {
+	seen[name] = true
 	text, err := sources.ReadFile("scripts/" + name)
 	if err != nil {
 		panic(err) // the file is part of the binary
@@ -34,7 +40,11 @@ func source(name string) string {
 	var b strings.Builder
 	for line := range strings.Lines(string(text)) {
 		if included, ok := strings.CutPrefix(line, "-- include: "); ok {
-			line = source(strings.TrimSpace(included))
+			included = strings.TrimSpace(included)
+			if seen[included] {
+				continue
+			}
+			line = expand(included, seen)
 		}
 		b.WriteString(line)
 	}
@@ -173,6 +183,9 @@ func (r *reader) answer(sent time.Time) engine.Answer {
 	switch r.int() {
 	case replyGranted:
 		a.State, a.Token, a.Count, a.Left = engine.Granted, r.int(), int(r.int()), r.duration()
+		if len(r.rest) > 0 { // of a node of a quorum
+			a.Accepted, a.Issued = r.int(), r.int() == 1
+		}
 	case replyWaiting:
 		a.State = engine.Waiting
 		r.holder(&a)

@@ -21,6 +21,8 @@ const maxPipeline = 1000
 type single struct {
 	rdb       Redis
 	set       settings
+	space     string  // before the kinds of its keys
+	ballot    *ballot // of a node of a quorum; else nil
 	channel   string
 	notify    *notifier
 	highWater atomic.Int64 // the greatest token this client has seen
@@ -66,9 +68,11 @@ func (s *single) suspect(err error) error {
 }
 
 func (s *single) command(sc *script, name string, args ...any) *command {
-	keys := lockKeys(s.set.prefix, name)
+	keys := spaceKeys(s.set.prefix, s.space, name)
 	return &command{sc, keys[:], args}
 }
+
+func (s *single) lockKey(name string) string { return keyOf(s.set.prefix, s.space+kindLock, name) }
 
 // alone is part of a queue entry: it tells whoever grants to it whether a
 // message that reaches nobody may be taken for that. On a cluster PUBLISH counts
@@ -85,12 +89,25 @@ func (s *single) acquireCommand(r *engine.Request) *command {
 	if r.Wait {
 		channel = s.channel
 	}
-	return s.command(&acquireScript, r.Name, r.Hold, r.Owner, ms(r.TTL), channel,
-		time.Since(r.Arrived).Microseconds(), ms(r.Life), s.highWater.Load(), ms(s.set.retention), s.alone())
+	c := s.command(&acquireScript, r.Name, r.Hold, r.Owner, ms(r.TTL), channel,
+		time.Since(r.Arrived).Microseconds(), ms(r.Life), s.highWater.Load(), s.retention(), s.alone())
+	if s.ballot != nil {
+		s.ballot.cast(c, s, r.Propose)
+	}
+	return c
+}
+
+// retention is for how long the scripts keep the fence; 0 is for a node of a
+// quorum, which mints no tokens.
+func (s *single) retention() int64 {
+	if s.ballot != nil {
+		return 0
+	}
+	return ms(s.set.retention)
 }
 
 func (s *single) renewCommand(r *engine.Renewal) *command {
-	return &command{&renewScript, []string{keyOf(s.set.prefix, kindLock, r.Name)}, []any{r.Hold, r.Token, ms(r.TTL)}}
+	return &command{&renewScript, []string{s.lockKey(r.Name)}, []any{r.Hold, r.Token, ms(r.TTL)}}
 }
 
 func (s *single) readAnswer(val any, sent time.Time) (engine.Answer, error) {
@@ -145,7 +162,7 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 	if r.Bury {
 		bury = ms(buryFor)
 	}
-	args := []any{r.Hold, r.Token, bury, s.highWater.Load(), ms(s.set.retention)}
+	args := []any{r.Hold, r.Token, bury, s.highWater.Load(), s.retention()}
 	if n := r.Next; n != nil {
 		args = append(args, n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.alone())
 	} else {
@@ -155,7 +172,7 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 }
 
 func (s *single) Force(ctx context.Context, name string, token int64) (bool, error) {
-	val, err := s.run(ctx, s.command(&forceScript, name, token, s.highWater.Load(), ms(s.set.retention)))
+	val, err := s.run(ctx, s.command(&forceScript, name, token, s.highWater.Load(), s.retention()))
 	if err != nil {
 		return false, err
 	}
@@ -177,7 +194,7 @@ func (s *single) parse(payload string) (engine.Message, error) {
 	hold, rest, _ := strings.Cut(payload, " ")
 	token, rest, _ := strings.Cut(rest, " ")
 	left, key, _ := strings.Cut(rest, " ")
-	name, ours := nameOf(s.set.prefix, kindLock, key)
+	name, ours := nameOf(s.set.prefix, s.space+kindLock, key)
 	n, err1 := strconv.ParseInt(token, 10, 64)
 	leftMS, err2 := strconv.ParseInt(left, 10, 64)
 	if !ours || err1 != nil || err2 != nil {
@@ -210,7 +227,7 @@ func (s *single) Pulse(ctx context.Context, batch []engine.Pulse) {
 		var shard *redis.Client
 		if cluster != nil {
 			// Where the shard cannot be told the pipeline will say why.
-			shard, _ = cluster.MasterForKey(ctx, keyOf(s.set.prefix, kindLock, nameOfPulse(p)))
+			shard, _ = cluster.MasterForKey(ctx, s.lockKey(nameOfPulse(p)))
 		}
 		groups[shard] = append(groups[shard], p)
 	}

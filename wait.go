@@ -248,7 +248,7 @@ func (h *host) sendAcquire(ctx context.Context, o *hold) (engine.Answer, error) 
 
 // answered notes that an acquire was answered, unless err leaves that open.
 func (o *hold) answered(err error) {
-	if !errors.Is(err, engine.ErrUnknown) || unsent(err) {
+	if !errors.Is(err, engine.ErrUnknown) || engine.Unsent(err) {
 		o.unsure.Add(-1)
 	}
 }
@@ -313,7 +313,8 @@ func (h *host) grant(o *hold, ans engine.Answer) {
 // Its validity counts from when the last request left that was answered
 // "waiting": the server granted it after that. A token that is not greater than
 // the one in that answer is from before it: the grant has ended since, and o
-// queues again.
+// queues again. An engine that knows when it asked for the grant says so, and
+// vouches for it.
 func (h *host) Deliver(m engine.Message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -322,7 +323,14 @@ func (h *host) Deliver(m engine.Message) {
 		h.spawnLocked(func(ctx context.Context) { h.returnStray(ctx, m) })
 		return
 	}
-	if o.stage != asking && o.stage != named && o.stage != queued || m.Token <= o.last.Token {
+	if o.stage != asking && o.stage != named && o.stage != queued {
+		return
+	}
+	if !m.Sent.IsZero() {
+		h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: m.Sent})
+		return
+	}
+	if m.Token <= o.last.Token {
 		return
 	}
 	sent := o.first

@@ -2,8 +2,9 @@
 -- Another file takes it in by "-- include: base.lua", a line that scripts.go puts the file in place of.
 -- KEYS: 1 lock  2 fence  3 queue  4 waiters  5 tombstones
 --
--- lock        hash    owner:<owner> -> hold count, hold:<id> -> its end (server ms), token, since (server ms)
--- fence       string  the last token
+-- lock        hash    owner:<owner> -> hold count, hold:<id> -> its end (server ms), token, since (server ms); of a quorum's
+--                     node also issued: 1 once a quorum is known to have accepted the token
+-- fence       string  the last token, minted or accepted
 -- queue       zset    hold id -> arrival (server us)
 -- waiters     hash    hold id -> "<last check-in ms> <life ms> <ttl ms> <alone> <channel> <owner>"
 -- tombstones  zset    hold id -> end of the refusal (server ms)
@@ -35,8 +36,12 @@ end
 
 -- mint writes the next token to the fence and returns it, or nil and the error.
 -- It is above the fence, above floor (tokens seen elsewhere) and not below the
--- clock.
+-- clock. A node of a quorum (retention 0) mints none: its tokens are proposed to
+-- it (vote.lua), and a hold has none until then.
 local function mint(floor, retention_ms)
+  if retention_ms == '0' then
+    return 0
+  end
   local last = redis.pcall('GET', KEYS[2])
   if failed(last) then
     return nil, last

@@ -16,7 +16,7 @@
 -- know no more.
 if ARGV[6] == '' and ARGV[3] == '0' and #KEYS > 1 then
   local seen = redis.pcall('HMGET', KEYS[1], 'token', 'hold:' .. ARGV[1])
-  if not seen.err and seen[2] and seen[1] == ARGV[2]
+  if not seen.err and seen[2] and (seen[1] == ARGV[2] or ARGV[2] == '0')
     and redis.call('HLEN', KEYS[1]) == 4 and redis.call('EXISTS', KEYS[3]) == 0 then
     redis.call('DEL', KEYS[1])
     return { 1, 0, 0 }

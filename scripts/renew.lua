@@ -1,6 +1,6 @@
 -- renew.lua: give a hold its TTL again.
 -- KEYS: 1 lock
--- ARGV: 1 hold id  2 token  3 ttl_ms
+-- ARGV: 1 hold id  2 token (0: whichever it has)  3 ttl_ms
 -- Reply: {1, token, count, left_ms}  renewed
 --        {0}                         not yours: never re-created, never revived
 -- Invariant: an end is never brought forward. PEXPIRE comes first: it passes when
@@ -13,9 +13,9 @@ local lock, err = read_lock()
 if not lock then
   return err
 end
-local hold, ttl_ms = ARGV[1], tonumber(ARGV[3])
+local hold, token, ttl_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local stop = lock.holds[hold]
-if not stop or lock.token ~= tonumber(ARGV[2]) then
+if not stop or token ~= 0 and token ~= lock.token then
   return { 0 }
 end
 stop = math.max(stop, now + ttl_ms)

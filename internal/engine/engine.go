@@ -9,12 +9,19 @@ package engine
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 )
 
 // ErrUnknown is matched by the error of a request that may or may not have
 // taken effect, now or later: no answer came.
 var ErrUnknown = errors.New("no answer")
+
+// Unsent tells whether a request that failed with err certainly did not leave.
+func Unsent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
 
 // Request asks for a hold on a lock, or, as a waiter, checks in.
 type Request struct {
@@ -25,7 +32,31 @@ type Request struct {
 	Life    time.Duration // of the queue entry without a check-in
 	Arrived time.Time     // when Lock was called, on the local monotonic clock
 	Wait    bool          // join the queue where the lock is taken
+	Shared  bool          // the owner has, or may have, other holds
+	Propose Proposal      // to a node of a quorum only
 }
+
+// Proposal is the token that a node of a quorum is asked to accept for a hold.
+// A node never mints or alters a token.
+type Proposal struct {
+	Token int64
+	Kind  ProposalKind
+}
+
+// ProposalKind says what a node must find to accept a token.
+type ProposalKind int
+
+const (
+	// Fresh is accepted above the greatest token that the node has accepted,
+	// unless other holds of the owner are there under a token of theirs.
+	Fresh ProposalKind = iota
+	// Owned is a token that a quorum has accepted for this owner. It is accepted
+	// where the owner holds the node under it, and where the node has accepted
+	// none above it.
+	Owned
+	// Anew is as Fresh, whatever other holds of the owner are there.
+	Anew
+)
 
 // State is what an engine says of a hold.
 type State int
@@ -49,13 +80,17 @@ type Answer struct {
 	Age   time.Duration // for how long the holder in the way has had it
 	Place int           // waiters before this one (Waiting), or all (Taken)
 	Sent  time.Time     // just before the request left
+
+	// Of a node of a quorum that granted:
+	Accepted int64 // the greatest token it has accepted; Token is that of the hold, or 0
+	Issued   bool  // Token was accepted by a quorum
 }
 
 // Renewal gives a hold its TTL again.
 type Renewal struct {
 	Name           string
 	Hold           string
-	Token          int64
+	Token          int64 // 0: whichever it has
 	TTL            time.Duration
 	Replicas       int           // > 0: that many replicas must acknowledge
 	ReplicaTimeout time.Duration // how long to wait for them
@@ -94,13 +129,13 @@ type Pulse struct {
 	Done    func(Answer, error) // called once, from any goroutine
 }
 
-// Message is a grant that came by itself. Its Sent is zero: the receiver knows
-// since when it waits.
+// Message is a grant that came by itself.
 type Message struct {
 	Name  string
 	Hold  string
 	Token int64
 	Left  time.Duration // of the hold when it was granted
+	Sent  time.Time     // since when Left counts; zero: the receiver knows since when it waits
 }
 
 // Sink takes what an engine hears. Its methods must not block.
@@ -141,3 +176,25 @@ type Engine interface {
 	// Close ends the subscription. Requests still go through.
 	Close()
 }
+
+// Node is one server of a quorum. Its locks stand apart from those of the
+// server's other engines. Acquire takes the request's Proposal, and a grant that
+// comes by message carries no token.
+type Node interface {
+	Engine
+	// Addr tells the node from others in messages to people.
+	Addr() string
+	// CallTimeout bounds each of its requests.
+	CallTimeout() time.Duration
+	// Enrol returns the node's id, which is id if it has none yet, and the roster
+	// it belongs to, which is roster if that is not empty and it has none yet.
+	// From then on Acquire is refused with ErrForgot by a server without that id.
+	Enrol(ctx context.Context, id, roster string) (Enrolment, error)
+}
+
+// Enrolment is what a node remembers of the quorum it belongs to.
+type Enrolment struct{ ID, Roster string }
+
+// ErrForgot is matched by the refusal of a node that no longer has the id it
+// was known by: it has lost its data, or it is another server.
+var ErrForgot = errors.New("the node does not have the id it was known by")

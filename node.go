@@ -1,0 +1,82 @@
+package relock
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// node is one server of a quorum: the single engine on keys of its own, with
+// tokens that are proposed to it.
+type node struct{ *single }
+
+var _ engine.Node = node{}
+
+// ballot is what a node adds to a request.
+type ballot struct {
+	id atomic.Pointer[string] // the id that the server is known by
+}
+
+// QuorumNode returns c's server as a node of a quorum, for package redlock.
+func (c *Client) QuorumNode() engine.Node {
+	if c.eng == nil {
+		return nil
+	}
+	s := newSingle(c.eng.rdb, newID(), c.set)
+	s.space, s.ballot = quorumSpace, &ballot{}
+	return node{s}
+}
+
+// NewLocks returns a Client whose locks live on eng, with the settings of like:
+// the way of package redlock to the life of a lock.
+func NewLocks(eng engine.Engine, like *Client) *Client {
+	return &Client{host: newHost(eng, newID(), like.set), set: like.set}
+}
+
+// cast makes a vote of an acquire.
+func (b *ballot) cast(c *command, s *single, p engine.Proposal) {
+	c.script = &voteScript
+	id := ""
+	if known := b.id.Load(); known != nil {
+		id = *known
+		if _, cluster := s.rdb.(masters); !cluster {
+			// A cluster has no one server for this key beside the lock's.
+			c.keys = append(c.keys, nodeKey(s.set.prefix))
+		}
+	}
+	c.args = append(c.args, p.Token, int(p.Kind), ms(s.set.retention), id)
+}
+
+// Addr returns the address the server was configured with.
+func (n node) Addr() string {
+	switch rdb := n.rdb.(type) {
+	case interface{ Options() *redis.Options }:
+		return rdb.Options().Addr
+	case interface{ Options() *redis.ClusterOptions }:
+		return fmt.Sprint(rdb.Options().Addrs)
+	}
+	return fmt.Sprintf("%T %p", n.rdb, n.rdb)
+}
+
+// CallTimeout is that of the node's client.
+func (n node) CallTimeout() time.Duration { return n.set.call }
+
+// Enrol is described in package engine.
+func (n node) Enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
+	c := &command{&enrolScript, []string{nodeKey(n.set.prefix)}, []any{id, roster}}
+	val, err := c.run(ctx, n.rdb)
+	if err != nil {
+		return engine.Enrolment{}, err
+	}
+	rd := readReply(val)
+	e := engine.Enrolment{ID: rd.string(), Roster: rd.string()}
+	if rd.err == nil {
+		n.ballot.id.Store(&e.ID)
+	}
+	return e, rd.err
+}

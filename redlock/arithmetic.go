@@ -1,0 +1,104 @@
+package redlock
+
+import (
+	"slices"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// Quorum arithmetic, without I/O and without state.
+
+// majority is the least quorum: any two of them share a node.
+func majority(n int) int { return n/2 + 1 }
+
+// verdict is what the nodes' answers come to so far.
+type verdict int
+
+const (
+	undecided verdict = iota
+	won               // a quorum granted
+	taken             // another has it, or votes are split
+	silent            // too few answered for either
+)
+
+// tally judges an attempt by how many of n nodes granted it, said that another
+// has them, and may yet answer.
+func tally(n, need, granted, refused, pending int) verdict {
+	switch {
+	case granted >= need:
+		return won
+	case refused > n-need:
+		return taken
+	case granted+pending >= need:
+		return undecided
+	case granted+refused >= need:
+		return taken
+	}
+	return silent
+}
+
+// renewed judges a renewal by how many of n nodes gave the hold its TTL again,
+// and do not have it.
+func renewed(n, need, granted, absent, pending int) verdict {
+	switch {
+	case granted >= need:
+		return won
+	case absent > n-need:
+		return taken
+	case granted+pending >= need:
+		return undecided
+	}
+	return silent
+}
+
+// released judges a release: won if a quorum had the hold, taken if it had been
+// lost before.
+func released(n, need, given, gone, pending int) verdict {
+	switch {
+	case given >= need:
+		return won
+	case gone > n-need:
+		return taken
+	case pending > 0:
+		return undecided
+	case given+gone >= need:
+		return won
+	}
+	return silent
+}
+
+// quorumEnd returns the answer whose hold ends last among those that a quorum
+// outlives: until then a quorum holds.
+func quorumEnd(answers []engine.Answer, need int) engine.Answer {
+	end := func(a engine.Answer) time.Time { return a.Sent.Add(a.Left) }
+	slices.SortFunc(answers, func(a, b engine.Answer) int { return end(b).Compare(end(a)) })
+	return answers[need-1]
+}
+
+// remaining is the validity that the host will believe in at now.
+func remaining(a engine.Answer, now time.Time) time.Duration {
+	return a.Sent.Add(a.Left - a.Left/100 - 2*time.Millisecond).Sub(now)
+}
+
+// accepted tells whether a node that granted with a has accepted p.
+func accepted(a engine.Answer, p engine.Proposal) bool {
+	return a.Token == p.Token && (p.Kind != engine.Owned || a.Issued)
+}
+
+// counter returns what to propose after p was refused, from the answers of the
+// nodes that granted: the owner's token, if it has one and that was not refused
+// just now; else the least that all of them will take.
+func counter(answers []engine.Answer, p engine.Proposal) engine.Proposal {
+	var owned, greatest int64
+	for _, a := range answers {
+		greatest = max(greatest, a.Accepted)
+		if a.Issued && a.Count > 1 {
+			owned = max(owned, a.Token)
+		}
+	}
+	if owned > 0 && (p.Kind != engine.Owned || p.Token != owned) {
+		return engine.Proposal{Token: owned, Kind: engine.Owned}
+	}
+	return engine.Proposal{Token: greatest + 1, Kind: engine.Anew}
+}

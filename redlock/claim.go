@@ -1,0 +1,228 @@
+package redlock
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// A claim is what one hold of the host has at the nodes. It lives until the hold
+// was released and every node has been told.
+type claim struct {
+	q    *quorum
+	hold string
+
+	mu      sync.Mutex
+	lanes   []lane
+	busy    int  // lanes that are
+	tries   int  // so far
+	try     *try // the one that counts; nil: none
+	refused bool // a try was told that the lock is taken
+	ended   bool // released by the host
+	last    *try // the one that was ended
+	done    func(engine.Answer, error)
+	changed chan struct{} // closed and replaced at each change; nil: nobody looks
+	after   []func()      // to be called without mu
+}
+
+// A try is one attempt at the quorum, under a hold id of its own: the late
+// release of one that was given up cannot free another.
+type try struct {
+	id       string
+	req      engine.Request // the host's, as of its last call
+	phase    phase
+	gate     int  // the peer that is queued at first; -1: none
+	waited   bool // there
+	votes    []vote
+	proposal engine.Proposal
+	rounds   int
+	since    time.Time     // of the phase
+	answer   engine.Answer // once held
+}
+
+// phase is how far a try has come.
+//
+//	asking ----------------------> held
+//	queued -> collecting --------> held
+//
+// Each may fail instead, and gives back what it has.
+type phase int
+
+const (
+	asking     phase = iota // all nodes, and no queue is joined
+	queued                  // at the gate only
+	collecting              // has the gate's vote, and waits at the others
+	held
+)
+
+// A vote is what a try has at one node.
+type vote struct {
+	state     voteState
+	asked     bool // a request left, or may have
+	under     int  // requests under way
+	knocked   bool // a message came while one was
+	late      bool // and waited for in vain
+	unsure    bool // a request has no answer, and may take effect late
+	mayHave   bool // the node may count or queue the try
+	proposal  engine.Proposal
+	askedAt   time.Time
+	ans       engine.Answer
+	err       error
+	returned  returnState
+	returnErr error
+}
+
+type voteState int
+
+const (
+	unasked voteState = iota
+	granted
+	waiting
+	refused
+	failed
+)
+
+type returnState int
+
+const (
+	notReturned returnState = iota
+	returning
+	given
+	gone
+)
+
+func (v *vote) pending() bool { return v.under > 0 && !v.late }
+
+// locked runs f under c.mu, and then what f left to be called without it.
+func (c *claim) locked(f func()) {
+	c.mu.Lock()
+	f()
+	after := c.after
+	c.after = nil
+	c.mu.Unlock()
+	for _, g := range after {
+		g()
+	}
+}
+
+// signal wakes who waits for a change. It needs c.mu.
+func (c *claim) signal() {
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// change returns a channel that is closed at the next change. It needs c.mu.
+func (c *claim) change() <-chan struct{} {
+	if c.changed == nil {
+		c.changed = make(chan struct{})
+	}
+	return c.changed
+}
+
+// tidy forgets a claim that is over. It needs c.mu.
+func (c *claim) tidy() {
+	if c.ended && c.busy == 0 {
+		c.q.forget(c)
+	}
+}
+
+// begin makes a new try. It needs c.mu.
+func (c *claim) begin(r *engine.Request) *try {
+	c.tries++
+	t := &try{
+		id:  c.hold + "/" + strconv.Itoa(c.tries),
+		req: *r, gate: -1, votes: make([]vote, len(c.q.peers)),
+		since: time.Now(), proposal: c.q.propose(r),
+	}
+	c.try = t
+	return t
+}
+
+// claimOf returns the hold that a try's id belongs to.
+func claimOf(id string) string {
+	hold, _, _ := strings.Cut(id, "/")
+	return hold
+}
+
+// finish answers whoever waits for the outcome. A grant that nobody waits for
+// is delivered. It needs c.mu.
+func (c *claim) finish(ans engine.Answer, err error) {
+	done := c.done
+	c.done = nil
+	switch {
+	case done != nil:
+		c.after = append(c.after, func() { done(ans, err) })
+	case err == nil && ans.State == engine.Granted && !c.ended:
+		m := engine.Message{Name: c.try.req.Name, Hold: c.hold, Token: ans.Token, Left: ans.Left, Sent: ans.Sent}
+		c.after = append(c.after, func() { c.q.sink.Deliver(m) })
+	case err != nil && !c.ended:
+		c.after = append(c.after, func() { c.q.sink.CheckIn() }) // it is to try again
+	}
+}
+
+// drop ends the try and gives back what it has. It needs c.mu.
+func (c *claim) drop() {
+	t := c.try
+	if t == nil {
+		return
+	}
+	c.try, c.last = nil, t
+	for i := range t.votes {
+		c.giveBack(t, i)
+	}
+}
+
+// fail drops the try and says why. It needs c.mu.
+func (c *claim) fail(v verdict) {
+	t := c.try
+	ans, err := engine.Answer{}, error(nil)
+	if v == taken {
+		c.refused = true
+		ans, _ = t.inTheWay()
+		ans.State = engine.Taken
+	} else {
+		err = t.quorumError(c.q)
+	}
+	c.drop()
+	c.finish(ans, err)
+}
+
+// inTheWay describes the holder that most nodes name, and says how many do.
+func (t *try) inTheWay() (best engine.Answer, n int) {
+	votes := map[string]int{}
+	for i := range t.votes {
+		v := &t.votes[i]
+		if v.state != refused && v.state != waiting {
+			continue
+		}
+		votes[v.ans.Owner]++
+		if votes[v.ans.Owner] > n {
+			best, n = v.ans, votes[v.ans.Owner]
+		}
+	}
+	return best, n
+}
+
+func (t *try) quorumError(q *quorum) error {
+	e := &relock.QuorumError{Need: q.need, Nodes: map[string]error{}}
+	for i := range t.votes {
+		v := &t.votes[i]
+		switch {
+		case v.state == granted:
+			e.Acquired++
+		case v.state == refused, v.state == waiting:
+			e.Nodes[q.peers[i].addr] = relock.ErrNotAcquired
+		case v.err != nil:
+			e.Nodes[q.peers[i].addr] = v.err
+		default:
+			e.Nodes[q.peers[i].addr] = errLate{q.set.patience(t.req.TTL)}
+		}
+	}
+	return e
+}

@@ -1,0 +1,61 @@
+package redlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+var errClientClosed = redis.ErrClosed
+
+// A peer is one node of a quorum, as this process sees it.
+type peer struct {
+	node  engine.Node
+	addr  string
+	index int
+
+	// late counts the requests that were waited for in vain and are still under
+	// way. While there is one the node is not asked again: a node that hangs
+	// costs one request, not one for every lock.
+	late atomic.Int32
+}
+
+// hangs tells whether the node owes an answer.
+func (p *peer) hangs() bool { return p.late.Load() > 0 }
+
+func (p *peer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, p.node.CallTimeout())
+}
+
+func (p *peer) acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	return p.node.Acquire(ctx, r)
+}
+
+func (p *peer) release(ctx context.Context, r *engine.Release) (engine.Released, error) {
+	ctx, cancel := p.bounded(ctx)
+	defer cancel()
+	return p.node.Release(ctx, r)
+}
+
+// errLate is a node that was waited for in vain.
+type errLate struct{ after time.Duration }
+
+func (e errLate) Error() string { return fmt.Sprintf("no answer within %v", e.after) }
+
+// errHangs is a node that was not asked, since it owes an answer.
+var errHangs = errors.New("not asked: an earlier request has no answer yet")
+
+// pause grows from 5 ms to 500 ms, with jitter.
+func pause(n int) time.Duration {
+	d := min(5*time.Millisecond<<min(n, 7), 500*time.Millisecond)
+	return d/2 + rand.N(d)
+}

@@ -1,0 +1,492 @@
+package redlock
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// tokenLead is how far ahead of the local clock the first token of a lock is
+// proposed. A node that has no record of the lock takes its own clock for the
+// greatest token it has accepted: this much may the node's clock be ahead, and
+// the request be under way, for one round trip to suffice.
+const tokenLead = 10 * time.Millisecond
+
+// quorum keeps locks on a majority of independent nodes: the engine behind a
+// RedLock.
+type quorum struct {
+	peers  []*peer
+	need   int
+	set    settings
+	roster *roster
+	sink   engine.Sink
+	crowd  crowd
+	seen   atomic.Int64 // the greatest token seen
+
+	bg     context.Context // ends some time after Close
+	cancel context.CancelFunc
+	tasks  tasks
+
+	mu     sync.Mutex
+	claims map[string]*claim
+	owned  map[ownerKey]*ownedToken
+}
+
+// ownedToken is the token of an owner that holds a lock in this process.
+type ownedToken struct {
+	token int64
+	holds int
+}
+
+type ownerKey struct{ name, owner string }
+
+var _ engine.Engine = (*quorum)(nil)
+
+func newQuorum(nodes []engine.Node, set settings) *quorum {
+	q := &quorum{
+		need: set.quorum, set: set,
+		claims: map[string]*claim{}, owned: map[ownerKey]*ownedToken{},
+	}
+	q.bg, q.cancel = context.WithCancel(context.Background())
+	for i, n := range nodes {
+		q.peers = append(q.peers, &peer{node: n, addr: n.Addr(), index: i})
+	}
+	q.roster = newRoster(q)
+	return q
+}
+
+// sees raises the greatest token seen, but not far beyond the clock: a node
+// would refuse what is built on that.
+func (q *quorum) sees(token int64) {
+	if token > time.Now().Add(time.Hour/2).UnixMicro() {
+		return
+	}
+	for {
+		old := q.seen.Load()
+		if token <= old || q.seen.CompareAndSwap(old, token) {
+			return
+		}
+	}
+}
+
+// propose returns the first token to propose for r.
+func (q *quorum) propose(r *engine.Request) engine.Proposal {
+	if r.Shared {
+		q.mu.Lock()
+		mine := q.owned[ownerKey{r.Name, r.Owner}]
+		q.mu.Unlock()
+		if mine != nil {
+			return engine.Proposal{Token: mine.token, Kind: engine.Owned}
+		}
+	}
+	return engine.Proposal{Token: max(q.seen.Load()+1, time.Now().Add(tokenLead).UnixMicro())}
+}
+
+// holds notes that r's owner has the lock under token.
+func (q *quorum) holds(r *engine.Request, token int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	key := ownerKey{r.Name, r.Owner}
+	if q.owned[key] == nil {
+		q.owned[key] = &ownedToken{}
+	}
+	q.owned[key].token = token
+	q.owned[key].holds++
+}
+
+func (q *quorum) heldNoMore(r *engine.Request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	key := ownerKey{r.Name, r.Owner}
+	if mine := q.owned[key]; mine != nil {
+		if mine.holds--; mine.holds == 0 {
+			delete(q.owned, key)
+		}
+	}
+}
+
+func (q *quorum) find(hold string) *claim {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.claims[hold]
+}
+
+func (q *quorum) claim(hold string) *claim {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c := q.claims[hold]
+	if c == nil {
+		c = &claim{q: q, hold: hold, lanes: make([]lane, len(q.peers))}
+		q.claims[hold] = c
+	}
+	return c
+}
+
+func (q *quorum) forget(c *claim) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.claims[c.hold] == c {
+		delete(q.claims, c.hold)
+	}
+}
+
+// Acquire asks for a hold, or checks in.
+func (q *quorum) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
+	if err := q.roster.ready(ctx, q.set.patience(r.TTL)); err != nil {
+		return engine.Answer{}, err
+	}
+	type outcome struct {
+		ans engine.Answer
+		err error
+	}
+	got := make(chan outcome, 1)
+	c := q.claim(r.Hold)
+	c.locked(func() { c.acquire(r, func(ans engine.Answer, err error) { got <- outcome{ans, err} }) })
+	select {
+	case o := <-got:
+		return o.ans, o.err
+	case <-ctx.Done():
+		return engine.Answer{}, fmt.Errorf("%w: %w", engine.ErrUnknown, context.Cause(ctx))
+	}
+}
+
+// acquire starts a try, or goes on with the one that is under way. It needs
+// c.mu.
+func (c *claim) acquire(r *engine.Request, done func(engine.Answer, error)) {
+	if before := c.done; before != nil {
+		// Its request is superseded by this one.
+		c.after = append(c.after, func() { before(engine.Answer{}, engine.ErrUnknown) })
+	}
+	c.done = done
+	t := c.try
+	switch {
+	case c.ended:
+		c.finish(engine.Answer{State: engine.Withdrawn}, nil)
+	case t == nil:
+		c.start(r)
+	case t.phase == held:
+		c.finish(t.answer, nil)
+	default:
+		t.req = *r
+		c.checkIn(t)
+	}
+}
+
+// Pulse sends check-ins one by one, each of which asks one node as long as it
+// is queued, and renewals as one batch a node.
+func (q *quorum) Pulse(ctx context.Context, batch []engine.Pulse) {
+	var renewals []*renewal
+	for _, p := range batch {
+		if p.CheckIn != nil {
+			go q.pulse(p)
+			continue
+		}
+		renewals = append(renewals, q.newRenewal(p.Renew, p.Done))
+	}
+	for i, p := range q.peers {
+		var part []engine.Pulse
+		for _, r := range renewals {
+			if r.at(i) {
+				part = append(part, engine.Pulse{Renew: r.request(), Done: func(ans engine.Answer, err error) { r.answer(i, ans, err) }})
+			}
+		}
+		if len(part) > 0 {
+			p.node.Pulse(ctx, part)
+		}
+	}
+	for _, r := range renewals {
+		r.judge()
+	}
+}
+
+func (q *quorum) pulse(p engine.Pulse) {
+	c := q.find(p.CheckIn.Hold)
+	if c == nil { // released meanwhile
+		p.Done(engine.Answer{State: engine.Withdrawn}, nil)
+		return
+	}
+	c.locked(func() { c.acquire(p.CheckIn, p.Done) })
+}
+
+// Renew gives a hold its TTL again, on a quorum.
+func (q *quorum) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, error) {
+	type outcome struct {
+		ans engine.Answer
+		err error
+	}
+	got := make(chan outcome, 1)
+	n := q.newRenewal(r, func(ans engine.Answer, err error) { got <- outcome{ans, err} })
+	for i, p := range q.peers {
+		if n.at(i) {
+			go func() {
+				ctx, cancel := p.bounded(q.bg)
+				defer cancel()
+				ans, err := p.node.Renew(ctx, n.request())
+				n.answer(i, ans, err)
+			}()
+		}
+	}
+	n.judge()
+	select {
+	case o := <-got:
+		return o.ans, o.err
+	case <-ctx.Done():
+		return engine.Answer{}, fmt.Errorf("%w: %w", engine.ErrUnknown, context.Cause(ctx))
+	}
+}
+
+// Release gives up a hold or a wait at every node. It returns when a quorum has
+// said that the hold was there, or that it was not, and goes on with the others.
+func (q *quorum) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
+	c := q.find(r.Hold)
+	if c == nil {
+		return engine.Released{Gone: true}, nil
+	}
+	c.locked(c.end)
+	for {
+		c.mu.Lock()
+		v, err := c.returned()
+		changed := c.change()
+		c.mu.Unlock()
+		switch v {
+		case won:
+			return engine.Released{}, nil
+		case taken:
+			return engine.Released{Gone: true}, nil
+		case silent:
+			return engine.Released{}, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return engine.Released{}, fmt.Errorf("%w: %w", engine.ErrUnknown, context.Cause(ctx))
+		}
+	}
+}
+
+// end ends the claim. It needs c.mu.
+func (c *claim) end() {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if t := c.try; t != nil {
+		if t.phase == held {
+			c.q.heldNoMore(&t.req)
+		}
+		c.drop()
+	}
+	c.finish(engine.Answer{State: engine.Withdrawn}, nil)
+	c.tidy()
+}
+
+// returned judges the release of the try that was ended. A claim that came to
+// nothing is gone when every lane is empty. It needs c.mu.
+func (c *claim) returned() (verdict, error) {
+	if c.last == nil || c.last.phase != held {
+		if c.busy > 0 {
+			return undecided, nil
+		}
+		return taken, nil
+	}
+	t := c.last
+	e := &relock.QuorumError{Need: c.q.need, Nodes: map[string]error{}}
+	var n [gone + 1]int
+	pending := 0
+	for i := range t.votes {
+		v := &t.votes[i]
+		n[v.returned]++
+		if v.returned == returning && v.returnErr == nil {
+			pending++
+		} else if v.returnErr != nil {
+			e.Nodes[c.q.peers[i].addr] = v.returnErr
+		}
+	}
+	e.Acquired = n[given] + n[gone]
+	return released(len(t.votes), c.q.need, n[given], n[gone], pending), e
+}
+
+// Force frees the lock where it still has that token. It tells whether the
+// holder has lost its quorum by that.
+func (q *quorum) Force(ctx context.Context, name string, token int64) (bool, error) {
+	freed, answered := 0, 0
+	err := q.each(ctx, func(ctx context.Context, p *peer) error {
+		ok, err := p.node.Force(ctx, name, token)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if err == nil {
+			answered++
+		}
+		if ok {
+			freed++
+		}
+		return err
+	}, func() bool { return false })
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if answered < q.need {
+		return false, err
+	}
+	return freed > len(q.peers)-q.need, nil
+}
+
+// each asks all peers in parallel until all have answered, enough says so, or
+// the node timeout is over.
+func (q *quorum) each(ctx context.Context, ask func(context.Context, *peer) error, enough func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, q.set.patience(relock.DefaultTTL))
+	defer cancel()
+	e := &relock.QuorumError{Need: q.need, Nodes: map[string]error{}}
+	type reply struct {
+		p   *peer
+		err error
+	}
+	replies := make(chan reply, len(q.peers))
+	for _, p := range q.peers {
+		go func() { replies <- reply{p, ask(ctx, p)} }()
+	}
+	for range q.peers {
+		r := <-replies // bounded by ctx: every engine call is
+		if r.err != nil {
+			e.Nodes[r.p.addr] = r.err
+		} else if e.Acquired++; enough() {
+			return nil
+		}
+	}
+	return e
+}
+
+// Start gives the engine the sink for what it hears.
+func (q *quorum) Start(s engine.Sink) {
+	q.sink = s
+	for _, p := range q.peers {
+		p.node.Start(&ear{q, p})
+	}
+}
+
+// ear is the sink of one node.
+type ear struct {
+	q *quorum
+	p *peer
+}
+
+func (e *ear) Deliver(m engine.Message) {
+	c := e.q.find(claimOf(m.Hold))
+	if c == nil {
+		// A grant for nobody, whose withdrawal may have been lost.
+		e.q.tasks.run(func() {
+			_, _ = e.p.release(e.q.bg, &engine.Release{Name: m.Name, Hold: m.Hold})
+		})
+		return
+	}
+	e.q.tasks.run(func() {
+		c.locked(func() {
+			if t := c.try; t != nil && t.id == m.Hold {
+				c.heard(t, e.p.index)
+			}
+		})
+	})
+}
+
+func (e *ear) CheckIn()   { e.q.sink.CheckIn() }
+func (e *ear) Idle() bool { return e.q.sink.Idle() }
+
+// Listening tells whether a quorum of the nodes can be heard.
+func (q *quorum) Listening() bool {
+	n := 0
+	for _, p := range q.peers {
+		if p.node.Listening() || p.node.Deaf() {
+			n++
+		}
+	}
+	return n >= q.need
+}
+
+// Listen subscribes at every node, and returns when a quorum has confirmed it.
+func (q *quorum) Listen(ctx context.Context) error {
+	return q.each(ctx, func(ctx context.Context, p *peer) error { return p.node.Listen(ctx) }, q.Listening)
+}
+
+// Deaf tells whether some node cannot be heard.
+func (q *quorum) Deaf() bool {
+	for _, p := range q.peers {
+		if p.node.Deaf() {
+			return true
+		}
+	}
+	return false
+}
+
+// SupportsReplicas refuses: the copies of a RedLock are its nodes.
+func (q *quorum) SupportsReplicas() error {
+	return invalid("WithReplicas: not on a RedLock, whose nodes are the copies")
+}
+
+// Close ends the subscriptions, gives what is under way the time of one node's
+// answer, and then leaves it to expire.
+func (q *quorum) Close() {
+	for _, p := range q.peers {
+		p.node.Close()
+	}
+	t := time.NewTimer(q.set.patience(relock.DefaultTTL))
+	defer t.Stop()
+	select {
+	case <-q.tasks.done():
+	case <-t.C:
+	}
+	q.cancel()
+}
+
+func (q *quorum) addrs() []string {
+	all := make([]string, len(q.peers))
+	for i, p := range q.peers {
+		all[i] = p.addr
+	}
+	return all
+}
+
+// Status tells who holds the lock: whoever leaves too few nodes for another.
+func (q *quorum) Status(ctx context.Context, name string) (engine.Status, error) {
+	var mu sync.Mutex
+	var all []engine.Status
+	err := q.each(ctx, func(ctx context.Context, p *peer) error {
+		st, err := p.node.Status(ctx, name)
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			all = append(all, st)
+		}
+		return err
+	}, func() bool { return false })
+	if len(all) < q.need {
+		return engine.Status{}, err
+	}
+	return summary(all, q.need), nil
+}
+
+// summary makes one status of those of the nodes.
+func summary(all []engine.Status, need int) engine.Status {
+	var best engine.Status
+	nodes := map[string]int{}
+	waiters, free := 0, 0
+	for _, st := range all {
+		waiters = max(waiters, st.Waiters)
+		if !st.Held {
+			free++
+			continue
+		}
+		nodes[st.Owner]++
+		if nodes[st.Owner] > nodes[best.Owner] || st.Owner == best.Owner && st.Token > best.Token {
+			best = st
+		}
+	}
+	if free >= need {
+		best = engine.Status{}
+	}
+	best.Waiters = waiters
+	return best
+}

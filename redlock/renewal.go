@@ -1,0 +1,121 @@
+package redlock
+
+import (
+	"sync"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// A renewal is one renewal of a hold, at the nodes that granted it.
+type renewal struct {
+	q   *quorum
+	c   *claim // nil: it was given up
+	id  string // of the try
+	req engine.Renewal
+	has []bool // by peer: it granted
+
+	mu      sync.Mutex
+	granted []engine.Answer
+	absent  int
+	pending int
+	errs    map[string]error
+	done    func(engine.Answer, error) // nil once called
+}
+
+func (q *quorum) newRenewal(r *engine.Renewal, done func(engine.Answer, error)) *renewal {
+	n := &renewal{
+		q: q, c: q.find(r.Hold), req: *r, done: done,
+		has: make([]bool, len(q.peers)), errs: map[string]error{},
+	}
+	if n.c != nil {
+		n.c.mu.Lock()
+		defer n.c.mu.Unlock()
+		if t := n.c.try; t != nil && t.phase == held {
+			n.id = t.id
+			for i := range t.votes {
+				n.has[i] = t.votes[i].state == granted
+			}
+		}
+	}
+	for i, has := range n.has {
+		if has {
+			n.pending++
+		} else {
+			n.absent++
+			n.errs[q.peers[i].addr] = relock.ErrNotHeld
+		}
+	}
+	return n
+}
+
+// at tells whether peer i is asked.
+func (n *renewal) at(i int) bool { return n.has[i] }
+
+func (n *renewal) request() *engine.Renewal {
+	// The id of a try is enough: it is never granted twice.
+	return &engine.Renewal{Name: n.req.Name, Hold: n.id, TTL: n.req.TTL}
+}
+
+func (n *renewal) answer(i int, ans engine.Answer, err error) {
+	n.mu.Lock()
+	n.pending--
+	switch {
+	case err != nil:
+		n.errs[n.q.peers[i].addr] = err
+	case ans.State == engine.Granted:
+		n.granted = append(n.granted, ans)
+	default:
+		n.absent++
+		n.errs[n.q.peers[i].addr] = relock.ErrNotHeld
+	}
+	n.mu.Unlock()
+	n.judge()
+}
+
+// judge says what the renewal came to, once that is known.
+func (n *renewal) judge() {
+	n.mu.Lock()
+	v := renewed(len(n.has), n.q.need, len(n.granted), n.absent, n.pending)
+	done := n.done
+	if v == undecided || done == nil {
+		n.mu.Unlock()
+		return
+	}
+	n.done = nil
+	var ans engine.Answer
+	var err error
+	switch v {
+	case won:
+		ans = quorumEnd(n.granted, n.q.need)
+		ans.Token = n.req.Token
+	case silent:
+		err = &relock.QuorumError{Acquired: len(n.granted), Need: n.q.need, Nodes: n.errs}
+		n.errs = map[string]error{} // the late answers' place
+	}
+	n.mu.Unlock()
+	done(ans, err)
+	if v == won && n.c != nil {
+		n.c.locked(n.c.mend)
+	}
+}
+
+// mend asks for the votes of nodes that could not be asked before: a hold that
+// began on few nodes is to outlive them. A vote that a node once gave and has no
+// more is not asked for again. It needs c.mu.
+func (c *claim) mend() {
+	t := c.try
+	if t == nil || t.phase != held {
+		return
+	}
+	proposal := t.proposal
+	t.proposal.Kind = engine.Owned
+	for i := range t.votes {
+		if v := &t.votes[i]; v.under == 0 && (v.state == failed || v.state == unasked) {
+			if c.ask(t, i, false) {
+				c.watch(t)
+			}
+		}
+	}
+	t.proposal = proposal
+}
