@@ -1,0 +1,164 @@
+package redlock_test
+
+import (
+	"context"
+	"flag"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/redistest"
+	"github.com/relock-go/relock/redlock"
+)
+
+// full runs the long tests at the size that their claims are about.
+var full = flag.Bool("full", false, "run the long tests at full size")
+
+// scaled returns what a test does by default, and with -full.
+func scaled[T any](short, long T) T {
+	if *full {
+		return long
+	}
+	return short
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var bg = context.Background()
+
+// rig is some real servers.
+type rig struct {
+	servers []*redistest.Server
+	direct  []*redis.Client
+}
+
+func newRig(t testing.TB, n int, args ...string) *rig {
+	t.Helper()
+	r := &rig{}
+	for range n {
+		s := redistest.StartT(t, redistest.WithArgs(args...))
+		r.servers = append(r.servers, s)
+		r.direct = append(r.direct, s.Client())
+	}
+	return r
+}
+
+func (r *rig) addrs() (all []string) {
+	for _, s := range r.servers {
+		all = append(all, s.Addr())
+	}
+	return all
+}
+
+// redLock returns a RedLock of its own connections, as another process would
+// have, to the addresses.
+func redLock(t testing.TB, addrs []string, opts ...redlock.Option) *redlock.RedLock {
+	t.Helper()
+	r, err := redlock.New(clients(t, addrs), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+func clients(t testing.TB, addrs []string) (all []*relock.Client) {
+	t.Helper()
+	for _, a := range addrs {
+		rdb := redis.NewClient(&redis.Options{Addr: a})
+		c, err := relock.New(rdb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = c.Close(), rdb.Close() })
+		all = append(all, c)
+	}
+	return all
+}
+
+func lock(t testing.TB, l relock.Locker) *relock.Lease {
+	t.Helper()
+	return lockIn(t, bg, l)
+}
+
+func lockIn(t testing.TB, ctx context.Context, l relock.Locker) *relock.Lease {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	lease, err := l.Lock(ctx)
+	if err != nil {
+		t.Fatalf("Lock: %v", err)
+	}
+	return lease
+}
+
+func unlock(t testing.TB, l *relock.Lease) {
+	t.Helper()
+	if err := l.Unlock(bg); err != nil {
+		t.Fatalf("Unlock: %v", err)
+	}
+}
+
+// eventually asks until cond holds.
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// orphans are the keys of locks and queues; fences, tombstones and the nodes'
+// own stay.
+func orphans(t testing.TB, all ...*redis.Client) (left []string) {
+	t.Helper()
+	for _, rdb := range all {
+		keys, err := rdb.Keys(bg, "relock:*").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range keys {
+			stays := func(kind string) bool { return strings.Contains(k, kind) }
+			if !slices.ContainsFunc([]string{"fence", "tombstones", "rednode"}, stays) {
+				left = append(left, k)
+			}
+		}
+	}
+	return left
+}
+
+func awaitClean(t testing.TB, all ...*redis.Client) {
+	t.Helper()
+	var left []string
+	defer func() {
+		if t.Failed() {
+			t.Logf("left behind: %q", left)
+		}
+	}()
+	eventually(t, "no lock or queue key is left", func() bool {
+		left = orphans(t, all...)
+		return len(left) == 0
+	})
+}
+
+// calls counts the scripts that a server has run.
+func calls(t testing.TB, rdb *redis.Client) (n int64) {
+	t.Helper()
+	byName, err := redistest.CommandCalls(bg, rdb, "evalsha", "eval")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return byName["evalsha"] + byName["eval"]
+}
