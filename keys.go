@@ -85,3 +85,13 @@ func nodeKey(prefix string) string { return prefix + ":" + kindNode }
 func channelOf(prefix, client string) string {
 	return prefix + ":" + kindChannel + ":" + client
 }
+
+// tagOf returns what Redis Cluster hashes of a name's keys.
+func tagOf(name string) string {
+	if !hasTag(name) {
+		return name
+	}
+	_, after, _ := strings.Cut(name, "{")
+	tag, _, _ := strings.Cut(after, "}")
+	return tag
+}

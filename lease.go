@@ -14,7 +14,26 @@ import (
 // returns [ErrNotHeld] or a zero value.
 //
 // A lease ends by Unlock, by loss or by Close, and never comes back.
-type Lease struct{ o *hold }
+type Lease struct{ o grant }
+
+// grant is what a lease is a handle of: one hold, or those of a MultiLock.
+type grant interface {
+	context() context.Context
+	err() error
+	lockName() string
+	fence() Token
+	holder() Owner
+	members() []*Lease
+	validUntil() time.Time
+	wrap(error) error
+	extend(context.Context, time.Duration) error
+	unlock(context.Context) error
+}
+
+func (o *hold) lockName() string  { return o.req.Name }
+func (o *hold) fence() Token      { return Token(o.token) }
+func (o *hold) holder() Owner     { return Owner(o.req.Owner) }
+func (o *hold) members() []*Lease { return nil }
 
 // validity is the time for which a grant may be believed: it counts from before
 // the request left, so the server's end can only be later.
@@ -68,7 +87,7 @@ func (l *Lease) Name() string {
 	if l == nil || l.o == nil {
 		return ""
 	}
-	return l.o.req.Name
+	return l.o.lockName()
 }
 
 // Token returns the fencing token of the grant, the same for every hold of one
@@ -77,7 +96,7 @@ func (l *Lease) Token() Token {
 	if l == nil || l.o == nil {
 		return 0
 	}
-	return Token(l.o.token)
+	return l.o.fence()
 }
 
 // Owner returns in whose name the lock is held.
@@ -85,7 +104,7 @@ func (l *Lease) Owner() Owner {
 	if l == nil || l.o == nil {
 		return ""
 	}
-	return Owner(l.o.req.Owner)
+	return l.o.holder()
 }
 
 // ValidUntil returns until when the lease may be believed, unless it is renewed
@@ -106,7 +125,12 @@ func (l *Lease) Sequencer() Sequencer {
 
 // Members returns the leases of a MultiLock's members, in the order in which
 // they were given; nil for every other kind.
-func (l *Lease) Members() []*Lease { return nil }
+func (l *Lease) Members() []*Lease {
+	if l == nil || l.o == nil {
+		return nil
+	}
+	return l.o.members()
+}
 
 // Extend makes the lease valid for at least d from now, between [MinTTL] and
 // [MaxTTL]; it never shortens it. The watchdog goes on as before.
@@ -262,9 +286,21 @@ func (o *hold) extend(ctx context.Context, d time.Duration) error {
 	if o.lastEnd > 0 && h.clock()+int64(d) > int64(o.lastEnd) {
 		return invalid("Extend(%v) goes beyond WithMaxHold(%v)", d, o.lock.set.maxHold)
 	}
-	var ans engine.Answer
-	r := o.renewal(spanning(d))
 	until := time.Now().Add(d)
+	if err := o.renewNow(ctx, spanning(d)); err != nil {
+		return err
+	}
+	if o.validUntil().Before(until) {
+		return fmt.Errorf("relock: Extend(%v) was answered too late", d)
+	}
+	return nil
+}
+
+// renewNow gives the hold ttl from now on.
+func (o *hold) renewNow(ctx context.Context, ttl time.Duration) error {
+	h := o.lock.host
+	var ans engine.Answer
+	r := o.renewal(ttl)
 	err := h.ask(ctx, func(ctx context.Context) (err error) {
 		if err := o.err(); err != nil {
 			return err
@@ -283,9 +319,6 @@ func (o *hold) extend(ctx context.Context, d time.Duration) error {
 	}
 	o.believe(validity{ans.Sent, ans.Left})
 	h.dog.watch(o, ans)
-	if o.validUntil().Before(until) {
-		return fmt.Errorf("relock: Extend(%v) was answered too late", d)
-	}
 	return nil
 }
 

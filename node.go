@@ -68,15 +68,25 @@ func (n node) CallTimeout() time.Duration { return n.set.call }
 
 // Enrol is described in package engine.
 func (n node) Enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
-	c := &command{&enrolScript, []string{nodeKey(n.set.prefix)}, []any{id, roster}}
-	val, err := c.run(ctx, n.rdb)
+	e, err := n.enrol(ctx, id, roster)
+	if err == nil {
+		n.ballot.id.Store(&e.ID)
+	}
+	return e, err
+}
+
+func (s *single) enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
+	c := &command{&enrolScript, []string{nodeKey(s.set.prefix)}, []any{id, roster}}
+	val, err := c.run(ctx, s.rdb)
 	if err != nil {
 		return engine.Enrolment{}, err
 	}
 	rd := readReply(val)
-	e := engine.Enrolment{ID: rd.string(), Roster: rd.string()}
-	if rd.err == nil {
-		n.ballot.id.Store(&e.ID)
-	}
-	return e, rd.err
+	return engine.Enrolment{ID: rd.string(), Roster: rd.string()}, rd.err
+}
+
+// ServerID returns the id that the server keeps, the same for all its clients.
+func (s *single) ServerID(ctx context.Context) (string, error) {
+	e, err := s.enrol(ctx, newID(), "")
+	return e.ID, err
 }

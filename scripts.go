@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -23,15 +24,17 @@ var (
 	renewScript   = newScript(source("renew.lua"))
 	forceScript   = newScript(source("force.lua"))
 	statusScript  = newScript(source("status.lua"))
+	allScript     = newScript(source("all.lua"))
 	voteScript    = newScript(source("vote.lua"))
 	enrolScript   = newScript(source("enrol.lua"))
 )
 
-// source returns a file of scripts/ with what it includes in place, each file
-// once.
+// source returns a file of scripts/ with what it includes in place, but for what
+// stands before it already.
 func source(name string) string { return expand(name, map[string]bool{}) }
 
-func expand(name string, seen map[string]bool) string {
+func expand(name string, before map[string]bool) string {
+	seen := maps.Clone(before) // what a function includes is not seen outside of it
 	seen[name] = true
 	text, err := sources.ReadFile("scripts/" + name)
 	if err != nil {
@@ -45,6 +48,7 @@ func expand(name string, seen map[string]bool) string {
 				continue
 			}
 			line = expand(included, seen)
+			seen[included] = true
 		}
 		b.WriteString(line)
 	}

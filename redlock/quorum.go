@@ -45,7 +45,10 @@ type ownedToken struct {
 
 type ownerKey struct{ name, owner string }
 
-var _ engine.Engine = (*quorum)(nil)
+var (
+	_ engine.Engine     = (*quorum)(nil)
+	_ engine.Identified = (*quorum)(nil)
+)
 
 func newQuorum(nodes []engine.Node, set settings) *quorum {
 	q := &quorum{

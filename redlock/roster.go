@@ -27,6 +27,7 @@ type roster struct {
 	refused []error // by peer: why it has no vote
 	fatal   error   // why nothing can be locked
 	sorted  []int   // the peers that vote, in the order of their ids
+	list    string  // the ids of all nodes; "" until they are known
 	again   time.Time
 	running chan struct{} // closed at the end of the pass that is under way
 }
@@ -108,7 +109,7 @@ func (r *roster) identify(patience time.Duration, done chan struct{}) {
 	}
 	if list != "" {
 		r.ask(patience, func(ctx context.Context, i int) {
-			if got[i].Roster == "" {
+			if got[i] != nil && refused[i] == nil && got[i].Roster == "" {
 				// Whoever fails here is told by the next process.
 				_, _ = r.q.peers[i].node.Enrol(ctx, got[i].ID, list)
 			}
@@ -116,7 +117,7 @@ func (r *roster) identify(patience time.Duration, done chan struct{}) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.refused, r.fatal, r.sorted = refused, fatal, nil
+	r.refused, r.fatal, r.sorted, r.list = refused, fatal, nil, list
 	for i := range refused {
 		if refused[i] == nil {
 			r.sorted = append(r.sorted, i)
@@ -181,9 +182,7 @@ func judge(addrs []string, got []*engine.Enrolment) (list string, refused []erro
 					engine.ErrForgot, addrs[i], addrs[by])
 			}
 		}
-		if !slices.ContainsFunc(refused, func(err error) bool { return err != nil }) {
-			list = roster
-		}
+		list = roster
 	}
 	return list, refused, nil
 }

@@ -111,6 +111,21 @@ type Released struct {
 	Next Answer // Absent unless Next was given and the hold was there
 }
 
+// Batcher is an Engine that can take several free locks by one request.
+type Batcher interface {
+	// Slot tells which names may be taken together: those of one slot.
+	Slot(name string) string
+	// AcquireAll asks for all of the holds, none of which waits. If one is not
+	// granted then none is, and those that would have been are Absent.
+	AcquireAll(ctx context.Context, rs []*Request) ([]Answer, error)
+}
+
+// Identified is an Engine that can tell its servers from others, so that every
+// process puts locks of one name on different servers in the same order.
+type Identified interface {
+	ServerID(ctx context.Context) (string, error)
+}
+
 // Status is who holds a lock.
 type Status struct {
 	Held    bool
@@ -198,3 +213,6 @@ type Enrolment struct{ ID, Roster string }
 // ErrForgot is matched by the refusal of a node that no longer has the id it
 // was known by: it has lost its data, or it is another server.
 var ErrForgot = errors.New("the node does not have the id it was known by")
+
+// Members are what a composite lock is made of: locks of package relock.
+type Members []any

@@ -1,0 +1,97 @@
+package relock
+
+import (
+	"context"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+var (
+	_ engine.Batcher    = (*single)(nil)
+	_ engine.Identified = (*single)(nil)
+)
+
+// Slot returns the same for names whose keys one script may take. Of a cluster
+// only names that bring one tag are known to share a slot.
+func (s *single) Slot(name string) string {
+	if _, cluster := s.rdb.(masters); cluster {
+		return tagOf(name)
+	}
+	return ""
+}
+
+// AcquireAll sends one script for all of the requests.
+func (s *single) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine.Answer, error) {
+	all := &command{script: &allScript}
+	for _, r := range rs {
+		c := s.acquireCommand(r)
+		all.keys = append(all.keys, c.keys...)
+		all.args = append(all.args, c.args...)
+	}
+	sent := time.Now()
+	val, err := all.run(ctx, s.rdb)
+	if err != nil {
+		return nil, err
+	}
+	rd := readReply(val)
+	answers := make([]engine.Answer, len(rs))
+	for i := range rs {
+		if answers[i], err = s.readAnswer(rd.next(), sent); err != nil {
+			return nil, err
+		}
+	}
+	return answers, rd.err
+}
+
+// tryAll takes several locks of one slot, or none. It returns the holds, or why
+// there are none.
+func (h *host) tryAll(ctx context.Context, ls []*lock, owners []Owner) ([]*hold, error) {
+	holds := make([]*hold, 0, len(ls))
+	requests := make([]*engine.Request, len(ls))
+	for i, l := range ls {
+		o := h.newHold(ctx, l, owners[i], false)
+		if err := h.enter(o, false); err != nil {
+			return nil, h.abandonAll(holds, err)
+		}
+		o.unsure.Add(1)
+		o.first = time.Now()
+		requests[i] = &o.req
+		holds = append(holds, o)
+	}
+	var answers []engine.Answer
+	err := h.ask(ctx, func(ctx context.Context) (err error) {
+		answers, err = h.eng.(engine.Batcher).AcquireAll(ctx, requests)
+		return err
+	})
+	if err != nil {
+		return nil, h.abandonAll(holds, err)
+	}
+	for i, o := range holds {
+		o.answered(nil)
+		if answers[i].State != engine.Absent {
+			h.settle(o, answers[i], nil)
+		}
+	}
+	for _, o := range holds {
+		if h.stageOf(o) == failed {
+			return nil, h.abandonAll(holds, o.failure)
+		}
+	}
+	for i, o := range holds {
+		if _, err := h.take(ctx, o); err != nil {
+			for _, had := range holds[:i] {
+				h.spawn(func(ctx context.Context) { _ = had.unlock(ctx) })
+			}
+			return nil, h.abandonAll(holds[i+1:], err)
+		}
+	}
+	return holds, nil
+}
+
+func (h *host) abandonAll(holds []*hold, err error) error {
+	for _, o := range holds {
+		_ = h.abandon(o, err)
+	}
+	return err
+}

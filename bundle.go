@@ -1,0 +1,134 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A bundle is the hold of a Composite: the leases of its members. Each member is
+// renewed, and found lost, on its own; the first that ends, ends them all.
+type bundle struct {
+	name     string
+	all      []*Lease
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	cause    atomic.Pointer[error]
+	unlocked atomic.Bool
+}
+
+// newBundle makes one lease of the members' holds.
+func newBundle(ctx context.Context, name string, holds []*hold) *bundle {
+	b := &bundle{name: name}
+	values := context.WithoutCancel(ctx)
+	for _, o := range holds {
+		values = context.WithValue(values, heldKey{o.lock.host, o.lock.name}, o)
+		b.all = append(b.all, &Lease{o})
+	}
+	b.ctx, b.cancel = context.WithCancelCause(values)
+	for _, o := range holds {
+		context.AfterFunc(o.context(), func() { b.lose(o) })
+	}
+	return b
+}
+
+func (b *bundle) context() context.Context { return b.ctx }
+func (b *bundle) lockName() string         { return b.name }
+func (b *bundle) fence() Token             { return 0 }
+func (b *bundle) members() []*Lease        { return append([]*Lease(nil), b.all...) }
+
+// holder is the owner that all members have in common, or "".
+func (b *bundle) holder() Owner {
+	for _, l := range b.all[1:] {
+		if l.Owner() != b.all[0].Owner() {
+			return ""
+		}
+	}
+	return b.all[0].Owner()
+}
+
+// wrap adds nothing: the members' errors name their locks.
+func (b *bundle) wrap(err error) error { return err }
+
+func (b *bundle) err() error {
+	if cause := b.cause.Load(); cause != nil {
+		return *cause
+	}
+	for _, l := range b.all {
+		if l.Err() != nil {
+			return ErrLost
+		}
+	}
+	return nil
+}
+
+func (b *bundle) validUntil() time.Time {
+	until := b.all[0].ValidUntil()
+	for _, l := range b.all[1:] {
+		if u := l.ValidUntil(); u.Before(until) {
+			until = u
+		}
+	}
+	return until
+}
+
+func (b *bundle) end(cause error) bool {
+	if !b.cause.CompareAndSwap(nil, &cause) {
+		return false
+	}
+	b.cancel(cause)
+	return true
+}
+
+// lose ends the whole since member o has ended, and releases the rest.
+func (b *bundle) lose(o *hold) {
+	cause := ErrLost
+	if errors.Is(o.err(), ErrClosed) {
+		cause = ErrClosed
+	}
+	if !b.end(cause) {
+		return
+	}
+	for _, l := range b.all {
+		if other := l.o.(*hold); other != o {
+			other.lock.host.spawn(func(ctx context.Context) { _ = other.unlock(ctx) })
+		}
+	}
+}
+
+// each calls f for all members at once and joins the errors.
+func (b *bundle) each(f func(*Lease) error) error {
+	errs := make([]error, len(b.all))
+	var wg sync.WaitGroup
+	for i, l := range b.all {
+		wg.Go(func() { errs[i] = f(l) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (b *bundle) extend(ctx context.Context, d time.Duration) error {
+	if err := b.err(); err != nil {
+		return err
+	}
+	return b.each(func(l *Lease) error { return l.Extend(ctx, d) })
+}
+
+// unlock ends the whole before it gives back a member, so that no member's end
+// is taken for a loss.
+func (b *bundle) unlock(ctx context.Context) error {
+	if !b.unlocked.CompareAndSwap(false, true) {
+		return ErrNotHeld
+	}
+	lost := b.err()
+	if !b.end(ErrUnlocked) {
+		return *b.cause.Load()
+	}
+	err := b.each(func(l *Lease) error { return l.Unlock(ctx) })
+	if lost != nil && !errors.Is(err, ErrLost) {
+		return errors.Join(lost, err)
+	}
+	return err
+}

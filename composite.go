@@ -1,0 +1,321 @@
+package relock
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// A Composite is several locks that are held together: what package redlock
+// makes MultiLocks of. It is safe for concurrent use.
+type Composite struct {
+	name    string
+	members []*part
+
+	mu     sync.Mutex
+	sorted []*part // in the order in which every process waits for them; nil: not known yet
+}
+
+// part is one member of a Composite.
+type part struct {
+	lock
+	whose func(context.Context, *lock) (Owner, error)
+	place int // as given
+	id    string
+}
+
+var _ Locker = (*Composite)(nil)
+
+// NewComposite makes one lock of several Mutexes and Reentrants. It does no I/O.
+// It returns [ErrInvalid] for none, and for one that is given twice.
+func NewComposite(m engine.Members) (*Composite, error) {
+	if len(m) == 0 {
+		return nil, invalid("a MultiLock of nothing")
+	}
+	c := &Composite{}
+	seen := map[heldKey]bool{}
+	var names []string
+	for i, member := range m {
+		p := &part{place: i}
+		switch l := member.(type) {
+		case *Mutex:
+			p.lock, p.whose = l.l, freshOwner
+		case *Reentrant:
+			p.lock, p.whose = l.l, reentrantOwner
+		}
+		if p.host == nil {
+			return nil, invalid("member %d is a %T: a MultiLock is of locks of this module", i, member)
+		}
+		if key := (heldKey{p.host, p.name}); seen[key] {
+			return nil, invalid("lock %q is a member twice", p.name)
+		} else {
+			seen[key] = true
+		}
+		c.members = append(c.members, p)
+		if !slices.Contains(names, p.name) {
+			names = append(names, p.name)
+		}
+	}
+	c.name = strings.Join(names, "+")
+	return c, nil
+}
+
+// Name returns the members' names, joined by "+"; a name that several members
+// have on different servers stands once.
+func (c *Composite) Name() string { return c.name }
+
+// settings bound Do's wait: that of the least patient member.
+func (c *Composite) settings() (all lockSettings) {
+	for _, p := range c.members {
+		if p.set.hasWait && (!all.hasWait || p.set.wait < all.wait) {
+			all.wait, all.hasWait = p.set.wait, true
+		}
+	}
+	return all
+}
+
+// Lock returns a lease on all members. It first tries all at once; if one is
+// taken it holds none of them, and then waits for one after the other, in an
+// order that is the same in every process: two that want the same locks never
+// wait for each other. What it has meanwhile the watchdog keeps; leases that are
+// fixed begin when all are held. ctx bounds the wait only.
+//
+// It returns the errors of the members' Lock. A call that fails holds nothing.
+func (c *Composite) Lock(ctx context.Context) (*Lease, error) {
+	holds, err := c.tryAll(ctx)
+	if errors.Is(err, ErrNotAcquired) || err != nil && passes(err) {
+		holds, err = c.collect(ctx)
+	}
+	return c.seal(ctx, holds, err)
+}
+
+// TryLock returns a lease on all members if all are free. It returns
+// [ErrNotAcquired] with a holder if one is not.
+func (c *Composite) TryLock(ctx context.Context) (*Lease, error) {
+	holds, err := c.tryAll(ctx)
+	return c.seal(ctx, holds, err)
+}
+
+// owners returns in whose name each member is taken, by its place.
+func (c *Composite) owners(ctx context.Context) ([]Owner, error) {
+	owners := make([]Owner, len(c.members))
+	for i, p := range c.members {
+		if p.set.err != nil {
+			return nil, p.set.err
+		}
+		var err error
+		if owners[i], err = p.whose(ctx, &p.lock); err != nil {
+			return nil, p.wrap(err)
+		}
+	}
+	return owners, ended(ctx)
+}
+
+// kept is p's lock with a watchdog: a fixed lease begins when all are held.
+func (p *part) kept() *lock {
+	l := p.lock
+	l.set.fixed = false
+	return &l
+}
+
+// tryAll takes all members at once, those of one slot by one request.
+func (c *Composite) tryAll(ctx context.Context) ([]*hold, error) {
+	owners, err := c.owners(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.order(ctx); err != nil {
+		return nil, err
+	}
+	groups := c.groups()
+	holds := make([]*hold, len(c.members))
+	errs := make([]error, len(groups))
+	var wg sync.WaitGroup
+	for i, group := range groups {
+		wg.Go(func() { errs[i] = take(ctx, group, owners, holds) })
+	}
+	wg.Wait()
+	if err := worst(errs); err != nil {
+		giveBackAll(holds)
+		return nil, err
+	}
+	return holds, nil
+}
+
+// take takes the members of one group, each into its place in holds.
+func take(ctx context.Context, group []*part, owners []Owner, holds []*hold) error {
+	if len(group) == 1 {
+		p := group[0]
+		o, err := p.host.acquire(ctx, p.kept(), owners[p.place], false)
+		holds[p.place] = o
+		return p.wrap(err)
+	}
+	locks := make([]*lock, len(group))
+	whose := make([]Owner, len(group))
+	for i, p := range group {
+		locks[i], whose[i] = p.kept(), owners[p.place]
+	}
+	had, err := group[0].host.tryAll(ctx, locks, whose)
+	for i, o := range had {
+		holds[group[i].place] = o
+	}
+	return group[0].wrap(err)
+}
+
+// groups are the members that one request can take.
+func (c *Composite) groups() (groups [][]*part) {
+	type slot struct {
+		host *host
+		name string
+	}
+	at := map[slot]int{}
+	for _, p := range c.members {
+		b, ok := p.host.eng.(engine.Batcher)
+		var s slot
+		if ok && p.set.replicas == 0 {
+			s = slot{p.host, b.Slot(p.name)}
+			if i, found := at[s]; found {
+				groups[i] = append(groups[i], p)
+				continue
+			}
+			at[s] = len(groups)
+		}
+		groups = append(groups, []*part{p})
+	}
+	return groups
+}
+
+// worst returns an error that says more than that a lock is taken, if there is
+// one.
+func worst(errs []error) (worst error) {
+	for _, err := range errs {
+		if err != nil && (worst == nil || errors.Is(worst, ErrNotAcquired)) {
+			worst = err
+		}
+	}
+	return worst
+}
+
+// collect waits for the members one by one. If one is lost meanwhile it begins
+// again.
+func (c *Composite) collect(ctx context.Context) ([]*hold, error) {
+	sorted, err := c.order(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		owners, err := c.owners(ctx)
+		if err != nil {
+			return nil, err
+		}
+		holds := make([]*hold, len(c.members))
+		for _, p := range sorted {
+			o, err := p.host.acquire(ctx, p.kept(), owners[p.place], true)
+			if err != nil {
+				giveBackAll(holds)
+				return nil, p.wrap(err)
+			}
+			holds[p.place] = o
+		}
+		if !slices.ContainsFunc(holds, func(o *hold) bool { return o.err() != nil }) {
+			return holds, nil
+		}
+		giveBackAll(holds)
+	}
+}
+
+// seal makes a lease of the members' holds, if all are still held.
+func (c *Composite) seal(ctx context.Context, holds []*hold, err error) (*Lease, error) {
+	if err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(holds))
+	var wg sync.WaitGroup
+	for i, o := range holds {
+		if c.members[i].set.fixed {
+			wg.Go(func() { errs[i] = o.fix(ctx) })
+		} else {
+			errs[i] = o.err()
+		}
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		giveBackAll(holds)
+		return nil, err
+	}
+	return &Lease{newBundle(ctx, c.name, holds)}, nil
+}
+
+// fix makes of a lease that the watchdog has kept one that ends a TTL from now.
+func (o *hold) fix(ctx context.Context) error {
+	h := o.lock.host
+	if err := o.renewNow(ctx, o.req.TTL); err != nil {
+		return o.wrap(err)
+	}
+	h.dog.mu.Lock()
+	defer h.dog.mu.Unlock()
+	o.lock.set.fixed = true
+	if o.index > 0 {
+		h.dog.set(o, o.nextDue())
+	}
+	return o.err()
+}
+
+// giveBackAll releases in the background what was taken of a whole that is not
+// to be.
+func giveBackAll(holds []*hold) {
+	for _, o := range holds {
+		if o != nil {
+			o.lock.host.spawn(func(ctx context.Context) { _ = o.unlock(ctx) })
+		}
+	}
+}
+
+// order returns the members in the order of their names, and of the ids of
+// their servers where names are alike.
+func (c *Composite) order(ctx context.Context) ([]*part, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sorted != nil {
+		return c.sorted, nil
+	}
+	sorted := slices.Clone(c.members)
+	slices.SortFunc(sorted, (*part).compare)
+	for i, p := range sorted {
+		alike := i > 0 && sorted[i-1].name == p.name || i+1 < len(sorted) && sorted[i+1].name == p.name
+		if alike && p.id == "" {
+			if err := p.identify(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.SortFunc(sorted, (*part).compare)
+	for i, p := range sorted[1:] {
+		if p.compare(sorted[i]) == 0 {
+			return nil, invalid("lock %q is a member twice, by two clients of one server", p.name)
+		}
+	}
+	c.sorted = sorted
+	return sorted, nil
+}
+
+func (p *part) compare(q *part) int {
+	return cmp.Or(strings.Compare(p.name, q.name), strings.Compare(p.id, q.id))
+}
+
+func (p *part) identify(ctx context.Context) error {
+	known, ok := p.host.eng.(engine.Identified)
+	if !ok {
+		return invalid("lock %q: its servers have no ids to order it by", p.name)
+	}
+	err := p.host.ask(ctx, func(ctx context.Context) (err error) {
+		p.id, err = known.ServerID(ctx)
+		return err
+	})
+	return p.wrap(err)
+}

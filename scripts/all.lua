@@ -1,0 +1,39 @@
+-- all.lua: take several free locks of one slot, or none.
+-- KEYS: for each lock the five of acquire.lua
+-- ARGV: for each lock the nine of acquire.lua, without a channel
+-- Reply: for each lock that of acquire.lua, or {0}: it would have been granted, but another was not
+-- Invariant: what was granted is given back by the same script, so nobody sees
+-- it, and nobody can have begun to wait for it.
+
+local function acquire(KEYS, ARGV)
+-- include: acquire.lua
+end
+local function release(KEYS, ARGV)
+-- include: release.lua
+end
+
+local keys, args, replies, complete = {}, {}, {}, true
+for n = 1, #KEYS / 5 do
+  keys[n], args[n] = { unpack(KEYS, n * 5 - 4, n * 5) }, { unpack(ARGV, n * 9 - 8, n * 9) }
+  replies[n] = acquire(keys[n], args[n])
+  if replies[n].err or replies[n][1] ~= 1 then
+    complete = false
+    break
+  end
+end
+if complete then
+  return replies
+end
+local failure
+for n, reply in ipairs(replies) do
+  if reply.err then
+    failure = reply
+  elseif reply[1] == 1 then
+    release(keys[n], { args[n][1], '0', '0', '0', args[n][8], '' })
+    replies[n] = { 0 }
+  end
+end
+for n = #replies + 1, #KEYS / 5 do
+  replies[n] = { 0 }
+end
+return failure or replies
