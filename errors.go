@@ -156,6 +156,12 @@ func passes(err error) bool {
 			return true
 		}
 	}
+	return noQuorum(err)
+}
+
+// noQuorum tells whether a quorum's nodes were given the time they have, and too
+// few answered: one try ends with that.
+func noQuorum(err error) bool {
 	var quorum *QuorumError
 	return errors.As(err, &quorum)
 }

@@ -309,7 +309,7 @@ func TestAGrantTooOldIsReleasedAndTheWaitGoesOn(t *testing.T) {
 		if err := next.Err(); err != nil {
 			t.Errorf("Lock returned a lease that is over: %v", err)
 		}
-		if next.o.req.Hold == id {
+		if next.o.(*hold).req.Hold == id {
 			t.Error("the hold was not given up")
 		}
 		unlock(t, next)

@@ -194,7 +194,7 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 			return ans, nil // the grant came by itself
 		case ctx.Err() != nil:
 			return ans, h.waitEnded(ctx, o, err)
-		case !passes(err):
+		case !passes(err), !o.req.Wait && noQuorum(err):
 			return ans, err
 		}
 		if n == 3 {

@@ -1,0 +1,254 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/faultproxy"
+	"github.com/relock-go/relock/redlock"
+)
+
+func TestOneRoundTrip(t *testing.T) {
+	r := newRig(t, 5)
+	m := redLock(t, r.addrs()).Mutex("free")
+	unlock(t, lock(t, m)) // scripts and ids are known from now on
+	awaitClean(t, r.direct...)
+	var before []int64
+	for _, rdb := range r.direct {
+		before = append(before, calls(t, rdb))
+	}
+	const pairs = 50
+	for range pairs {
+		unlock(t, lock(t, m))
+		awaitClean(t, r.direct...)
+	}
+	for i, rdb := range r.direct {
+		if got := calls(t, rdb) - before[i]; got > pairs*2+pairs/10 {
+			t.Errorf("node %d: %d commands for %d Lock and Unlock, want 2 each", i, got, pairs)
+		}
+	}
+}
+
+// Every subset of dead nodes: a lock is had if and only if a quorum lives.
+func TestSubsetsOfDeadNodes(t *testing.T) {
+	r := newRig(t, 5)
+	unlock(t, lock(t, redLock(t, r.addrs()).Mutex("first"))) // the nodes know one another
+	awaitClean(t, r.direct...)
+	var proxies []*faultproxy.Proxy
+	var addrs []string
+	for _, s := range r.servers {
+		p, err := faultproxy.New(s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Close)
+		proxies, addrs = append(proxies, p), append(addrs, p.Addr())
+	}
+	for dead := range 1 << 5 {
+		live := 5 - bits.OnesCount(uint(dead))
+		for i, p := range proxies {
+			if dead>>i&1 == 1 {
+				p.Cut(faultproxy.Refuse)
+			}
+		}
+		lease, err := redLock(t, addrs).Mutex(fmt.Sprint("subset-", dead)).TryLock(bg)
+		switch {
+		case live >= 3 && err != nil:
+			t.Errorf("%d nodes live: TryLock: %v", live, err)
+		case live < 3:
+			wantQuorumError(t, err, addrs, dead, live)
+		}
+		if lease != nil {
+			unlock(t, lease)
+		}
+		for _, p := range proxies {
+			if err := p.Restore(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	awaitClean(t, r.direct...)
+}
+
+// wantQuorumError checks that the error names every dead node.
+func wantQuorumError(t *testing.T, err error, addrs []string, dead, live int) {
+	t.Helper()
+	var q *relock.QuorumError
+	if !errors.As(err, &q) {
+		t.Fatalf("%d nodes live: got error %v, want a QuorumError", live, err)
+	}
+	if errors.Is(err, relock.ErrNotAcquired) {
+		t.Errorf("dead nodes pass for a taken lock: %v", err)
+	}
+	if q.Acquired != live || q.Need != 3 {
+		t.Errorf("got %d of %d, want %d of 3", q.Acquired, q.Need, live)
+	}
+	for i, a := range addrs {
+		if named := q.Nodes[a] != nil; named != (dead>>i&1 == 1) {
+			t.Errorf("node %d: dead %v, and its error is %v", i, dead>>i&1 == 1, q.Nodes[a])
+		}
+	}
+}
+
+func TestThreeHungNodesAreNamedWithinTheNodeTimeout(t *testing.T) {
+	r := newRig(t, 5)
+	m := redLock(t, r.addrs(), redlock.WithNodeTimeout(200*time.Millisecond)).Mutex("hung")
+	unlock(t, lock(t, m))
+	awaitClean(t, r.direct...)
+	for _, s := range r.servers[:3] {
+		if err := s.Pause(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	_, err := m.TryLock(bg)
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("TryLock took %v, want the node timeout of 200ms", took)
+	}
+	wantQuorumError(t, err, r.addrs(), 0b111, 2)
+	ctx, cancel := context.WithTimeout(bg, 300*time.Millisecond)
+	defer cancel()
+	_, err = m.Lock(ctx)
+	wantQuorumError(t, err, r.addrs(), 0b111, 2)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Lock: got %v, want the cause of its context beside", err)
+	}
+	for _, s := range r.servers[:3] {
+		if err := s.Resume(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitClean(t, r.direct...)
+	unlock(t, lock(t, m))
+}
+
+// A hung node costs nothing once it owes an answer, and executes what it was
+// sent when it goes on: nothing of that stays.
+func TestHungNodesLeaveNoOrphan(t *testing.T) {
+	for hung := 1; hung <= 2; hung++ {
+		r := newRig(t, 5)
+		m := redLock(t, r.addrs()).Mutex("hung")
+		unlock(t, lock(t, m))
+		for _, s := range r.servers[:hung] {
+			if err := s.Pause(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 50 {
+			start := time.Now()
+			unlock(t, lock(t, m))
+			if took := time.Since(start); took > 300*time.Millisecond {
+				t.Errorf("%d hung: Lock and Unlock took %v", hung, took)
+			}
+		}
+		for _, s := range r.servers[:hung] {
+			if err := s.Resume(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		awaitClean(t, r.direct...)
+	}
+}
+
+// An acquire that is held up beyond the node timeout arrives when its attempt
+// was given up: it must not leave the node locked. And what is released meanwhile
+// must not overtake it.
+func TestLateAcquiresLeaveNoOrphan(t *testing.T) {
+	r := newRig(t, 3)
+	p, err := faultproxy.New(r.servers[0].Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	addrs := r.addrs()
+	addrs[0] = p.Addr()
+	red := redLock(t, addrs, redlock.WithNodeTimeout(20*time.Millisecond))
+	unlock(t, lock(t, red.Mutex("warm")))
+	awaitClean(t, r.direct...)
+	for i := range scaled(100, 1000) {
+		name := fmt.Sprint("late-", i)
+		key := "relock:redlock:{" + name + "}"
+		held := p.Hold(faultproxy.Word(key), 1)
+		lease, err := red.Mutex(name).TryLock(bg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Two nodes decide, before and after the third one's late answer.
+		if i%2 == 0 {
+			<-held.Arrived()
+			held.Release()
+			unlock(t, lease)
+		} else {
+			unlock(t, lease)
+			<-held.Arrived()
+			held.Release()
+		}
+		if err := held.Delivered(within(t, 10*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the late acquire is gone", func() bool {
+			return r.direct[0].Exists(bg, key).Val() == 0
+		})
+	}
+	awaitClean(t, r.direct...)
+}
+
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(bg, d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// The gate dies while others wait there: they go on at the next node, in turn.
+func TestTheGateDies(t *testing.T) {
+	r := newRig(t, 5)
+	const n = 4
+	holder := lock(t, redLock(t, r.addrs()).Mutex("gate"))
+	turns := make(chan int, n)
+	for i := range n {
+		red := redLock(t, r.addrs())
+		go func() {
+			lease, err := red.Mutex("gate").Lock(within(t, 30*time.Second))
+			if err != nil {
+				t.Errorf("waiter %d: %v", i, err)
+				turns <- -1
+				return
+			}
+			turns <- i
+			if err := lease.Unlock(bg); err != nil {
+				t.Errorf("waiter %d: Unlock: %v", i, err)
+			}
+		}()
+		eventually(t, "the waiter is queued", func() bool { return queued(r.direct, "gate") == i+1 })
+	}
+	gate := slices.IndexFunc(r.direct, func(rdb *redis.Client) bool {
+		return rdb.ZCard(bg, "relock:redqueue:{gate}").Val() > 0
+	})
+	r.servers[gate].Kill()
+	unlock(t, holder)
+	var got []int
+	for range n {
+		got = append(got, <-turns)
+	}
+	if !slices.IsSorted(got) {
+		t.Errorf("got turns %v, want the order of arrival", got)
+	}
+	left := slices.Delete(slices.Clone(r.direct), gate, gate+1)
+	awaitClean(t, left...)
+}
+
+// queued counts the waiters at the gate.
+func queued(nodes []*redis.Client, name string) (n int) {
+	for _, rdb := range nodes {
+		n = max(n, int(rdb.ZCard(bg, "relock:redqueue:{"+name+"}").Val()))
+	}
+	return n
+}
