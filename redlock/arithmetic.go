@@ -34,6 +34,8 @@ func tally(n, need, granted, refused, pending int) verdict {
 		return undecided
 	case granted+refused >= need:
 		return taken
+	case pending > 0: // it is lost, but what every node says of that is worth its time
+		return undecided
 	}
 	return silent
 }

@@ -40,6 +40,17 @@ func (p *peer) acquire(ctx context.Context, r *engine.Request) (engine.Answer, e
 	return p.node.Acquire(ctx, r)
 }
 
+// listen makes grants of the node heard before one is waited for there. Where
+// that takes too long the check-ins must do.
+func (p *peer) listen(ctx context.Context, patience time.Duration) {
+	if p.node.Listening() || p.node.Deaf() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_ = p.node.Listen(ctx)
+}
+
 func (p *peer) release(ctx context.Context, r *engine.Release) (engine.Released, error) {
 	ctx, cancel := p.bounded(ctx)
 	defer cancel()

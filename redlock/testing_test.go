@@ -27,7 +27,15 @@ func scaled[T any](short, long T) T {
 	return short
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	redis.SetLogger(quiet{}) // go-redis reports every dead node it dials
+	goleak.VerifyTestMain(m)
+}
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 var bg = context.Background()
 

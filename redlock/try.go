@@ -39,6 +39,9 @@ func (c *claim) ask(t *try, i int, wait bool) bool {
 			c.reply(t, i, engine.Answer{}, errGivenUp)
 			return
 		}
+		if wait {
+			p.listen(c.q.bg, c.q.set.patience(r.TTL))
+		}
 		ans, err := p.acquire(c.q.bg, &r)
 		c.reply(t, i, ans, err)
 	})
@@ -95,6 +98,10 @@ func (c *claim) reply(t *try, i int, ans engine.Answer, err error) {
 			c.q.peers[i].late.Add(-1)
 		}
 		v.take(ans, err)
+		if v.state == refused {
+			// Also if a quorum is had without this node, others were first here.
+			c.q.crowd.seen(t.req.Name, t.req.Life)
+		}
 		if errors.Is(err, engine.ErrForgot) {
 			c.q.roster.expel(i, err)
 		}
