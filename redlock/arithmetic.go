@@ -85,13 +85,19 @@ func remaining(a engine.Answer, now time.Time) time.Duration {
 
 // accepted tells whether a node that granted with a has accepted p.
 func accepted(a engine.Answer, p engine.Proposal) bool {
-	return a.Token == p.Token && (p.Kind != engine.Owned || a.Issued)
+	return p.Token > 0 && a.Token == p.Token && (p.Kind != engine.Owned || a.Issued)
 }
 
-// counter returns what to propose after p was refused, from the answers of the
-// nodes that granted: the owner's token, if it has one and that was not refused
-// just now; else the least that all of them will take.
-func counter(answers []engine.Answer, p engine.Proposal) engine.Proposal {
+// first returns the first token to propose for a lock: above what was seen, and
+// ahead of the clocks of nodes that have no record of the lock.
+func first(seen int64, now time.Time) engine.Proposal {
+	return engine.Proposal{Token: max(seen+1, now.Add(tokenLead).UnixMicro())}
+}
+
+// counter returns what to propose after p was refused, or after a mere question,
+// from the answers of the nodes that granted: the owner's token, if it has one
+// and that was not refused just now; else one that all of them will take.
+func counter(answers []engine.Answer, p engine.Proposal, now time.Time) engine.Proposal {
 	var owned, greatest int64
 	for _, a := range answers {
 		greatest = max(greatest, a.Accepted)
@@ -101,6 +107,9 @@ func counter(answers []engine.Answer, p engine.Proposal) engine.Proposal {
 	}
 	if owned > 0 && (p.Kind != engine.Owned || p.Token != owned) {
 		return engine.Proposal{Token: owned, Kind: engine.Owned}
+	}
+	if p.Token == 0 {
+		return first(greatest, now)
 	}
 	return engine.Proposal{Token: greatest + 1, Kind: engine.Anew}
 }

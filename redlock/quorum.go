@@ -77,17 +77,19 @@ func (q *quorum) sees(token int64) {
 	}
 }
 
-// propose returns the first token to propose for r.
+// propose returns the first token to propose for r. For an owner that may have
+// the lock elsewhere none: a node that had accepted a new one could not tell
+// whether the owner's is still good.
 func (q *quorum) propose(r *engine.Request) engine.Proposal {
-	if r.Shared {
-		q.mu.Lock()
-		mine := q.owned[ownerKey{r.Name, r.Owner}]
-		q.mu.Unlock()
-		if mine != nil {
-			return engine.Proposal{Token: mine.token, Kind: engine.Owned}
-		}
+	if !r.Shared {
+		return first(q.seen.Load(), time.Now())
 	}
-	return engine.Proposal{Token: max(q.seen.Load()+1, time.Now().Add(tokenLead).UnixMicro())}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if mine := q.owned[ownerKey{r.Name, r.Owner}]; mine != nil {
+		return engine.Proposal{Token: mine.token, Kind: engine.Owned}
+	}
+	return engine.Proposal{}
 }
 
 // holds notes that r's owner has the lock under token.

@@ -108,6 +108,9 @@ func (c *claim) mend() {
 	if t == nil || t.phase != held {
 		return
 	}
+	c.q.roster.mu.Lock()
+	c.q.roster.refresh(c.q.set.patience(t.req.TTL))
+	c.q.roster.mu.Unlock()
 	proposal := t.proposal
 	t.proposal.Kind = engine.Owned
 	for i := range t.votes {

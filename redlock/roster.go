@@ -69,14 +69,8 @@ func (r *roster) expel(i int, err error) {
 // ready identifies the nodes. It waits for that only while too few are known.
 func (r *roster) ready(ctx context.Context, patience time.Duration) error {
 	r.mu.Lock()
-	complete := len(r.sorted) == len(r.refused)
-	enough := len(r.sorted) >= r.q.need
-	if r.running == nil && !complete && (!enough || time.Now().After(r.again)) {
-		done := make(chan struct{})
-		r.running = done
-		r.q.tasks.run(func() { r.identify(patience, done) })
-	}
-	running, fatal := r.running, r.fatal
+	r.refresh(patience)
+	enough, running, fatal := len(r.sorted) >= r.q.need, r.running, r.fatal
 	r.mu.Unlock()
 	if enough || running == nil {
 		return fatal
@@ -89,6 +83,20 @@ func (r *roster) ready(ctx context.Context, patience time.Duration) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", engine.ErrUnknown, context.Cause(ctx))
 	}
+}
+
+// refresh asks again who the nodes are if some have no vote: from time to time,
+// or at once while there is no quorum. It needs r.mu.
+func (r *roster) refresh(patience time.Duration) {
+	if r.running != nil || len(r.sorted) == len(r.refused) {
+		return
+	}
+	if len(r.sorted) >= r.q.need && time.Now().Before(r.again) {
+		return
+	}
+	done := make(chan struct{})
+	r.running = done
+	r.q.tasks.run(func() { r.identify(patience, done) })
 }
 
 // identify asks every peer who it is.

@@ -225,7 +225,7 @@ func (c *claim) agree(t *try) {
 			c.giveUp(t, "no token was agreed on")
 			return
 		}
-		c.propose(t, counter(t.answers(isGranted), t.proposal))
+		c.propose(t, counter(t.answers(isGranted), t.proposal, time.Now()))
 	default:
 		c.complete(t)
 	}
@@ -268,6 +268,7 @@ func (c *claim) win(t *try) {
 		ans.Count = max(ans.Count, v.Count)
 	}
 	t.answer = ans
+	c.q.holds(&t.req, ans.Token)
 	c.complete(t)
 	c.finish(ans, nil)
 }

@@ -9,7 +9,8 @@
 -- accepted. A fresh token is accepted only above it, so in one order for all
 -- holds. A token owned already is accepted where its owner has it, and where
 -- nothing above it was accepted: no other owner can have come in between. A node
--- without a fence takes its clock for it, also when it refuses.
+-- without a fence takes its clock for it, also when it refuses; a mere question
+-- (no token proposed) leaves it without one.
 
 -- include: base.lua
 if KEYS[6] and redis.call('HGET', KEYS[6], 'id') ~= ARGV[13] then
@@ -56,7 +57,7 @@ if accepts() then
   end
 end
 accepted = accepted or now_us
-if accepted ~= known then
+if accepted ~= known and proposed ~= 0 then
   -- It outlives the moment at which the clock has passed it.
   local ahead_ms = math.max(0, math.ceil((accepted - now_us) / 1000))
   redis.call('SET', KEYS[2], int(accepted), 'PX', int(tonumber(ARGV[12]) + ahead_ms))
