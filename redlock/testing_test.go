@@ -170,3 +170,23 @@ func calls(t testing.TB, rdb *redis.Client) (n int64) {
 	}
 	return byName["evalsha"] + byName["eval"]
 }
+
+// median measures what a mean would hide.
+type median struct {
+	b     *testing.B
+	times []time.Duration
+}
+
+func newMedian(b *testing.B) *median { return &median{b: b} }
+
+func (m *median) measure(f func()) {
+	start := time.Now()
+	f()
+	m.times = append(m.times, time.Since(start))
+}
+
+func (m *median) report() {
+	slices.Sort(m.times)
+	m.b.ReportMetric(float64(m.times[len(m.times)/2].Nanoseconds()), "ns/median")
+	m.b.ReportMetric(float64(m.times[len(m.times)-1].Nanoseconds()), "ns/max")
+}
