@@ -97,10 +97,16 @@ func first(seen int64, now time.Time) engine.Proposal {
 // counter returns what to propose after p was refused, or after a mere question,
 // from the answers of the nodes that granted: the owner's token, if it has one
 // and that was not refused just now; else one that all of them will take.
-func counter(answers []engine.Answer, p engine.Proposal, now time.Time) engine.Proposal {
+//
+// A node without a record wants a token ahead of its clock, which goes on: each
+// round leaves it more time.
+func counter(answers []engine.Answer, p engine.Proposal, now time.Time, round int) engine.Proposal {
 	var owned, greatest int64
 	for _, a := range answers {
 		greatest = max(greatest, a.Accepted)
+		if a.Accepted < 0 {
+			greatest = max(greatest, -a.Accepted+tokenLead.Microseconds()<<round)
+		}
 		if a.Issued && a.Count > 1 {
 			owned = max(owned, a.Token)
 		}

@@ -54,7 +54,8 @@
 //   - A token is issued when a quorum has accepted the very same token from the
 //     same attempt. A node never mints or changes one.
 //   - An owner's further holds take its token. A node accepts that again where
-//     the owner has it, or where nothing greater was accepted. An owner named in
+//     the owner has it, or where nothing greater was accepted (without a record:
+//     where one would still be there). An owner named in
 //     several processes therefore asks before it proposes; if it cannot be told
 //     that its token is still good, it gets a greater one.
 //

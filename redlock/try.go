@@ -214,6 +214,10 @@ func (c *claim) agree(t *try) {
 	open := t.count(func(v *vote) bool {
 		return v.state == granted && !accepted(v.ans, t.proposal) && (v.pending() || v.proposal != t.proposal)
 	})
+	if t.proposal.Kind == engine.Owned {
+		// The owner's token is not given up for another while nodes may yet know it.
+		open += t.count(isHopeful)
+	}
 	switch {
 	case has >= c.q.need && t.req.Shared && t.proposal.Kind != engine.Owned:
 		// Others that act in the owner's name are to find out that this is its token.
@@ -225,7 +229,7 @@ func (c *claim) agree(t *try) {
 			c.giveUp(t, "no token was agreed on")
 			return
 		}
-		c.propose(t, counter(t.answers(isGranted), t.proposal, time.Now()))
+		c.propose(t, counter(t.answers(isGranted), t.proposal, time.Now(), t.rounds))
 	default:
 		c.complete(t)
 	}

@@ -3,14 +3,15 @@
 -- ARGV: 1-9 as acquire.lua, with a fence retention of 0: nothing is minted
 --       10 proposed token (0 = none)  11 kind (0 fresh, 1 owned, 2 anew)  12 fence retention_ms  13 node id
 -- Reply: {1, token, count, left_ms, accepted, issued}  granted; the token of the hold (0: none yet), the greatest
---                                                      token accepted here, 1 if a quorum accepted the hold's
+--                                                      accepted here (-clock: no record), 1 if a quorum accepted
+--                                                      the token
 --        else as acquire.lua
--- Invariants: the fence never falls, and is at least every token this node has
+-- Invariants: the fence never falls, and is the greatest token this node has
 -- accepted. A fresh token is accepted only above it, so in one order for all
 -- holds. A token owned already is accepted where its owner has it, and where
 -- nothing above it was accepted: no other owner can have come in between. A node
--- without a fence takes its clock for it, also when it refuses; a mere question
--- (no token proposed) leaves it without one.
+-- without a fence takes its clock for it; a record of a token above an owned one
+-- that is younger than the retention would still be there.
 
 -- include: base.lua
 if KEYS[6] and redis.call('HGET', KEYS[6], 'id') ~= ARGV[13] then
@@ -33,19 +34,19 @@ local accepted = fence and tonumber(fence)
 local token, count = reply[2], reply[3]
 local issued = count > 1 and redis.call('HGET', KEYS[1], 'issued') == '1'
 
+local retention_ms = tonumber(ARGV[12])
+
 local function accepts()
   if proposed == 0 or proposed == token then
     return proposed ~= 0
   elseif kind == '1' then
-    return not accepted or accepted <= proposed
+    return proposed >= (accepted or now_us - retention_ms * 1000)
   end
   local above = proposed > (accepted or now_us) and proposed <= now_us + HOUR_US
   return above and (kind == '2' or count == 1 or token == 0)
 end
 
-local known = accepted
 if accepts() then
-  accepted = math.max(accepted or now_us, proposed)
   if token ~= proposed then
     redis.call('HSET', KEYS[1], 'token', int(proposed))
     redis.call('HDEL', KEYS[1], 'issued')
@@ -55,11 +56,11 @@ if accepts() then
     redis.call('HSET', KEYS[1], 'issued', 1)
     issued = true
   end
+  if not accepted or accepted < proposed then
+    accepted = proposed
+    -- It outlives the moment at which the clock has passed it.
+    local ahead_ms = math.max(0, math.ceil((accepted - now_us) / 1000))
+    redis.call('SET', KEYS[2], int(accepted), 'PX', int(retention_ms + ahead_ms))
+  end
 end
-accepted = accepted or now_us
-if accepted ~= known and proposed ~= 0 then
-  -- It outlives the moment at which the clock has passed it.
-  local ahead_ms = math.max(0, math.ceil((accepted - now_us) / 1000))
-  redis.call('SET', KEYS[2], int(accepted), 'PX', int(tonumber(ARGV[12]) + ahead_ms))
-end
-return { 1, token, count, reply[4], accepted, issued and 1 or 0 }
+return { 1, token, count, reply[4], accepted or -now_us, issued and 1 or 0 }

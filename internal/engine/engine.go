@@ -82,7 +82,7 @@ type Answer struct {
 	Sent  time.Time     // just before the request left
 
 	// Of a node of a quorum that granted:
-	Accepted int64 // the greatest token it has accepted; Token is that of the hold, or 0
+	Accepted int64 // the greatest token it has accepted, or -clock in microseconds; Token is that of the hold, or 0
 	Issued   bool  // Token was accepted by a quorum
 }
 
