@@ -78,35 +78,46 @@ func TestOneLostReplyCountsNothingTwice(t *testing.T) {
 	}
 }
 
-// A holder that is cut off knows it before another is let in.
+// A holder that is cut off knows it before another is let in: each of twenty at
+// once, each with a client of its own.
 func TestACutOffHolderLosesItsLeaseBeforeAnotherHasTheLock(t *testing.T) {
 	r := newRig(t)
-	for range 5 * *rounds {
-		rdb := r.client(t, true, WithTTL(MinTTL*2))
-		lease := lockOf(t, rdb.Mutex("a"))
-		ended := make(chan time.Time, 1)
-		context.AfterFunc(lease.Context(), func() { ended <- time.Now() })
-		other := r.client(t, false)
-		granted := make(chan time.Time, 1)
+	other := r.client(t, false)
+	for range *rounds {
+		var leases []*Lease
+		ended, granted := make([]time.Time, 20), make([]time.Time, 20)
 		var wg sync.WaitGroup
-		wg.Go(func() {
-			next := lockOf(t, other.Mutex("a"))
-			granted <- time.Now()
-			unlock(t, next)
-		})
-		awaitWaiters(t, other.Mutex("a"), 1)
+		for i := range ended {
+			name := fmt.Sprintf("cut-%d", i)
+			lease := lockOf(t, r.client(t, true, WithTTL(2*time.Second)).Mutex(name))
+			leases = append(leases, lease)
+			wg.Go(func() {
+				<-lease.Context().Done()
+				ended[i] = time.Now()
+			})
+			wg.Go(func() {
+				next := lockOf(t, other.Mutex(name))
+				granted[i] = time.Now()
+				if lease.Err() == nil {
+					t.Error("another has the lock, and the holder's lease has no error")
+				}
+				unlock(t, next)
+			})
+			awaitWaiters(t, other.Mutex(name), 1)
+		}
 		r.proxy.Blackhole(faultproxy.Both)
-		lost, won := <-ended, <-granted
-		if !lost.Before(won) {
-			t.Errorf("the holder's context ended %v after another had the lock", lost.Sub(won))
-		}
-		if err := context.Cause(lease.Context()); !errors.Is(err, ErrLost) {
-			t.Errorf("got cause %v", err)
-		}
-		if err := lease.Unlock(bg); !errors.Is(err, ErrLost) {
-			t.Errorf("got %v from Unlock, want ErrLost", err)
-		}
 		wg.Wait()
+		for i, lease := range leases {
+			if !ended[i].Before(granted[i]) {
+				t.Errorf("the holder's context ended %v after another had the lock", ended[i].Sub(granted[i]))
+			}
+			if err := context.Cause(lease.Context()); !errors.Is(err, ErrLost) {
+				t.Errorf("got cause %v, want ErrLost", err)
+			}
+			if err := lease.Unlock(bg); !errors.Is(err, ErrLost) {
+				t.Errorf("got %v from Unlock, want ErrLost", err)
+			}
+		}
 		if err := r.proxy.Restore(); err != nil {
 			t.Fatal(err)
 		}

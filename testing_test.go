@@ -18,7 +18,14 @@ import (
 // claim is made of is run with more.
 var rounds = flag.Int("rounds", 1, "how many times as often to repeat each fault")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redis.SetLogger(silence{}) // each refused dial of each fault is a line of go-redis's
+	goleak.VerifyTestMain(m)
+}
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 var bg = context.Background()
 
