@@ -69,9 +69,11 @@ func (h *host) tryAll(ctx context.Context, ls []*lock, owners []Owner) ([]*hold,
 	}
 	for i, o := range holds {
 		o.answered(nil)
-		if answers[i].State != engine.Absent {
-			h.settle(o, answers[i], nil)
+		if answers[i].State == engine.Absent {
+			o.first = time.Time{} // the server has nothing of it
+			continue
 		}
+		h.settle(o, answers[i], nil)
 	}
 	for _, o := range holds {
 		if h.stageOf(o) == failed {

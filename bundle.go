@@ -22,9 +22,9 @@ type bundle struct {
 // newBundle makes one lease of the members' holds.
 func newBundle(ctx context.Context, name string, holds []*hold) *bundle {
 	b := &bundle{name: name}
-	values := context.WithoutCancel(ctx)
+	values := heldContext{context.WithoutCancel(ctx), map[heldKey]*hold{}}
 	for _, o := range holds {
-		values = context.WithValue(values, heldKey{o.lock.host, o.lock.name}, o)
+		values.held[heldKey{o.lock.host, o.lock.name}] = o
 		b.all = append(b.all, &Lease{o})
 	}
 	b.ctx, b.cancel = context.WithCancelCause(values)
@@ -32,6 +32,19 @@ func newBundle(ctx context.Context, name string, holds []*hold) *bundle {
 		context.AfterFunc(o.context(), func() { b.lose(o) })
 	}
 	return b
+}
+
+// heldContext is a context from which each member's hold can be found.
+type heldContext struct {
+	context.Context
+	held map[heldKey]*hold
+}
+
+func (c heldContext) Value(key any) any {
+	if k, ok := key.(heldKey); ok && c.held[k] != nil {
+		return c.held[k]
+	}
+	return c.Context.Value(key)
 }
 
 func (b *bundle) context() context.Context { return b.ctx }

@@ -51,11 +51,11 @@ func NewComposite(m engine.Members) (*Composite, error) {
 		if p.host == nil {
 			return nil, invalid("member %d is a %T: a MultiLock is of locks of this module", i, member)
 		}
-		if key := (heldKey{p.host, p.name}); seen[key] {
+		key := heldKey{p.host, p.name}
+		if seen[key] {
 			return nil, invalid("lock %q is a member twice", p.name)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		c.members = append(c.members, p)
 		if !slices.Contains(names, p.name) {
 			names = append(names, p.name)

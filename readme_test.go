@@ -38,8 +38,12 @@ func TestReadmeSnippetsAreOfExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	composites, err := filepath.Glob("redlock/example*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var examples strings.Builder
-	for _, name := range files {
+	for _, name := range append(files, composites...) {
 		examples.WriteString("\n" + unindented(readFile(t, name)))
 	}
 	snippets := regexp.MustCompile("(?s)\n```go\n(.*?)\n```\n").FindAllStringSubmatch(readFile(t, "README.md"), -1)

@@ -19,10 +19,11 @@ type claim struct {
 	mu      sync.Mutex
 	lanes   []lane
 	busy    int  // lanes that are
-	tries   int  // so far
 	try     *try // the one that counts; nil: none
 	refused bool // a try was told that the lock is taken
 	ended   bool // released by the host
+	passing bool // a try that waits for nothing was refused: the host may never say more
+	gone    bool // forgotten; another claim takes its place
 	last    *try // the one that was ended
 	done    func(engine.Answer, error)
 	changed chan struct{} // closed and replaced at each change; nil: nobody looks
@@ -127,16 +128,16 @@ func (c *claim) change() <-chan struct{} {
 
 // tidy forgets a claim that is over. It needs c.mu.
 func (c *claim) tidy() {
-	if c.ended && c.busy == 0 {
+	if (c.ended || c.passing) && c.busy == 0 {
+		c.gone = true
 		c.q.forget(c)
 	}
 }
 
 // begin makes a new try. It needs c.mu.
 func (c *claim) begin(r *engine.Request) *try {
-	c.tries++
 	t := &try{
-		id:  c.hold + "/" + strconv.Itoa(c.tries),
+		id:  c.hold + "/" + strconv.FormatUint(c.q.tries.Add(1), 36),
 		req: *r, gate: -1, votes: make([]vote, len(c.q.peers)),
 		since: time.Now(), proposal: c.q.propose(r),
 	}
@@ -183,7 +184,7 @@ func (c *claim) fail(v verdict) {
 	t := c.try
 	ans, err := engine.Answer{}, error(nil)
 	if v == taken {
-		c.refused = true
+		c.refused, c.passing = true, !t.req.Wait
 		ans, _ = t.inTheWay()
 		ans.State = engine.Taken
 	} else {
@@ -191,6 +192,7 @@ func (c *claim) fail(v verdict) {
 	}
 	c.drop()
 	c.finish(ans, err)
+	c.tidy()
 }
 
 // inTheWay describes the holder that most nodes name, and says how many do.
@@ -221,7 +223,7 @@ func (t *try) quorumError(q *quorum) error {
 		case v.err != nil:
 			e.Nodes[q.peers[i].addr] = v.err
 		default:
-			e.Nodes[q.peers[i].addr] = errLate{q.set.patience(t.req.TTL)}
+			e.Nodes[q.peers[i].addr] = lateError{q.set.patience(t.req.TTL)}
 		}
 	}
 	return e

@@ -2,6 +2,7 @@ package redlock_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,28 +64,27 @@ func jain(x []int) float64 {
 
 func TestContendersTakeTurns(t *testing.T) {
 	for _, n := range []int{2, 3, 8, 32} {
-		r := newRig(t, 5)
-		d := scaled(2*time.Second, 60*time.Second)
-		var before int64
-		for _, rdb := range r.direct {
-			before += calls(t, rdb)
-		}
-		sections, longest := drive(t, r, n, d, "contended")
-		total := 0
-		for _, s := range sections {
-			total += s
-		}
-		after := -before
-		for _, rdb := range r.direct {
-			after += calls(t, rdb)
-		}
-		mean := time.Duration(n) * d / time.Duration(max(total, 1))
-		t.Logf("%2d contenders: %d sections/s, Jain %.3f, longest wait %v (mean %v), %.2f commands a section and node",
-			n, total*int(time.Second)/int(d), jain(sections), longest.Round(time.Millisecond), mean.Round(time.Millisecond/10),
-			float64(after)/float64(total)/5)
-		if j := jain(sections); j < 0.9 {
-			t.Errorf("%d contenders: Jain's index is %.3f: %v", n, j, sections)
-		}
-		awaitClean(t, r.direct...)
+		t.Run(fmt.Sprint(n, " contenders"), func(t *testing.T) { takeTurns(t, n, scaled(2*time.Second, time.Minute)) })
 	}
+}
+
+func takeTurns(t *testing.T, n int, d time.Duration) {
+	r := newRig(t, 5)
+	sections, longest := drive(t, r, n, d, "contended")
+	total := 0
+	for _, s := range sections {
+		total += s
+	}
+	var commands int64
+	for _, rdb := range r.direct {
+		commands += calls(t, rdb)
+	}
+	mean := time.Duration(n) * d / time.Duration(max(total, 1))
+	t.Logf("%d sections/s, Jain %.4f, longest wait %v (mean %v), %.2f commands a section and node",
+		total*int(time.Second)/int(d), jain(sections), longest.Round(time.Millisecond), mean.Round(time.Millisecond/10),
+		float64(commands)/float64(total)/5)
+	if j := jain(sections); j < 0.9 {
+		t.Errorf("Jain's index is %.3f: %v", j, sections)
+	}
+	awaitClean(t, r.direct...)
 }

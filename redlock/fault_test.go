@@ -177,10 +177,7 @@ func TestLateAcquiresLeaveNoOrphan(t *testing.T) {
 		name := fmt.Sprint("late-", i)
 		key := "relock:redlock:{" + name + "}"
 		held := p.Hold(faultproxy.Word(key), 1)
-		lease, err := red.Mutex(name).TryLock(bg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		lease := lock(t, red.Mutex(name))
 		// Two nodes decide, before and after the third one's late answer.
 		if i%2 == 0 {
 			<-held.Arrived()
@@ -199,6 +196,40 @@ func TestLateAcquiresLeaveNoOrphan(t *testing.T) {
 		})
 	}
 	awaitClean(t, r.direct...)
+}
+
+// A release that could not wait for the acquire before it, since that has had its
+// call timeout, is executed first: the node refuses the acquire then.
+func TestALateAcquireIsRefusedAfterItsRelease(t *testing.T) {
+	r := newRig(t, 3)
+	p, err := faultproxy.New(r.servers[0].Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	addrs := append([]string{p.Addr()}, r.addrs()[1:]...)
+	red, err := redlock.New(clients(t, addrs, relock.WithCallTimeout(200*time.Millisecond)), redlock.WithNodeTimeout(100*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = red.Close() })
+	unlock(t, lock(t, red.Mutex("warm")))
+	awaitClean(t, r.direct...)
+	for i := range 5 {
+		name := fmt.Sprint("buried-", i)
+		held := p.Hold(faultproxy.Word("relock:redlock:{"+name+"}"), 1)
+		unlock(t, lock(t, red.Mutex(name)))
+		eventually(t, "the release came first", func() bool {
+			return r.direct[0].Exists(bg, "relock:redtombstones:{"+name+"}").Val() == 1
+		})
+		held.Release()
+		if err := held.Delivered(within(t, 10*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if left := orphans(t, r.direct[0]); len(left) > 0 {
+			t.Errorf("the late acquire was granted: %q", left)
+		}
+	}
 }
 
 func within(t testing.TB, d time.Duration) context.Context {

@@ -95,6 +95,9 @@ func TestNamesOfOneServerAreOneCommand(t *testing.T) {
 	if _, err := m.TryLock(bg); !errors.Is(err, relock.ErrNotAcquired) {
 		t.Errorf("got %v, want ErrNotAcquired", err)
 	}
+	if got := calls(t, r.direct[0]) - before; got != 1 {
+		t.Errorf("a TryLock in vain took %d commands, want 1", got)
+	}
 	for _, name := range []string{"a", "c"} {
 		unlock(t, tryLock(t, c.Mutex(name)))
 	}

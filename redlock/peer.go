@@ -57,10 +57,10 @@ func (p *peer) release(ctx context.Context, r *engine.Release) (engine.Released,
 	return p.node.Release(ctx, r)
 }
 
-// errLate is a node that was waited for in vain.
-type errLate struct{ after time.Duration }
+// lateError is a node that was waited for in vain.
+type lateError struct{ after time.Duration }
 
-func (e errLate) Error() string { return fmt.Sprintf("no answer within %v", e.after) }
+func (e lateError) Error() string { return fmt.Sprintf("no answer within %v", e.after) }
 
 // errHangs is a node that was not asked, since it owes an answer.
 var errHangs = errors.New("not asked: an earlier request has no answer yet")

@@ -27,6 +27,7 @@ type quorum struct {
 	sink   engine.Sink
 	crowd  crowd
 	seen   atomic.Int64 // the greatest token seen
+	tries  atomic.Uint64
 
 	bg     context.Context // ends some time after Close
 	cancel context.CancelFunc
@@ -150,8 +151,14 @@ func (q *quorum) Acquire(ctx context.Context, r *engine.Request) (engine.Answer,
 		err error
 	}
 	got := make(chan outcome, 1)
-	c := q.claim(r.Hold)
-	c.locked(func() { c.acquire(r, func(ans engine.Answer, err error) { got <- outcome{ans, err} }) })
+	for again := true; again; {
+		c := q.claim(r.Hold)
+		c.locked(func() {
+			if again = c.gone; !again {
+				c.acquire(r, func(ans engine.Answer, err error) { got <- outcome{ans, err} })
+			}
+		})
+	}
 	select {
 	case o := <-got:
 		return o.ans, o.err
@@ -167,7 +174,7 @@ func (c *claim) acquire(r *engine.Request, done func(engine.Answer, error)) {
 		// Its request is superseded by this one.
 		c.after = append(c.after, func() { before(engine.Answer{}, engine.ErrUnknown) })
 	}
-	c.done = done
+	c.done, c.passing = done, false
 	t := c.try
 	switch {
 	case c.ended:

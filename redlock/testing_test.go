@@ -75,11 +75,11 @@ func redLock(t testing.TB, addrs []string, opts ...redlock.Option) *redlock.RedL
 	return r
 }
 
-func clients(t testing.TB, addrs []string) (all []*relock.Client) {
+func clients(t testing.TB, addrs []string, opts ...relock.Option) (all []*relock.Client) {
 	t.Helper()
 	for _, a := range addrs {
 		rdb := redis.NewClient(&redis.Options{Addr: a})
-		c, err := relock.New(rdb)
+		c, err := relock.New(rdb, opts...)
 		if err != nil {
 			t.Fatal(err)
 		}

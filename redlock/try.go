@@ -79,7 +79,7 @@ func (c *claim) expire(t *try, patience time.Duration) {
 			v.late = true
 			c.q.peers[i].late.Add(1)
 			if v.state != granted {
-				v.err = errLate{patience}
+				v.err = lateError{patience}
 			}
 		}
 	}
@@ -178,10 +178,9 @@ func (t *try) count(of func(*vote) bool) (n int) {
 	return n
 }
 
-func isGranted(v *vote) bool  { return v.state == granted }
-func isRefused(v *vote) bool  { return v.state == refused }
-func isHopeful(v *vote) bool  { return v.state != granted && v.pending() }
-func isAnswered(v *vote) bool { return v.state == granted || v.state == waiting || v.state == refused }
+func isGranted(v *vote) bool { return v.state == granted }
+func isRefused(v *vote) bool { return v.state == refused }
+func isHopeful(v *vote) bool { return v.state != granted && v.pending() }
 
 // decide draws the conclusions of what is known by now. It needs c.mu.
 func (c *claim) decide(t *try) {
@@ -226,7 +225,7 @@ func (c *claim) agree(t *try) {
 		c.win(t)
 	case has+open < c.q.need:
 		if t.rounds >= maxRounds {
-			c.giveUp(t, "no token was agreed on")
+			c.giveUp("no token was agreed on")
 			return
 		}
 		c.propose(t, counter(t.answers(isGranted), t.proposal, time.Now(), t.rounds))
@@ -263,7 +262,7 @@ func (c *claim) win(t *try) {
 	votes := t.answers(func(v *vote) bool { return accepted(v.ans, t.proposal) })
 	ans := quorumEnd(votes, c.q.need)
 	if left := remaining(ans, time.Now()); left < c.q.set.least(t.req.TTL) {
-		c.giveUp(t, fmt.Sprintf("a validity of %v is left, less than the minimum", left))
+		c.giveUp(fmt.Sprintf("a validity of %v is left, less than the minimum", left))
 		return
 	}
 	t.phase, t.since = held, time.Now()
@@ -278,7 +277,7 @@ func (c *claim) win(t *try) {
 }
 
 // giveUp drops a try that came to nothing, and may be made again. It needs c.mu.
-func (c *claim) giveUp(t *try, why string) {
+func (c *claim) giveUp(why string) {
 	c.drop()
 	c.finish(engine.Answer{}, fmt.Errorf("redlock: %s: %w", why, engine.ErrUnknown))
 }
