@@ -224,7 +224,7 @@ func (m *model) next(n *ask) []any {
 
 func (m *model) renew(hold string, token, ttl int64) []any {
 	m.tick()
-	if !m.holding(hold) || m.lock.token != token {
+	if !m.holding(hold) || token != 0 && token != m.lock.token {
 		return []any{0}
 	}
 	m.lock.holds[hold] = max(m.lock.holds[hold], m.ms()+ttl)

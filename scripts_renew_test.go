@@ -14,6 +14,11 @@ func TestRenew(t *testing.T) {
 			s.want(s.status(), 1, 0, token, "a", 1, left(testTTL), age(0))
 			s.wantFence(token)
 		}},
+		{"token 0 is whichever the hold has", func(s *scriptTest) {
+			token := s.grant(ask{hold: "a1", owner: "a"})
+			s.want(s.renew("a1", 0, 2*testTTL), 1, token, 1, 2*testTTL)
+			s.wantTTL(s.lock, 2*testTTL)
+		}},
 		{"an end is never brought forward, neither the hold's nor the lock's", func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			s.acquire(ask{hold: "a2", owner: "a", ttl: 90_000})
@@ -47,8 +52,8 @@ func TestRenew(t *testing.T) {
 			before := s.contents()
 			s.want(s.renew("a1", token+1, testTTL), 0)
 			s.want(s.renew("a1", token-1, testTTL), 0)
-			s.want(s.renew("a1", 0, testTTL), 0)
 			s.want(s.renew("a2", token, testTTL), 0)
+			s.want(s.renew("a2", 0, testTTL), 0)
 			s.wantContents(before)
 			s.wantTTL(s.lock, 7_000)
 		}},
