@@ -182,15 +182,17 @@ func tolerate(t *testing.T, c *redistest.Cluster, ms int) {
 }
 
 func clusterRenewsBesideAStuckShard(t *testing.T, c *redistest.Cluster) {
-	const ttl = 1500 * time.Millisecond
+	const ttl, each = 1800 * time.Millisecond, 8 // so many that they are due together
 	tolerate(t, c, 60_000)
 	defer tolerate(t, c, 1500)
 	client := clusterClient(t, c)
-	names := onEachMaster(t, c, "stuck")
-	leases := map[*redistest.Server]*Lease{}
+	leases := map[*redistest.Server][]*Lease{}
 	var stuck *redistest.Server
-	for s, name := range names {
-		leases[s] = lockOf(t, client.Mutex(name, WithTTL(ttl)))
+	for s, name := range onEachMaster(t, c, "stuck") {
+		for i := range each {
+			lock := client.Mutex(fmt.Sprintf("{%s}%d", name, i), WithTTL(ttl))
+			leases[s] = append(leases[s], lockOf(t, lock))
+		}
 		stuck = s
 	}
 	if err := stuck.Pause(); err != nil {
@@ -201,11 +203,23 @@ func clusterRenewsBesideAStuckShard(t *testing.T, c *redistest.Cluster) {
 			t.Error(err)
 		}
 	}()
-	wantLostAtDeadline(t, leases[stuck], ttl)
+	for _, lease := range leases[stuck] {
+		wantLostAtDeadline(t, lease, ttl)
+	}
 	delete(leases, stuck)
-	for _, lease := range leases {
-		renewed(t, lease, "beside a shard that hangs")
-		unlock(t, lease)
+	mark := time.Now().Add(ttl - drift(ttl)) // of a renewal that is sent from now on
+	for _, beside := range leases {
+		for _, lease := range beside {
+			eventually(t, "a renewal", func() bool { return lease.Err() != nil || lease.ValidUntil().After(mark) })
+			if err := lease.Err(); err != nil {
+				t.Fatalf("beside a shard that hangs: %v", err)
+			}
+		}
+	}
+	for _, beside := range leases {
+		for _, lease := range beside {
+			unlock(t, lease)
+		}
 	}
 }
 
