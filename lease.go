@@ -178,7 +178,7 @@ func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease
 		stop()
 		cancel(nil)
 		// A lock that was used is given back even if ctx is over by now.
-		unlocked := lease.Unlock(context.WithoutCancel(ctx))
+		unlocked := lease.Unlock(ctx)
 		switch {
 		case errors.Is(unlocked, ErrLost):
 			err = join(err, unlocked)

@@ -13,8 +13,8 @@ import (
 // sendRelease sends one release or withdrawal of o, with next handed over. If
 // it is not answered next asks for itself: an acquire of the same hold id is
 // safe beside a release that may still name it.
-func (h *host) sendRelease(ctx context.Context, o, next *hold) (engine.Released, error) {
-	r := &engine.Release{Name: o.req.Name, Hold: o.req.Hold, Token: o.token, Bury: o.unsure.Load() > 0}
+func (h *host) sendRelease(ctx context.Context, o, next *hold, token int64) (engine.Released, error) {
+	r := &engine.Release{Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.unsure.Load() > 0}
 	if next != nil {
 		h.mu.Lock()
 		req := next.req
@@ -47,11 +47,13 @@ func (h *host) sendRelease(ctx context.Context, o, next *hold) (engine.Released,
 // valid when Unlock was called.
 func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 	if ctx.Err() != nil {
-		ctx = context.WithoutCancel(ctx)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), h.set.call)
+		defer cancel()
 	}
 	var last error
 	for n := 0; ; n++ {
-		rel, err := h.sendRelease(ctx, o, next)
+		rel, err := h.sendRelease(ctx, o, next, o.token)
 		next = nil
 		last = telling(ctx, last, err)
 		err = last
@@ -73,7 +75,7 @@ func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 // until it is answered or until has passed. Beyond that the hold has expired.
 func (h *host) giveBackUntil(ctx context.Context, o *hold, until time.Time) {
 	h.persist(ctx, until, func() error {
-		_, err := h.sendRelease(ctx, o, nil)
+		_, err := h.sendRelease(ctx, o, nil, 0) // whichever token: a late copy may have brought it back under another
 		return err
 	})
 }
@@ -82,7 +84,7 @@ func (h *host) giveBackUntil(ctx context.Context, o *hold, until time.Time) {
 // granted.
 func (h *host) withdraw(ctx context.Context, o, next *hold, until time.Time) {
 	h.persist(ctx, until, func() error {
-		_, err := h.sendRelease(ctx, o, next)
+		_, err := h.sendRelease(ctx, o, next, 0)
 		next = nil
 		return err
 	})

@@ -78,7 +78,7 @@ func (s *single) lockKey(name string) string { return keyOf(s.set.prefix, s.spac
 // message that reaches nobody may be taken for that. On a cluster PUBLISH counts
 // the subscribers of one node only.
 func (s *single) alone() int {
-	if s.notify.alone.Load() {
+	if s.notify.alone.Load() && !s.notify.deaf.Load() {
 		return 1
 	}
 	return 0

@@ -26,6 +26,7 @@ const (
 	granted              // it has the lock; its goroutine has not seen that yet
 	failed               // it cannot be had
 	held                 // a lease
+	gone                 // given up: no answer changes it any more
 )
 
 type place = list.Element
@@ -380,14 +381,23 @@ func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
 		var err error
 		if v, err = h.confirm(ctx, o, v); errors.Is(err, ErrNotReplicated) {
 			// What is reported as released should be, if Redis can be reached.
-			_ = h.once(ctx, func(ctx context.Context) error { h.drop(o)(ctx); return nil })
+			released := make(chan struct{})
+			drop := h.drop(o)
+			h.spawn(func(ctx context.Context) { drop(ctx); close(released) })
 			h.left()
+			_ = h.once(ctx, func(ctx context.Context) error {
+				select {
+				case <-released:
+				case <-ctx.Done():
+				}
+				return nil
+			})
 			return nil, err
 		} else if err != nil {
 			return nil, h.abandon(o, err)
 		}
 	}
-	if v.remaining(time.Now()) <= 0 {
+	if v.remaining(time.Now()) <= 0 || o.lastEnd > 0 && h.clock() >= int64(o.lastEnd) {
 		if !o.req.Wait {
 			return nil, h.abandon(o, fmt.Errorf("%w: answered after the hold had ended", ErrLost))
 		}
@@ -475,6 +485,7 @@ func (h *host) leaveLocked(o *hold) *hold {
 	delete(h.holds, o.req.Hold)
 	if o.stage != held {
 		h.waiting--
+		o.stage = gone
 	}
 	ln := h.lines[o.req.Name]
 	if o.place != nil {
@@ -535,7 +546,7 @@ func (h *host) retry(old *hold) *hold {
 	if o.place = old.place; o.place != nil {
 		o.place.Value = o
 	}
-	old.place, old.token = nil, 0
+	old.place, old.token, old.stage = nil, 0, gone
 	until := time.Now().Add(max(old.req.TTL, h.set.call))
 	h.spawnLocked(func(ctx context.Context) { h.withdraw(ctx, old, nil, until) })
 	return o

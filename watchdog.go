@@ -173,6 +173,8 @@ func (w *watchdog) send(due []*hold, now time.Time) {
 		case o.valid.Load() == 0, o.cause.Load() != nil: // granted or given up just now; ended just now
 		case !now.Before(o.validUntil()):
 			o.lose()
+		case o.lock.set.fixed:
+			w.watch(o, engine.Answer{})
 		default:
 			batch = append(batch, w.renew(o))
 		}
@@ -209,7 +211,7 @@ func (w *watchdog) renewed(o *hold, ans engine.Answer, err error) {
 			o.retries++
 			w.set(o, o.nextDue())
 		}
-	case ans.State != engine.Granted:
+	case ans.State != engine.Granted, o.err() != nil:
 		o.lose()
 	default:
 		o.believe(validity{ans.Sent, ans.Left})
@@ -230,6 +232,11 @@ func (w *watchdog) checkIn(o *hold) (engine.Pulse, bool) {
 	return engine.Pulse{CheckIn: &r, Done: func(ans engine.Answer, err error) {
 		o.answered(err)
 		if err != nil && passes(err) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if o.stage != queued {
+				return
+			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			o.retries++
