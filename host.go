@@ -73,6 +73,7 @@ type hold struct {
 	answer    engine.Answer // the grant
 	byMessage bool          // it came by message: it is as old as the last check-in
 	failure   error         // why it cannot be had
+	blind     bool          // grants to it cannot be heard: it asks often
 	behind    bool          // it found others of this client in front of it
 
 	// As a lease.
@@ -256,7 +257,7 @@ func (h *host) releaseAll(leases []*hold) {
 			for i := lane; i < len(leases); i += lanes {
 				o := leases[i]
 				h.leave(o)
-				h.giveBackUntil(ctx, o, o.validUntil())
+				h.withdraw(ctx, o, nil, o.validUntil())
 				h.left()
 			}
 		})

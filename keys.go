@@ -7,11 +7,12 @@ import "strings"
 // The keys of one lock share a hash tag, so that scripts work on a Cluster. The
 // kind stands before the name:
 //
-//	<prefix>:<kind>:{<name>}    the name is the tag; its % and } are written %25 and %7D
+//	<prefix>:<kind>:{<name>}    the name is the tag
 //	<prefix>:<kind>::<name>     the name brings a tag of its own and keeps its slot
+//	<prefix>:<kind>:%{<name>}   it has a } and no tag: its % and } are written %25 and %7D
 //
-// Both ways are injective, and no key of one is a key of the other: after the
-// kind's colon stands a brace in the first and a colon in the second.
+// Each way is injective, and no key of one is a key of another: after the kind's
+// colon stands a brace, a colon or a per cent sign.
 
 const (
 	kindLock       = "lock"
@@ -48,7 +49,10 @@ func keyOf(prefix, kind, name string) string {
 	if hasTag(name) {
 		return prefix + ":" + kind + "::" + name
 	}
-	return prefix + ":" + kind + ":{" + escapeTag.Replace(name) + "}"
+	if strings.Contains(name, "}") {
+		return prefix + ":" + kind + ":%{" + escapeTag.Replace(name) + "}"
+	}
+	return prefix + ":" + kind + ":{" + name + "}"
 }
 
 // nameOf is the reverse of keyOf.
@@ -60,10 +64,15 @@ func nameOf(prefix, kind, key string) (string, bool) {
 	if name, own := strings.CutPrefix(rest, ":"); own {
 		return name, hasTag(name)
 	}
-	if rest[0] != '{' || strings.IndexByte(rest, '}') != len(rest)-1 || len(rest) == 2 {
+	rest, escaped := strings.CutPrefix(rest, "%")
+	if len(rest) < 3 || rest[0] != '{' || strings.IndexByte(rest, '}') != len(rest)-1 {
 		return "", false
 	}
-	return unescapeTag.Replace(rest[1 : len(rest)-1]), true
+	name := rest[1 : len(rest)-1]
+	if escaped {
+		name = unescapeTag.Replace(name)
+	}
+	return name, true
 }
 
 // lockKeys are the keys of one lock, in the order in which every script takes

@@ -340,8 +340,8 @@ func (o *hold) unlock(ctx context.Context) error {
 	h.dog.forget(o)
 	next := h.leave(o)
 	err := h.giveBack(ctx, o, next)
-	if err != nil && !errors.Is(err, ErrLost) {
-		h.spawn(func(ctx context.Context) { h.giveBackUntil(ctx, o, o.validUntil()) })
+	if err != nil && (!errors.Is(err, ErrLost) || o.unsure.Load() > 0) {
+		h.spawn(func(ctx context.Context) { h.withdraw(ctx, o, nil, o.validUntil()) })
 	}
 	h.left()
 	return err
@@ -361,7 +361,22 @@ func (o *hold) lose() {
 		h.unname(next)
 	}
 	h.spawn(func(ctx context.Context) {
-		h.giveBackUntil(ctx, o, time.Now().Add(max(o.req.TTL, h.set.call)))
+		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.set.call)))
 	})
 	h.left()
+}
+
+// loseAll ends the leases of this host on a grant that was taken away.
+func (h *host) loseAll(name string, token int64) {
+	var lost []*hold
+	h.mu.Lock()
+	for _, o := range h.holds {
+		if o.stage == held && o.req.Name == name && o.token == token {
+			lost = append(lost, o)
+		}
+	}
+	h.mu.Unlock()
+	for _, o := range lost {
+		o.lose()
+	}
 }

@@ -66,8 +66,9 @@ func (m *Mutex) Status(ctx context.Context) (Status, error) { return m.l.status(
 // reads the holder's token and frees the lock only if it still has that token,
 // so that it never evicts a later holder. It tells whether it freed the lock.
 //
-// The lease that it ended learns of it by its next renewal, and ends with
-// [ErrLost]; until then its holder believes in it. Only a fencing token keeps
+// A lease of this client that it ended ends with [ErrLost] at once; another's
+// learns of it by its next renewal, and a fixed one does not: until then its
+// holder believes in it. Only a fencing token keeps
 // its writes out ([Guard]).
 func (m *Mutex) ForceUnlock(ctx context.Context) (bool, error) { return m.l.forceUnlock(ctx) }
 
@@ -89,6 +90,9 @@ type lock struct {
 
 func (h *host) lock(name string, opts []LockOption) lock {
 	set := newLockSettings(name, h.set.ttl, opts)
+	if set.replicas > 0 && set.replicaTimeout >= h.set.call {
+		set.fail(invalid("WithReplicas: a timeout of %v is no less than the call timeout of %v", set.replicaTimeout, h.set.call))
+	}
 	if set.replicas > 0 && set.err == nil {
 		set.fail(h.eng.SupportsReplicas())
 	}
@@ -167,6 +171,9 @@ func (l *lock) forceUnlock(ctx context.Context) (bool, error) {
 	})
 	if err != nil {
 		return false, l.wrap(err)
+	}
+	if freed {
+		l.host.loseAll(l.name, int64(st.Token))
 	}
 	return freed, nil
 }

@@ -148,6 +148,7 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 			_ = pubsub.Ping(ctx)
 		default:
 			n.ready.Store(false)
+			lookAgain(n.rdb)
 			if pubsub = n.replace(pubsub); pubsub == nil {
 				n.end(nil, confirmed, ErrClosed)
 				return

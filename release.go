@@ -39,18 +39,17 @@ func (h *host) sendRelease(ctx context.Context, o, next *hold, token int64) (eng
 }
 
 // giveBack releases a lease until it is answered, for as long as ctx lives and
-// the lease is valid. A ctx that is over already bounds nothing: the release is
-// sent all the same.
+// the lease is valid, and for no longer than two requests may take. A ctx that
+// is over already bounds nothing more: the release is sent all the same.
 //
 // "Gone" as the first answer is a loss. As the answer to a resend it is the work
 // of the first copy, and what the lock protected was protected: the lease was
 // valid when Unlock was called.
 func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), h.set.call)
-		defer cancel()
+		ctx = context.WithoutCancel(ctx)
 	}
+	start := time.Now()
 	var last error
 	for n := 0; ; n++ {
 		rel, err := h.sendRelease(ctx, o, next, o.token)
@@ -64,24 +63,16 @@ func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 			return nil
 		case ctx.Err() != nil:
 			return join(ended(ctx), err)
-		case !passes(err), time.Until(o.validUntil()) < 0:
+		case !passes(err), time.Until(o.validUntil()) < 0, n > 0 && time.Since(start) > h.set.call:
 			return err
 		}
 		sleep(ctx, pause(n))
 	}
 }
 
-// giveBackUntil goes on releasing in the background: first once more, and then
-// until it is answered or until has passed. Beyond that the hold has expired.
-func (h *host) giveBackUntil(ctx context.Context, o *hold, until time.Time) {
-	h.persist(ctx, until, func() error {
-		_, err := h.sendRelease(ctx, o, nil, 0) // whichever token: a late copy may have brought it back under another
-		return err
-	})
-}
-
-// withdraw gives up what o may have on the server, whichever token it was
-// granted.
+// withdraw gives up in the background what o may have on the server, under
+// whichever token: a late copy of its acquire may have brought it back under
+// another. It ends when it is answered, or with until: what is there expires.
 func (h *host) withdraw(ctx context.Context, o, next *hold, until time.Time) {
 	h.persist(ctx, until, func() error {
 		_, err := h.sendRelease(ctx, o, next, 0)

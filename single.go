@@ -61,10 +61,17 @@ func (s *single) run(ctx context.Context, c *command) (any, error) {
 // answer, and returns err: go-redis itself does so on a MOVED only, and else
 // once a minute, which is longer than a lease.
 func (s *single) suspect(err error) error {
-	if cluster, ok := s.rdb.(interface{ ReloadState(ctx context.Context) }); ok && errors.Is(err, engine.ErrUnknown) {
-		cluster.ReloadState(context.Background())
+	moved := redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "READONLY")
+	if moved || errors.Is(err, engine.ErrUnknown) {
+		lookAgain(s.rdb)
 	}
 	return err
+}
+
+func lookAgain(rdb Redis) {
+	if cluster, ok := rdb.(interface{ ReloadState(ctx context.Context) }); ok {
+		cluster.ReloadState(context.Background())
+	}
 }
 
 func (s *single) command(sc *script, name string, args ...any) *command {
@@ -76,9 +83,10 @@ func (s *single) lockKey(name string) string { return keyOf(s.set.prefix, s.spac
 
 // alone is part of a queue entry: it tells whoever grants to it whether a
 // message that reaches nobody may be taken for that. On a cluster PUBLISH counts
-// the subscribers of one node only.
+// the subscribers of one node only; and a client that hears nothing anyway finds
+// its grant by asking.
 func (s *single) alone() int {
-	if s.notify.alone.Load() && !s.notify.deaf.Load() {
+	if s.notify.alone.Load() && s.notify.ready.Load() {
 		return 1
 	}
 	return 0
@@ -330,7 +338,7 @@ func (s *single) renewReplicated(ctx context.Context, r *engine.Renewal) (engine
 	if cluster, ok := s.rdb.(masters); ok {
 		master, err := cluster.MasterForKey(ctx, c.keys[0])
 		if err != nil {
-			return engine.Answer{}, fromServer(err)
+			return engine.Answer{}, s.suspect(fromServer(err))
 		}
 		node = master
 	}
@@ -346,7 +354,7 @@ func (s *single) renewReplicated(ctx context.Context, r *engine.Renewal) (engine
 			val, replicas, err = evalAndWait(ctx, node, c.eval(ctx), r)
 		}
 		if err != nil {
-			done <- reply{err: fromServer(err)}
+			done <- reply{err: s.suspect(fromServer(err))}
 			return
 		}
 		ans, err := s.readAnswer(val, sent)

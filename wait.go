@@ -67,13 +67,40 @@ func (h *host) acquire(ctx context.Context, l *lock, owner Owner, wait bool) (*h
 		case failed:
 			return nil, h.abandon(o, o.failure)
 		}
-		select {
-		case <-o.ready:
-		case <-ctx.Done():
-			return nil, h.abandon(o, h.waitEnded(ctx, o, nil))
-		case <-h.done:
-			return nil, h.abandon(o, ErrClosed)
+		if err := h.park(ctx, o); err != nil {
+			return nil, h.abandon(o, err)
 		}
+	}
+}
+
+// park waits for o's stage to change.
+func (h *host) park(ctx context.Context, o *hold) error {
+	var patience <-chan time.Time
+	if o.behind {
+		t := time.NewTimer(o.checkEvery())
+		defer t.Stop()
+		patience = t.C
+	}
+	select {
+	case <-o.ready:
+	case <-patience:
+		h.registerFirst(o)
+	case <-ctx.Done():
+		return h.waitEnded(ctx, o, nil)
+	case <-h.done:
+		return ErrClosed
+	}
+	return nil
+}
+
+// registerFirst has o ask the server if it is the first behind a local hold that
+// has lasted for an interval: that hold may have been lost on the server and not
+// know it, as a fixed lease that was taken away.
+func (h *host) registerFirst(o *hold) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ln := h.lines[o.req.Name]; o.stage == local && ln.waiters.Front() == o.place {
+		o.to(asking)
 	}
 }
 
@@ -178,12 +205,11 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 		ans, err := h.sendAcquire(ctx, o)
 		if err == nil && ans.State == engine.Taken && o.req.Wait {
 			h.noteTaken(o, ans)
-			err = h.listen(ctx)
-			if err == nil && n == 0 {
+			if err = h.listen(ctx); err == nil || passes(err) && ctx.Err() == nil {
+				// Without a subscription, or with one that comes and goes, it
+				// queues all the same, and asks often instead.
+				o.blind = err != nil || n > 1
 				continue
-			}
-			if err == nil {
-				err = engine.ErrUnknown // the subscription came and went: again, but not at once
 			}
 		}
 		last = telling(ctx, last, err)
@@ -230,7 +256,7 @@ func (h *host) sendAcquire(ctx context.Context, o *hold) (engine.Answer, error) 
 	bounded, cancel := context.WithTimeout(ctx, min(h.set.call, o.req.TTL))
 	defer cancel()
 	r := o.req
-	r.Wait = r.Wait && (h.eng.Listening() || h.eng.Deaf())
+	r.Wait = r.Wait && (o.blind || h.eng.Listening() || h.eng.Deaf())
 	h.mu.Lock()
 	if o.stage != asking {
 		h.mu.Unlock()
@@ -375,7 +401,7 @@ func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
 	v := validity{o.answer.Sent, o.answer.Left}
 	o.token = o.answer.Token
 	if o.lock.set.maxHold > 0 {
-		o.lastEnd = v.sent.Add(o.lock.set.maxHold).Sub(h.epoch)
+		o.lastEnd = h.grantedAt(ctx, o).Add(o.lock.set.maxHold).Sub(h.epoch)
 	}
 	if h.needsRenewal(o, v) {
 		var err error
@@ -404,6 +430,23 @@ func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
 		return nil, nil
 	}
 	return o, h.begin(ctx, o, v)
+}
+
+// grantedAt returns an instant no later than o's grant. A message does not tell
+// how long ago the grant was; the server does.
+func (h *host) grantedAt(ctx context.Context, o *hold) time.Time {
+	if o.byMessage {
+		sent := time.Now()
+		var st engine.Status
+		err := h.once(ctx, func(ctx context.Context) (err error) {
+			st, err = h.eng.Status(ctx, o.req.Name)
+			return err
+		})
+		if err == nil && st.Token == o.token {
+			return sent.Add(-st.Age)
+		}
+	}
+	return o.answer.Sent
 }
 
 // needsRenewal tells whether a grant must be renewed before Lock returns: one

@@ -90,7 +90,7 @@ func (w *watchdog) at(o *hold, due time.Time) {
 // in the queue also asks when the holder's time is up.
 func (w *watchdog) await(o *hold, ans engine.Answer) {
 	every := o.checkEvery()
-	if w.host.eng.Deaf() {
+	if !w.host.eng.Listening() {
 		every = min(every, deafCheck)
 	}
 	if ans.Place == 0 {
@@ -229,6 +229,9 @@ func (w *watchdog) checkIn(o *hold) (engine.Pulse, bool) {
 	}
 	r := o.req
 	o.unsure.Add(1)
+	w.mu.Lock()
+	w.set(o, time.Now().Add(o.checkEvery())) // the next, if this one is not answered by then
+	w.mu.Unlock()
 	return engine.Pulse{CheckIn: &r, Done: func(ans engine.Answer, err error) {
 		o.answered(err)
 		if err != nil && passes(err) {
