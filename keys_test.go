@@ -60,9 +60,9 @@ func TestKeysOfOneNameShareASlot(t *testing.T) {
 func TestKeysAreThoseOfTheDocumentation(t *testing.T) {
 	for name, want := range map[string]string{
 		"job":       "relock:lock:{job}",
-		"50%}":      "relock:lock:{50%25%7D}",
+		"50%}":      "relock:lock:%{50%25%7D}",
 		"{a}:job":   "relock:lock::{a}:job",
-		"a{}":       "relock:lock:{a{%7D}",
+		"a{}":       "relock:lock:%{a{%7D}",
 		"{job":      "relock:lock:{{job}",
 		"line\nend": "relock:lock:{line\nend}",
 	} {

@@ -150,7 +150,6 @@ func TestBehaviour(t *testing.T) {
 			servers := on.start(t)
 			for _, k := range kinds {
 				t.Run(k.name, func(t *testing.T) {
-					t.Parallel()
 					for i, b := range behaviours {
 						t.Run(b.sentence, func(t *testing.T) {
 							t.Parallel()

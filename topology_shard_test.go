@@ -100,7 +100,8 @@ func beginMove(t *testing.T, c *redistest.Cluster, name string) *redistest.Migra
 }
 
 func clusterMovesALock(t *testing.T, c *redistest.Cluster) {
-	const ttl, interval = 1200 * time.Millisecond, 400 * time.Millisecond
+	// The waiters' entries outlive the move, in which no check-in gets through.
+	const ttl, interval = 1200 * time.Millisecond, 2 * time.Second
 	const name = "moved"
 	holder := clusterClient(t, c)
 	lease := lockOf(t, holder.Mutex(name, WithTTL(ttl)))
