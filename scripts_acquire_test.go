@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/relock-go/relock/internal/redistest"
 )
 
 func TestAcquireGrants(t *testing.T) {
@@ -135,6 +138,18 @@ func TestAcquireMintsTokens(t *testing.T) {
 			})
 		}},
 	})
+}
+
+// TIME does not pad its microseconds.
+func TestTokensOfAClockOfFewMicroseconds(t *testing.T) {
+	m, rdb := redistest.Embedded(t)
+	now := time.Now().Truncate(time.Second).Add(42 * time.Microsecond)
+	m.SetTime(now)
+	s := newScriptTest(t, rdb, 0, "a")
+	if got, want := s.grant(ask{hold: "a1", owner: "a"}), now.UnixMicro(); got != want {
+		t.Errorf("got token %d, want %d", got, want)
+	}
+	s.wantTTL(s.lock, testTTL)
 }
 
 // Whatever stands in the place of the lock is not ours to touch.
