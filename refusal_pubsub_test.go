@@ -37,11 +37,9 @@ func TestASilentSubscriptionIsFoundWithinTwoCheckIntervals(t *testing.T) {
 	holder := r.client(t, false).Mutex("a")
 	waiter := r.splitClient(t, WithCheckInterval(interval))
 	lease := lockOf(t, holder)
-	got := make(chan *Lease, 2)
-	wait := func() { got <- lockOf(t, waiter.Mutex("a")) }
-	go wait()
+	got := inBackground(t, waiter.Mutex("a"))
 	awaitWaiters(t, holder, 1)
-	go wait() // keeps the subscription in use after the first has its lock
+	next := inBackground(t, waiter.Mutex("a")) // keeps the subscription in use after the first has its lock
 
 	again := r.proxy.Count(faultproxy.Command("subscribe"))
 	r.proxy.Freeze(faultproxy.Both)
@@ -60,7 +58,7 @@ func TestASilentSubscriptionIsFoundWithinTwoCheckIntervals(t *testing.T) {
 		t.Errorf("subscribed again after %v, want within two intervals of %v", took, interval)
 	}
 	unlock(t, first)
-	unlock(t, <-got)
+	unlock(t, <-next)
 	awaitClean(t, r.direct)
 }
 
@@ -72,8 +70,7 @@ func TestWaitersCheckInOnANewSubscription(t *testing.T) {
 	waiter := r.splitClient(t, WithCheckInterval(9*time.Second))
 	for round := range 3 {
 		lease := lockOf(t, holder)
-		got := make(chan *Lease, 1)
-		go func() { got <- lockOf(t, waiter.Mutex("a")) }()
+		got := inBackground(t, waiter.Mutex("a"))
 		awaitWaiters(t, holder, 1)
 		subscribe := r.proxy.Hold(faultproxy.Command("subscribe"), 1)
 		if n, err := r.direct.ClientKillByFilter(bg, "type", "pubsub").Result(); n != 1 || err != nil {
