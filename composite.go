@@ -91,7 +91,12 @@ func (c *Composite) Lock(ctx context.Context) (*Lease, error) {
 	if errors.Is(err, ErrNotAcquired) || err != nil && passes(err) {
 		holds, err = c.collect(ctx)
 	}
-	return c.seal(ctx, holds, err)
+	lease, err := c.seal(ctx, holds, err)
+	for errors.Is(err, ErrLost) { // a member ended before the whole began: nothing was held yet
+		holds, err = c.collect(ctx)
+		lease, err = c.seal(ctx, holds, err)
+	}
+	return lease, err
 }
 
 // TryLock returns a lease on all members if all are free. It returns

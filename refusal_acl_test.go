@@ -95,7 +95,8 @@ func TestAUserWithoutChannels(t *testing.T) {
 	r.direct.ACLLogReset(bg)
 	for i := range 3 {
 		lease := lockOf(t, r.client(t, false).Mutex("a"))
-		got := inBackground(t, c.Mutex("a"))
+		got := make(chan *Lease, 1)
+		go func() { got <- lockOf(t, c.Mutex("a")) }()
 		awaitWaiters(t, c.Mutex("a"), 1)
 		start := time.Now()
 		unlock(t, lease)
@@ -137,8 +138,9 @@ func TestAUserWhoMayNotPublishReleases(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mute := clientOn(t, r.user(t, "mute", rules...))
 			lease := lockOf(t, mute.Mutex("a"))
+			got := make(chan *Lease, 1)
 			waiter := r.client(t, false, WithCheckInterval(interval))
-			got := inBackground(t, waiter.Mutex("a"))
+			go func() { got <- lockOf(t, waiter.Mutex("a")) }()
 			awaitWaiters(t, waiter.Mutex("a"), 1)
 			start := time.Now()
 			unlock(t, lease)

@@ -40,7 +40,8 @@ func TestAServerThatIsBusy(t *testing.T) {
 		unlock(t, lockOf(t, c.Mutex("b"))) // so that no renewal is the first to need a connection
 		before := lease.ValidUntil()
 		free := occupy(t, r)
-		patient := inBackground(t, c.Mutex("c")) // waits that out, too
+		patient := make(chan *Lease, 1)
+		go func() { patient <- lockOf(t, c.Mutex("c")) }() // waits that out, too
 		err := wantByDeadline(t, "Lock", time.Until(before)-ttl/3, lockCall(c.Mutex("b")))
 		wantSaid(t, "Lock", err, "BUSY")
 		free()

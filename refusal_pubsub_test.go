@@ -37,9 +37,11 @@ func TestASilentSubscriptionIsFoundWithinTwoCheckIntervals(t *testing.T) {
 	holder := r.client(t, false).Mutex("a")
 	waiter := r.splitClient(t, WithCheckInterval(interval))
 	lease := lockOf(t, holder)
-	got := inBackground(t, waiter.Mutex("a"))
+	got := make(chan *Lease, 2)
+	wait := func() { got <- lockOf(t, waiter.Mutex("a")) }
+	go wait()
 	awaitWaiters(t, holder, 1)
-	next := inBackground(t, waiter.Mutex("a")) // keeps the subscription in use after the first has its lock
+	go wait() // keeps the subscription in use after the first has its lock
 
 	again := r.proxy.Count(faultproxy.Command("subscribe"))
 	r.proxy.Freeze(faultproxy.Both)
@@ -58,7 +60,7 @@ func TestASilentSubscriptionIsFoundWithinTwoCheckIntervals(t *testing.T) {
 		t.Errorf("subscribed again after %v, want within two intervals of %v", took, interval)
 	}
 	unlock(t, first)
-	unlock(t, <-next)
+	unlock(t, <-got)
 	awaitClean(t, r.direct)
 }
 
@@ -70,7 +72,8 @@ func TestWaitersCheckInOnANewSubscription(t *testing.T) {
 	waiter := r.splitClient(t, WithCheckInterval(9*time.Second))
 	for round := range 3 {
 		lease := lockOf(t, holder)
-		got := inBackground(t, waiter.Mutex("a"))
+		got := make(chan *Lease, 1)
+		go func() { got <- lockOf(t, waiter.Mutex("a")) }()
 		awaitWaiters(t, holder, 1)
 		subscribe := r.proxy.Hold(faultproxy.Command("subscribe"), 1)
 		if n, err := r.direct.ClientKillByFilter(bg, "type", "pubsub").Result(); n != 1 || err != nil {

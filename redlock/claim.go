@@ -195,19 +195,22 @@ func (c *claim) fail(v verdict) {
 	c.tidy()
 }
 
-// inTheWay describes the holder that most nodes name, and says how many do.
+// inTheWay describes the holder that most nodes name, and says how many do. Of
+// its token some may not have heard.
 func (t *try) inTheWay() (best engine.Answer, n int) {
-	votes := map[string]int{}
+	votes, tokens := map[string]int{}, map[string]int64{}
 	for i := range t.votes {
 		v := &t.votes[i]
 		if v.state != refused && v.state != waiting {
 			continue
 		}
 		votes[v.ans.Owner]++
+		tokens[v.ans.Owner] = max(tokens[v.ans.Owner], v.ans.Token)
 		if votes[v.ans.Owner] > n {
 			best, n = v.ans, votes[v.ans.Owner]
 		}
 	}
+	best.Token = tokens[best.Owner]
 	return best, n
 }
 
