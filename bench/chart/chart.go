@@ -1,0 +1,75 @@
+// Package chart draws a run: SVG and PNG of each picture.
+package chart
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/relock-go/relock/bench/report"
+	"github.com/relock-go/relock/bench/result"
+)
+
+const (
+	width      = 9 * vg.Inch
+	height     = 4.6 * vg.Inch
+	legendSide = 2.35 * vg.Inch
+	dpi        = 110
+)
+
+// picture is a plot with its legend beside it, where it hides nothing.
+type picture struct {
+	work, title, file string
+	plot              *plot.Plot
+	legend            plot.Legend
+}
+
+// Write draws every chart that the run has figures for.
+func Write(dir string, r *result.Run) ([]report.Chart, error) {
+	var charts []report.Chart
+	for _, p := range pictures(r) {
+		if p == nil {
+			continue
+		}
+		if err := p.save(dir); err != nil {
+			return nil, fmt.Errorf("chart %s: %w", p.file, err)
+		}
+		charts = append(charts, report.Chart{Work: p.work, Title: p.title, File: p.file})
+	}
+	return charts, nil
+}
+
+func (p *picture) draw(c draw.Canvas) {
+	p.plot.Draw(draw.Crop(c, 0, -legendSide, 0, 0))
+	side := draw.Crop(c, c.Max.X-c.Min.X-legendSide+0.12*vg.Inch, 0, 0, -0.42*vg.Inch)
+	p.legend.Draw(side)
+}
+
+func (p *picture) save(dir string) error {
+	img := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))
+	p.draw(draw.New(img))
+	if err := write(filepath.Join(dir, p.file+".png"), vgimg.PngCanvas{Canvas: img}); err != nil {
+		return err
+	}
+	svg := vgsvg.New(width, height)
+	p.draw(draw.New(svg))
+	return write(filepath.Join(dir, p.file+".svg"), svg)
+}
+
+func write(path string, c vg.CanvasWriterTo) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if _, err := c.WriteTo(f); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
+}

@@ -1,0 +1,117 @@
+package chart
+
+import (
+	"image/color"
+	"math"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+
+	"github.com/relock-go/relock/bench/result"
+)
+
+// lines describes a chart of a metric against a property of the points.
+type lines struct {
+	work, title, file string
+	x                 string // key of Cell.At
+	xLabel            string
+	xLinear           bool
+	y                 result.Metric
+	yLabel            string
+	yLinear           bool
+	yFromZero         bool
+	keep              func(*result.Cell) bool
+}
+
+func (d lines) build(r *result.Run) *picture {
+	series, names, xs := d.series(r)
+	if len(xs) < 2 {
+		return nil
+	}
+	p := newPlot(d.title, d.xLabel, d.yLabel)
+	legend := newLegend()
+	for _, name := range names {
+		look := lookOf(name)
+		line, points, err := plotter.NewLinePoints(series[name])
+		if err != nil {
+			continue // it has no figure that can be drawn
+		}
+		line.LineStyle, points.GlyphStyle = look.line(), look.glyph()
+		p.Add(line, points)
+		legend.Add(name, line, points)
+	}
+	if !d.xLinear {
+		p.X.Scale = plot.LogScale{}
+	}
+	p.X.Tick.Marker = marks(xs)
+	d.scaleY(p)
+	return &picture{d.work, d.title, d.file, p, legend}
+}
+
+func (d lines) scaleY(p *plot.Plot) {
+	if d.yLinear {
+		p.Y.Tick.Marker = linear{d.y.Format}
+		if d.yFromZero {
+			p.Y.Min = 0
+		}
+		return
+	}
+	p.Y.Scale = plot.LogScale{}
+	p.Y.Min, p.Y.Max = p.Y.Min/1.3, p.Y.Max*1.3
+	p.Y.Tick.Marker = decades{d.y.Format}
+}
+
+// series are the medians by entrant, in the order of the cells; what a
+// logarithmic axis cannot show is left out.
+func (d lines) series(r *result.Run) (map[string]plotter.XYs, []string, []float64) {
+	series := map[string]plotter.XYs{}
+	var names []string
+	var xs []float64
+	for _, c := range r.Of(d.work) {
+		y, ok := c.Figure(d.y)
+		x := c.At[d.x]
+		if !ok || d.keep != nil && !d.keep(c) || math.IsNaN(y) || !d.yLinear && y <= 0 {
+			continue
+		}
+		if !slices.Contains(names, c.Entrant) {
+			names = append(names, c.Entrant)
+		}
+		if !slices.Contains(xs, x) {
+			xs = append(xs, x)
+		}
+		series[c.Entrant] = append(series[c.Entrant], plotter.XY{X: x, Y: y})
+	}
+	for _, s := range series {
+		slices.SortFunc(s, func(a, b plotter.XY) int { return int(math.Copysign(1, a.X-b.X)) })
+	}
+	return series, names, xs
+}
+
+func newPlot(title, x, y string) *plot.Plot {
+	p := plot.New()
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	p.Title.TextStyle.Font.Size = vg.Points(13)
+	p.Title.Padding = vg.Points(9)
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Label.TextStyle.Font.Size = vg.Points(11)
+		axis.Label.Padding = vg.Points(5)
+		axis.Tick.Label.Font.Size = vg.Points(10)
+	}
+	p.BackgroundColor = color.White
+	grid := plotter.NewGrid()
+	grid.Vertical.Color = color.RGBA{0xe4, 0xe4, 0xe4, 0xff}
+	grid.Horizontal.Color = grid.Vertical.Color
+	p.Add(grid)
+	return p
+}
+
+func newLegend() plot.Legend {
+	l := plot.NewLegend()
+	l.Top, l.Left = true, true
+	l.TextStyle.Font.Size = vg.Points(10)
+	l.ThumbnailWidth = vg.Points(34)
+	l.Padding = vg.Points(4)
+	return l
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/relock-go/relock/bench/chart"
+	"github.com/relock-go/relock/bench/report"
+	"github.com/relock-go/relock/bench/result"
+	"github.com/relock-go/relock/bench/server"
+	"github.com/relock-go/relock/bench/work"
+)
+
+// quickTime ends a quick run on a machine that is slower than ours.
+const quickTime = 160 * time.Second
+
+// quorumNodes is how many servers a quorum lock runs on.
+const quorumNodes = 5
+
+type config struct {
+	quick  bool
+	budget time.Duration
+	rounds int
+	only   string
+	out    string
+}
+
+func main() {
+	if work.RunWorker() {
+		return
+	}
+	var c config
+	flag.BoolVar(&c.quick, "quick", false, "every work, small: two minutes; the samples are too short to be quoted")
+	flag.DurationVar(&c.budget, "time", 25*time.Minute, "how long a full run may take; samples are made shorter or longer to fit")
+	flag.IntVar(&c.rounds, "rounds", 0, "how often each cell is measured (default 5, with -quick 3)")
+	flag.StringVar(&c.only, "only", "", "works to run, by their keys, separated by commas (default all)")
+	flag.StringVar(&c.out, "out", "out", "the folder that the results are written to")
+	flag.Parse()
+	if err := run(c); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(c config) error {
+	if c.quick {
+		c.budget = quickTime
+	}
+	if c.rounds == 0 {
+		c.rounds = 5
+		if c.quick {
+			c.rounds = 3
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, c.budget, fmt.Errorf("out of time after %v", c.budget))
+	defer cancel()
+
+	rig, done, err := startRig(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	r, err := measure(ctx, c, rig)
+	if err != nil {
+		return err
+	}
+	return write(c.out, r)
+}
+
+func startRig(ctx context.Context) (*work.Rig, func(), error) {
+	var all []*server.Server
+	stop := func() {
+		for _, s := range all {
+			s.Stop()
+		}
+	}
+	for range 1 + quorumNodes {
+		s, err := server.Start(ctx)
+		if err != nil {
+			stop()
+			return nil, nil, err
+		}
+		all = append(all, s)
+	}
+	return &work.Rig{Main: all[0], Nodes: all[1:]}, stop, nil
+}
+
+// measure runs the works. What was measured before ctx ended is returned too.
+func measure(ctx context.Context, c config, rig *work.Rig) (*result.Run, error) {
+	machine, err := describe(ctx, rig.Main)
+	if err != nil {
+		return nil, err
+	}
+	r := &result.Run{Machine: machine, Mode: "full", Rounds: c.rounds, Started: time.Now(), Settings: work.Settings()}
+	works := work.Full(rig, c.budget.Minutes()/work.FullTime.Minutes()*0.95)
+	if c.quick {
+		r.Mode, works = "quick", work.Quick(rig)
+	}
+	works, err = choose(works, c.only)
+	if err != nil {
+		return nil, err
+	}
+	e := &work.Engine{Rounds: c.rounds, Limit: 2 * time.Minute, Result: r, Progress: func(format string, args ...any) {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	}}
+	for i, w := range works {
+		if ctx.Err() != nil {
+			break
+		}
+		e.Progress("[%2d/%d, %s] %s", i+1, len(works), time.Since(r.Started).Round(time.Second), w.Title)
+		e.Do(ctx, w)
+	}
+	r.Took = time.Since(r.Started).Round(time.Second).String()
+	if cause := context.Cause(ctx); cause != nil {
+		r.Unended = cause.Error()
+	}
+	return r, nil
+}
+
+func write(dir string, r *result.Run) error {
+	if len(r.Cells) == 0 {
+		return errors.New("nothing was measured")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	charts, err := chart.Write(dir, r)
+	if err != nil {
+		return err
+	}
+	if err := report.Write(dir, r, charts); err != nil {
+		return err
+	}
+	report.Terminal(os.Stdout, r)
+	fmt.Printf("\n%s run, %d cells, %s: %s/report.md, %s/results.json, %d charts\n", r.Mode, len(r.Cells), r.Took, dir, dir, len(charts))
+	if r.Unended != "" {
+		fmt.Println("Not complete:", r.Unended)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/relock-go/relock/bench/result"
+)
+
+// Goal is a number that relock set itself, beside what a run measured.
+type Goal struct{ What, Goal, Measured, Verdict string }
+
+const (
+	reached   = "reached"
+	missed    = "not reached"
+	unknown   = "not measured"
+	ours      = "relock"
+	pipelined = "relock (AutoPipeliner)"
+	redlock   = "relock RedLock"
+)
+
+// Goals judges the run by relock's goals.
+func Goals(r *result.Run) []Goal {
+	all := []Goal{
+		atMost(r, "commands a section, drain of 128 waiters in 4 clients", result.Commands, 1.05, "drain", "128 waiters in 4 clients"),
+		atMost(r, "the same, 128 clients with one waiter each", result.Commands, 2.05, "drain", "128 waiters in 128 clients"),
+		atMost(r, "the same, closed loop", result.Commands, 2.05, "closed", "128 in 128 clients, hold 1ms"),
+		handoff(r),
+		idle(r, "128 waiters in 4 clients", 4),
+		idle(r, "128 waiters in 128 clients", 128),
+	}
+	for _, hold := range []string{"0s", "1ms", "10ms"} {
+		all = append(all, fairness(r, "32 in 4 clients, hold "+hold))
+	}
+	return append(all, uncontended(r), throughput(r), leases(r), longQueue(r), hungNode(r))
+}
+
+func verdict(ok bool) string {
+	if ok {
+		return reached
+	}
+	return missed
+}
+
+// figure is the median of one of relock's figures, and its ratio to the floor.
+func figure(r *result.Run, work, point, entrant string, m result.Metric) (f result.Figure, ok bool) {
+	c := r.Find(work, point, entrant)
+	if c == nil || c.Failed != "" {
+		return result.Figure{}, false
+	}
+	f, ok = c.Figures[m]
+	return f, ok
+}
+
+func atMost(r *result.Run, what string, m result.Metric, limit float64, work, point string) Goal {
+	g := Goal{what, "at most " + m.Format(limit), "", unknown}
+	if f, ok := figure(r, work, point, ours, m); ok {
+		g.Measured, g.Verdict = m.Format(f.Median), verdict(f.Median <= limit)
+	}
+	return g
+}
+
+// handoff looks at the drains in which every waiter is a client of its own.
+func handoff(r *result.Run) Goal {
+	g := Goal{"hand-off over the floor, a waiter a client", "at most 1.5x, flat from 2 to 128", "", unknown}
+	var each []string
+	worst := 0.0
+	for _, c := range r.Of("drain") {
+		if c.Entrant != ours || c.At["waiters"] != c.At["clients"] || c.Failed != "" {
+			continue
+		}
+		ratio := c.Figures[result.P50].ToFloor
+		worst = math.Max(worst, ratio)
+		each = append(each, fmt.Sprintf("%.0f: %.2fx", c.At["clients"], ratio))
+	}
+	if len(each) > 0 {
+		g.Measured, g.Verdict = strings.Join(each, ", "), verdict(worst <= 1.5)
+	}
+	return g
+}
+
+// checkInterval is relock's default.
+const checkInterval = 3
+
+func idle(r *result.Run, point string, clients float64) Goal {
+	limit := clients / checkInterval
+	g := Goal{"commands of idle waiters in a second, " + point, "one check-in a client and interval: " + result.Idle.Format(limit), "", unknown}
+	if f, ok := figure(r, "drain", point, ours, result.Idle); ok {
+		g.Measured, g.Verdict = result.Idle.Format(f.Median), verdict(f.Median <= limit*1.1)
+	}
+	return g
+}
+
+func fairness(r *result.Run, point string) Goal {
+	g := Goal{"fairness, closed loop of " + point, "Jain >= 0.99, longest wait <= 3x the mean", "", unknown}
+	jain, ok := figure(r, "closed", point, ours, result.Jain)
+	over, _ := figure(r, "closed", point, ours, result.OverMean)
+	if ok {
+		g.Measured = fmt.Sprintf("%.3f, %.1fx", jain.Median, over.Median)
+		g.Verdict = verdict(jain.Median >= 0.99 && over.Median <= 3)
+	}
+	return g
+}
+
+func uncontended(r *result.Run) Goal {
+	g := Goal{"uncontended pair over two bare EVALSHA", "at most 1.1x, 2 commands", "", unknown}
+	lat, ok := figure(r, "pairs", "1 goroutine", ours, result.P50)
+	commands, _ := figure(r, "pairs", "1 goroutine", ours, result.Commands)
+	if ok {
+		g.Measured = fmt.Sprintf("%.2fx, %.2f commands", lat.ToFloor, commands.Median)
+		g.Verdict = verdict(lat.ToFloor <= 1.1 && commands.Median <= 2.005)
+	}
+	return g
+}
+
+func throughput(r *result.Run) Goal {
+	const point = "64 goroutines"
+	g := Goal{"pairs a second, 64 goroutines on 64 names (AutoPipeliner)", "ahead of every peer", "", unknown}
+	f, ok := figure(r, "names", point, pipelined, result.Pairs)
+	if !ok {
+		return g
+	}
+	best, name := 0.0, "none"
+	for _, c := range r.Of("names") {
+		x, ok := c.Figure(result.Pairs)
+		if ok && c.Point == point && !c.Floor && !strings.HasPrefix(c.Entrant, ours) && x > best {
+			best, name = x, c.Entrant
+		}
+	}
+	g.Measured = fmt.Sprintf("%s; best peer %s with %s", result.Pairs.Format(f.Median), name, result.Pairs.Format(best))
+	g.Verdict = verdict(f.Median > best)
+	return g
+}
+
+func leases(r *result.Run) Goal {
+	g := Goal{"10,000 leases held by one client", "O(1) goroutines, at most 1 KiB each", "", unknown}
+	for _, c := range r.Of("leases") {
+		if c.Entrant != ours || c.At["leases"] != 10_000 || c.Failed != "" {
+			continue
+		}
+		n, size := c.Figures[result.Goroutines].Median, c.Figures[result.LeaseBytes].Median
+		g.Measured = fmt.Sprintf("%.0f goroutines, %.0f bytes each", n, size)
+		g.Verdict = verdict(n < 16 && size <= 1024)
+	}
+	return g
+}
+
+func longQueue(r *result.Run) Goal {
+	g := Goal{"server time with 5,000 waiters, acquire and release", "at most 50 µs", "", unknown}
+	acquire, ok := figure(r, "queue", "5000 waiters", "relock (Reentrant)", result.AcquireTime)
+	release, _ := figure(r, "queue", "5000 waiters", "relock (Reentrant)", result.HandoffTime)
+	if ok {
+		g.Measured = result.Micros(acquire.Median) + ", " + result.Micros(release.Median)
+		g.Verdict = verdict(acquire.Median <= 50 && release.Median <= 50)
+	}
+	return g
+}
+
+// hungNode allows a fifth for the one node less that can be among the first.
+func hungNode(r *result.Run) Goal {
+	g := Goal{"RedLock, one of 5 nodes hung: Lock", "one round trip of the others: the hung node costs nothing", "", unknown}
+	none, ok0 := figure(r, "redlock", "0 of 5 hung", redlock, result.P50)
+	one, ok1 := figure(r, "redlock", "1 of 5 hung", redlock, result.P50)
+	if ok0 && ok1 {
+		g.Measured = result.Micros(one.Median) + ", with none hung " + result.Micros(none.Median)
+		g.Verdict = verdict(one.Median <= 1.2*none.Median)
+	}
+	return g
+}

@@ -1,0 +1,129 @@
+package rival
+
+import (
+	"context"
+	"crypto/rand"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Bare is the floor of an uncontended pair: two round trips of an EVALSHA that
+// does nothing. It excludes nobody.
+var Bare = Kind{
+	Name:     "floor: 2 bare EVALSHA",
+	Settings: "two round trips of the script `return 1`",
+	Commands: []string{"evalsha", "eval"},
+	Open:     func(env Env) (Client, error) { return &bare{dial(env.Addrs[0])}, nil },
+}
+
+var nothing = redis.NewScript("return 1")
+
+type bare struct{ rdb *redis.Client }
+
+func (b *bare) Locker(string) Locker { return b }
+func (b *bare) Close() error         { return b.rdb.Close() }
+
+func (b *bare) Lock(ctx context.Context) (Held, error) { return b, b.Unlock(ctx) }
+
+func (b *bare) Unlock(ctx context.Context) error {
+	return nothing.Run(ctx, b.rdb, []string{"nothing"}).Err()
+}
+
+// SetNX is the simplest lock there is: SET NX, and a compare-and-delete. It
+// knows no waiting.
+var SetNX = Kind{
+	Name:     "floor: SET NX + delete",
+	Settings: "SET NX PX with a random value, and a script that deletes the key if it still has it",
+	Commands: []string{"evalsha", "eval", "set"},
+	Open:     func(env Env) (Client, error) { return &setNX{rdb: dial(env.Addrs[0]), env: env}, nil },
+}
+
+var compareAndDelete = redis.NewScript(
+	`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`)
+
+type setNX struct {
+	rdb *redis.Client
+	env Env
+}
+
+func (s *setNX) Locker(name string) Locker { return &setNXLocker{s, name, ""} }
+func (s *setNX) Close() error              { return s.rdb.Close() }
+
+type setNXLocker struct {
+	s     *setNX
+	name  string
+	value string
+}
+
+func (l *setNXLocker) Lock(ctx context.Context) (Held, error) {
+	l.value = rand.Text()
+	ok, err := l.s.rdb.SetNX(ctx, l.name, l.value, l.s.env.TTL).Result()
+	if err == nil && !ok {
+		err = errGone
+	}
+	return l, err
+}
+
+func (l *setNXLocker) Unlock(ctx context.Context) error {
+	n, err := compareAndDelete.Run(ctx, l.s.rdb, []string{l.name}, l.value).Int64()
+	if err == nil && n == 0 {
+		err = errGone
+	}
+	return err
+}
+
+// BareQuorum is the floor of a quorum lock: the script `return 1` on every node
+// at once, twice, each time until a majority has answered.
+var BareQuorum = Kind{
+	Name:     "floor: quorum of bare EVALSHA",
+	Settings: "two rounds of the script `return 1` on five nodes in parallel, each until three have answered; a node that has not answered the round before is left out",
+	Commands: []string{"evalsha", "eval"},
+	Nodes:    5,
+	Open: func(env Env) (Client, error) {
+		q := &bareQuorum{}
+		for _, addr := range env.Addrs {
+			q.nodes = append(q.nodes, &bareNode{bare: bare{dial(addr)}})
+		}
+		return q, nil
+	},
+}
+
+type bareQuorum struct{ nodes []*bareNode }
+
+type bareNode struct {
+	bare
+	busy atomic.Bool
+}
+
+func (q *bareQuorum) Locker(string) Locker { return q }
+
+func (q *bareQuorum) Close() error {
+	for _, n := range q.nodes {
+		_ = n.Close()
+	}
+	return nil
+}
+
+func (q *bareQuorum) Lock(ctx context.Context) (Held, error) { return q, q.Unlock(ctx) }
+
+// Unlock always finds a majority that is not busy: a round leaves behind no more
+// than a minority.
+func (q *bareQuorum) Unlock(ctx context.Context) error {
+	answers := make(chan error, len(q.nodes))
+	for _, n := range q.nodes {
+		if n.busy.CompareAndSwap(false, true) {
+			go func() {
+				err := n.Unlock(ctx)
+				n.busy.Store(false)
+				answers <- err
+			}()
+		}
+	}
+	for range len(q.nodes)/2 + 1 {
+		if err := <-answers; err != nil {
+			return err
+		}
+	}
+	return nil
+}

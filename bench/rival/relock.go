@@ -1,0 +1,121 @@
+package rival
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock"
+)
+
+// Relock is this module's Mutex.
+var Relock = Kind{
+	Name:     "relock",
+	Settings: "Client.Mutex on a go-redis client, defaults",
+	Commands: []string{"evalsha", "eval"},
+	Open:     func(env Env) (Client, error) { return openRelock(env, false, mutexLocker) },
+}
+
+// RelockAuto is the same on go-redis's AutoPipeliner, which shares round trips
+// among goroutines.
+var RelockAuto = Kind{
+	Name:     "relock (AutoPipeliner)",
+	Settings: "Client.Mutex on redis.Client.AutoPipeline(), defaults",
+	Commands: []string{"evalsha", "eval"},
+	Open:     func(env Env) (Client, error) { return openRelock(env, true, mutexLocker) },
+}
+
+// RelockReentrant is this module's Reentrant, an owner a goroutine.
+var RelockReentrant = Kind{
+	Name:     "relock (Reentrant)",
+	Settings: "Client.Reentrant, an owner of its own a goroutine (WithOwner): each is in the server's queue, not in the client's",
+	Commands: []string{"evalsha", "eval"},
+	Open:     func(env Env) (Client, error) { return openRelock(env, false, reentrantLocker) },
+}
+
+type relockClient struct {
+	rdb    *redis.Client
+	auto   *redis.AutoPipeliner
+	client *relock.Client
+	locker func(*relock.Client, string) Locker
+}
+
+func openRelock(env Env, auto bool, locker func(*relock.Client, string) Locker) (Client, error) {
+	c := &relockClient{rdb: dial(env.Addrs[0]), locker: locker}
+	var rdb relock.Redis = c.rdb
+	if auto {
+		var err error
+		if c.auto, err = c.rdb.AutoPipeline(); err != nil {
+			return nil, err
+		}
+		rdb = c.auto
+	}
+	if env.Background != nil {
+		rdb = counting{rdb, env.Background}
+	}
+	opts := []relock.Option{relock.WithTTL(env.TTL)}
+	if env.CheckInterval > 0 {
+		opts = append(opts, relock.WithCheckInterval(env.CheckInterval))
+	}
+	var err error
+	c.client, err = relock.New(rdb, opts...)
+	return c, err
+}
+
+func (c *relockClient) Locker(name string) Locker { return c.locker(c.client, name) }
+
+func (c *relockClient) Close() error {
+	err := c.client.Close()
+	if c.auto != nil {
+		_ = c.auto.Close()
+	}
+	_ = c.rdb.Close()
+	return err
+}
+
+// relockLocker is a lock of this module, and the context it is taken with.
+type relockLocker struct {
+	relock.Locker
+	owner relock.Owner
+}
+
+func mutexLocker(c *relock.Client, name string) Locker { return relockLocker{c.Mutex(name), ""} }
+
+func reentrantLocker(c *relock.Client, name string) Locker {
+	return relockLocker{c.Reentrant(name), relock.NewOwner()}
+}
+
+func (l relockLocker) Lock(ctx context.Context) (Held, error) {
+	if l.owner != "" {
+		ctx = relock.WithOwner(ctx, l.owner)
+	}
+	lease, err := l.Locker.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return relockHeld{lease}, nil
+}
+
+type relockHeld struct{ *relock.Lease }
+
+func (h relockHeld) Lost() <-chan struct{} { return h.Context().Done() }
+
+// counting counts what goes out in pipelines: relock's renewals and check-ins,
+// and nothing else, do.
+type counting struct {
+	relock.Redis
+	background *atomic.Int64
+}
+
+func (c counting) Pipeline() redis.Pipeliner { return countingPipe{c.Redis.Pipeline(), c.background} }
+
+type countingPipe struct {
+	redis.Pipeliner
+	background *atomic.Int64
+}
+
+func (p countingPipe) Process(ctx context.Context, cmd redis.Cmder) error {
+	p.background.Add(1)
+	return p.Pipeliner.Process(ctx, cmd)
+}

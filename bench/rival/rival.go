@@ -1,0 +1,103 @@
+// Package rival puts every lock that is compared behind one small interface, one
+// adapter a file. Each is used as its authors advise, with the settings that
+// serve it best; Kind.Settings states them for the report.
+package rival
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// TTL is the lease time of every rival unless a cell says otherwise: long enough
+// that none expires while it is measured.
+const TTL = 30 * time.Second
+
+// Kind is one way of locking.
+type Kind struct {
+	Name     string
+	Settings string
+	// Commands are the commands that its clients send themselves, by their names
+	// in INFO commandstats, which also counts what scripts call.
+	Commands []string
+	// Nodes is how many independent servers it needs; 0 is one.
+	Nodes int
+	Open  func(Env) (Client, error)
+}
+
+// Env is where and how a client is opened.
+type Env struct {
+	Addrs []string // one, or Nodes of them
+	TTL   time.Duration
+	// CheckInterval is relock's; 0 is its default.
+	CheckInterval time.Duration
+	// Keep has holds renewed until they are unlocked, and their loss told. Where
+	// a library leaves that to its user, the adapter does as that user would.
+	Keep bool
+	// Background counts the requests that renew or check in.
+	Background *atomic.Int64
+}
+
+// Client is what one process has: its connections are its own.
+type Client interface {
+	// Locker returns the lock of that name, for one goroutine.
+	Locker(name string) Locker
+	Close() error
+}
+
+// Locker takes one lock.
+type Locker interface {
+	// Lock waits for the lock; ctx bounds the wait.
+	Lock(ctx context.Context) (Held, error)
+}
+
+// Held is a lock that was taken.
+type Held interface {
+	Unlock(ctx context.Context) error
+}
+
+// Watched is a Held whose holder learns of its loss. With Env.Keep every Held
+// is one, unless its kind cannot.
+type Watched interface {
+	Held
+	Lost() <-chan struct{}
+}
+
+// errGone is a release that found nothing to release.
+var errGone = errors.New("the lock was gone at its release")
+
+// dial opens a go-redis client as a process would: default pool, and contexts
+// honoured, without which no rival's own timeouts work.
+func dial(addr string) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
+}
+
+// Single are the kinds that need one server, in the order of the report.
+func Single() []Kind {
+	return []Kind{Relock, RelockAuto, RelockReentrant, Redsync, Redislock100, Redislock1, Rueidislock, Redisson}
+}
+
+// Composite are the kinds that take several locks as one.
+func Composite() []Kind { return nil }
+
+// Contended are those of them that differ when somebody waits.
+func Contended() []Kind {
+	return []Kind{Relock, Redsync, Redislock100, Redislock1, Rueidislock, Redisson}
+}
+
+// Keeping are those that can keep a lock for longer than its lease time.
+func Keeping() []Kind { return []Kind{Relock, Redsync, Redislock100, Rueidislock} }
+
+// Queueing are those whose server knows its waiters, each by an owner or a
+// subscription of its own.
+func Queueing() []Kind { return []Kind{RelockReentrant, Redisson} }
+
+// Quorum are the kinds that need several servers.
+func Quorum() []Kind { return []Kind{Redsync5, Redsync5Fast} }
+
+// All are all of them.
+func All() []Kind { return slices.Concat(Single(), Composite(), Quorum()) }

@@ -1,0 +1,104 @@
+package work
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/relock-go/relock/bench/result"
+	"github.com/relock-go/relock/bench/stats"
+)
+
+// crowd is waiters behind a held lock. It is made by gather; release lets them
+// through, one by one.
+type crowd struct {
+	*baton
+	handoffs *stats.Hist
+	release  func() error  // what holds them back gives its lock back
+	done     chan struct{} // closed when all have had their turn
+	mu       sync.Mutex
+	failed   error
+}
+
+// gather holds a lock by the fleet's last client and puts n waiters of the other
+// clients behind it, whose hand-offs are recorded. It returns when they have had
+// time to queue.
+func (f *fleet) gather(ctx context.Context, n int, handoffs *stats.Hist) (*crowd, error) {
+	name := f.rig.fresh("crowd")
+	last := len(f.clients) - 1
+	held, err := f.clients[last].Locker(name).Lock(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	c := &crowd{baton: newBaton(), handoffs: handoffs, done: make(chan struct{})}
+	c.release = func() error {
+		c.passed.Store(c.now())
+		return held.Unlock(ctx)
+	}
+	var wg sync.WaitGroup
+	for i := range n {
+		l := f.clients[i%last].Locker(name)
+		wg.Go(func() { c.fail(c.turn(ctx, l.Lock)) })
+	}
+	go func() {
+		wg.Wait()
+		close(c.done)
+	}()
+	return c, rest(ctx, 30*time.Millisecond+time.Duration(n)*time.Millisecond)
+}
+
+// turn waits for the lock and passes it on at once.
+func (c *crowd) turn(ctx context.Context, lock lockFunc) error {
+	held, err := lock(ctx)
+	if err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	c.handoffs.Record(c.take())
+	c.pass()
+	if err := held.Unlock(ctx); err != nil {
+		return fmt.Errorf("unlock: %w", err)
+	}
+	return nil
+}
+
+func (c *crowd) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil && c.failed == nil {
+		c.failed = err
+	}
+}
+
+// drain releases the crowd and returns when all have had their turn.
+func (c *crowd) drain() error {
+	err := c.release()
+	<-c.done
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Join(err, c.failed, c.check())
+}
+
+func rest(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// idle measures what the waiters send in a second while nothing happens.
+func (f *fleet) idle(ctx context.Context, d time.Duration) (result.Sample, error) {
+	stop, err := f.meter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := rest(ctx, d); err != nil {
+		return nil, err
+	}
+	u, err := stop()
+	all := u.commands() + float64(u.background)
+	return result.Sample{result.Idle: all / u.took.Seconds()}, err
+}

@@ -1,0 +1,106 @@
+package work
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/relock-go/relock/bench/result"
+	"github.com/relock-go/relock/bench/rival"
+	"github.com/relock-go/relock/bench/stats"
+)
+
+// Crowd is how many wait, and in how many processes' worth of clients.
+type Crowd struct{ Waiters, Clients int }
+
+func (c Crowd) label() string { return fmt.Sprintf("%d waiters in %d clients", c.Waiters, c.Clients) }
+
+func (c Crowd) at() map[string]float64 {
+	return map[string]float64{"waiters": float64(c.Waiters), "clients": float64(c.Clients)}
+}
+
+type lockFunc = func(context.Context) (rival.Held, error)
+
+// Drain is the work of waiters that queue behind a held lock and, once it is
+// released, have one turn each.
+func Drain(rig *Rig, crowds []Crowd, idle time.Duration) Work {
+	w := Work{Work: result.Work{
+		Key: "drain", Title: "Drain", Loop: "drain",
+		About: "Waiters queue behind a held lock; once it is released each has one empty turn. Hand-off: from the call " +
+			"of Unlock to the return of the next holder's Lock. Commands a section are those that the clients sent from the " +
+			"release on, without renewals and check-ins, which are counted apart. Idle: all commands of all waiters in a second " +
+			"before the release. Clients have their own connections, as processes have, and share this process.",
+		Metrics: []result.Metric{result.P50, result.P99, result.Commands, result.Background, result.Idle, result.ServerCPU},
+		Ratio:   result.P50,
+	}}
+	for _, c := range crowds {
+		run := func(ctx context.Context, k rival.Kind, _ int) (result.Sample, error) {
+			return drain(ctx, rig, k, c, idle)
+		}
+		floor := Entrant{ringName, true, func(ctx context.Context, _ int) (result.Sample, error) {
+			return ring(ctx, rig, c.Clients, c.Waiters*drains(c), 0)
+		}}
+		w.Points = append(w.Points, Point{c.label(), c.at(), append([]Entrant{floor}, entrantsOf(nil, rival.Contended(), run)...)})
+	}
+	return w
+}
+
+// drains is how many drains one sample takes: a median of two hand-offs would be
+// none.
+func drains(c Crowd) int { return max(1, 16/c.Waiters) }
+
+func drain(ctx context.Context, rig *Rig, k rival.Kind, c Crowd, idle time.Duration) (result.Sample, error) {
+	f, err := rig.open(ctx, k, c.Clients+1, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	if err := f.warm(ctx, min(c.Waiters, 2*c.Clients)); err != nil {
+		return nil, fmt.Errorf("warm-up: %w", err)
+	}
+	s := result.Sample{}
+	lat := stats.NewHist()
+	for n := range drains(c) {
+		crowd, err := f.gather(ctx, c.Waiters, lat)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			quiet, err := f.idle(ctx, idle)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(s, quiet)
+		}
+		stop, err := f.meter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := crowd.drain(); err != nil {
+			return nil, err
+		}
+		u, err := stop()
+		if err != nil {
+			return nil, err
+		}
+		s[result.Commands] += u.commands()
+		s[result.Background] += float64(u.background)
+		s[result.ServerCPU] += micros(u.CPU)
+	}
+	sections := float64(lat.Count())
+	s[result.Commands] /= sections
+	s[result.ServerCPU] /= sections
+	s[result.P50], s[result.P99] = lat.Micros(50), lat.Micros(99)
+	return s, nil
+}
+
+// warm has every client wait and have its turn once: connections are open, and
+// scripts known, when it is measured.
+func (f *fleet) warm(ctx context.Context, waiters int) error {
+	c, err := f.gather(ctx, waiters, stats.NewHist())
+	if err != nil {
+		return err
+	}
+	return c.drain()
+}

@@ -1,0 +1,60 @@
+package work
+
+import (
+	"time"
+
+	"github.com/relock-go/relock/bench/rival"
+)
+
+const ms = time.Millisecond
+
+// Quick is every work, small: two minutes on two cores. Its samples are too
+// short to be quoted.
+func Quick(rig *Rig) []Work {
+	return []Work{
+		Pairs(rig, 150*ms),
+		Names(rig, []int{1, 64}, 150*ms),
+		Drain(rig, []Crowd{{2, 2}, {32, 32}, {128, 4}}, 150*ms),
+		Processes(rig, []Crowd{{16, 4}}),
+		Closed(rig, []Contest{{Crowd{32, 4}, 0}, {Crowd{32, 4}, 1 * ms}, {Crowd{32, 4}, 10 * ms}}, 250*ms),
+		Open(rig, 8, 3*ms, []float64{0.3, 0.8}, 300*ms),
+		Leases(rig, []LeaseCount{{1, time.Second}, {1000, 2 * time.Second}}),
+		RedLock(rig, []int{0, 1, 2}, 100*ms),
+		Queue(rig, []int{10, 500}),
+		Partition(rig, 500*ms),
+	}
+}
+
+// FullTime is what Full takes at scale 1 on two cores.
+const FullTime = 22 * time.Minute
+
+// Full is every work at its full size. scale stretches what lasts for a time.
+func Full(rig *Rig, scale float64) []Work {
+	span := func(d time.Duration) time.Duration { return time.Duration(scale * float64(d)) }
+	return []Work{
+		Pairs(rig, span(time.Second)),
+		Names(rig, []int{1, 4, 16, 64, 256}, span(500*ms)),
+		Drain(rig, []Crowd{
+			{2, 2}, {4, 4}, {8, 8}, {16, 16}, {32, 32}, {64, 64}, {128, 128},
+			{128, 1}, {8, 4}, {32, 4}, {128, 4}, {512, 4}, {512, 32},
+		}, span(500*ms)),
+		Processes(rig, []Crowd{{8, 8}, {32, 4}, {32, 32}}),
+		Closed(rig, []Contest{
+			{Crowd{32, 4}, 0}, {Crowd{32, 4}, 1 * ms}, {Crowd{32, 4}, 10 * ms}, {Crowd{128, 128}, 1 * ms},
+		}, span(2*time.Second)),
+		Open(rig, 8, 5*ms, []float64{0.1, 0.3, 0.5, 0.7, 0.8, 0.9}, span(2*time.Second)),
+		Leases(rig, []LeaseCount{{1, 3 * time.Second}, {100, 3 * time.Second}, {1000, 3 * time.Second}, {10_000, 6 * time.Second}, {100_000, 30 * time.Second}}),
+		RedLock(rig, []int{0, 1, 2}, span(time.Second)),
+		Queue(rig, []int{10, 100, 1000, 5000, 10_000}),
+		Partition(rig, time.Second),
+	}
+}
+
+// Settings says how each entrant of any work is set up.
+func Settings() map[string]string {
+	all := map[string]string{}
+	for _, k := range append(rival.All(), rival.Bare, rival.SetNX, rival.BareQuorum, rival.LocalQueue(), ringKind) {
+		all[k.Name] = k.Settings
+	}
+	return all
+}
