@@ -25,9 +25,16 @@ func short(x float64) string {
 
 // decades are the ticks of a logarithmic axis: labels at 1, 10, 100, and at 2
 // and 5 between them where the axis is short.
-type decades struct{ format func(float64) string }
+type decades struct {
+	format func(float64) string
+	zeroAt float64 // where 0 is shown, below everything else; 0: nowhere
+}
 
 func (d decades) Ticks(low, high float64) (ticks []plot.Tick) {
+	if d.zeroAt > low {
+		ticks = append(ticks, plot.Tick{Value: d.zeroAt, Label: "0"})
+		low = d.zeroAt * 1.5
+	}
 	span := math.Log10(high / low)
 	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
 		for m := 1.0; m < 10; m++ {

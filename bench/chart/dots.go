@@ -72,7 +72,7 @@ func (d dots) scale(p *plot.Plot, entrants []string) {
 	if d.logarithmic {
 		p.X.Scale = plot.LogScale{}
 		p.X.Min, p.X.Max = p.X.Min/1.4, p.X.Max*1.4
-		p.X.Tick.Marker = decades{d.metric.Format}
+		p.X.Tick.Marker = decades{format: d.metric.Format}
 	} else {
 		p.X.Min, p.X.Max = d.from, d.to
 		p.X.Tick.Marker = linear{short}

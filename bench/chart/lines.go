@@ -22,6 +22,7 @@ type lines struct {
 	yLabel            string
 	yLinear           bool
 	yFromZero         bool
+	zeroAt            float64 // where a logarithmic axis shows 0; 0: not at all
 	keep              func(*result.Cell) bool
 }
 
@@ -60,7 +61,7 @@ func (d lines) scaleY(p *plot.Plot) {
 	}
 	p.Y.Scale = plot.LogScale{}
 	p.Y.Min, p.Y.Max = p.Y.Min/1.3, p.Y.Max*1.3
-	p.Y.Tick.Marker = decades{d.y.Format}
+	p.Y.Tick.Marker = decades{d.y.Format, d.zeroAt}
 }
 
 // series are the medians by entrant, in the order of the cells; what a
@@ -72,6 +73,9 @@ func (d lines) series(r *result.Run) (map[string]plotter.XYs, []string, []float6
 	for _, c := range r.Of(d.work) {
 		y, ok := c.Figure(d.y)
 		x := c.At[d.x]
+		if y == 0 && d.zeroAt > 0 {
+			y = d.zeroAt
+		}
 		if !ok || d.keep != nil && !d.keep(c) || math.IsNaN(y) || !d.yLinear && y <= 0 {
 			continue
 		}

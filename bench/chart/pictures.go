@@ -29,7 +29,7 @@ func pictures(r *result.Run) []*picture {
 		}.build(r),
 		lines{
 			work: "drain", title: "What waiters send while they wait", file: "idle",
-			x: "clients", xLabel: "clients with one waiter each", y: result.Idle, yLabel: "commands a second", keep: aWaiterAClient,
+			x: "clients", xLabel: "clients with one waiter each", y: result.Idle, yLabel: "commands a second", zeroAt: 0.1, keep: aWaiterAClient,
 		}.build(r),
 		dots{
 			work: "closed", title: "Fairness, 32 contenders in 4 clients (closed loop)", file: "fairness",
@@ -45,7 +45,7 @@ func pictures(r *result.Run) []*picture {
 		}.build(r),
 		lines{
 			work: "leases", title: "Goroutines for held leases", file: "leases-goroutines",
-			x: "leases", xLabel: "leases held by one client", y: result.Goroutines, yLabel: "goroutines",
+			x: "leases", xLabel: "leases held by one client", y: result.Goroutines, yLabel: "goroutines", zeroAt: 0.3,
 		}.build(r),
 		lines{
 			work: "leases", title: "Memory for held leases", file: "leases-memory",

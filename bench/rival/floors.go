@@ -3,7 +3,6 @@ package rival
 import (
 	"context"
 	"crypto/rand"
-	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -14,7 +13,7 @@ var Bare = Kind{
 	Name:     "floor: 2 bare EVALSHA",
 	Settings: "two round trips of the script `return 1`",
 	Commands: []string{"evalsha", "eval"},
-	Open:     func(env Env) (Client, error) { return &bare{dial(env.Addrs[0])}, nil },
+	Open:     func(env Env) (Client, error) { return &bare{Dial(env.Addrs[0])}, nil },
 }
 
 var nothing = redis.NewScript("return 1")
@@ -36,7 +35,7 @@ var SetNX = Kind{
 	Name:     "floor: SET NX + delete",
 	Settings: "SET NX PX with a random value, and a script that deletes the key if it still has it",
 	Commands: []string{"evalsha", "eval", "set"},
-	Open:     func(env Env) (Client, error) { return &setNX{rdb: dial(env.Addrs[0]), env: env}, nil },
+	Open:     func(env Env) (Client, error) { return &setNX{rdb: Dial(env.Addrs[0]), env: env}, nil },
 }
 
 var compareAndDelete = redis.NewScript(
@@ -77,13 +76,15 @@ func (l *setNXLocker) Unlock(ctx context.Context) error {
 // at once, twice, each time until a majority has answered.
 var BareQuorum = Kind{
 	Name:     "floor: quorum of bare EVALSHA",
-	Settings: "two rounds of the script `return 1` on five nodes in parallel, each until three have answered; a node that has not answered the round before is left out",
+	Settings: "two rounds of the script `return 1` on five nodes in parallel, each until three have answered; a node that is behind skips rounds",
 	Commands: []string{"evalsha", "eval"},
 	Nodes:    5,
 	Open: func(env Env) (Client, error) {
 		q := &bareQuorum{}
 		for _, addr := range env.Addrs {
-			q.nodes = append(q.nodes, &bareNode{bare: bare{dial(addr)}})
+			n := &bareNode{bare: bare{Dial(addr)}, rounds: make(chan round, 1)}
+			q.nodes = append(q.nodes, n)
+			go n.serve()
 		}
 		return q, nil
 	},
@@ -91,15 +92,29 @@ var BareQuorum = Kind{
 
 type bareQuorum struct{ nodes []*bareNode }
 
+// bareNode answers one round at a time, the latest: a node that hangs keeps one
+// request, and holds up nobody.
 type bareNode struct {
 	bare
-	busy atomic.Bool
+	rounds chan round
+}
+
+type round struct {
+	ctx     context.Context
+	answers chan error
+}
+
+func (n *bareNode) serve() {
+	for r := range n.rounds {
+		r.answers <- n.Unlock(r.ctx)
+	}
 }
 
 func (q *bareQuorum) Locker(string) Locker { return q }
 
 func (q *bareQuorum) Close() error {
 	for _, n := range q.nodes {
+		close(n.rounds)
 		_ = n.Close()
 	}
 	return nil
@@ -107,22 +122,28 @@ func (q *bareQuorum) Close() error {
 
 func (q *bareQuorum) Lock(ctx context.Context) (Held, error) { return q, q.Unlock(ctx) }
 
-// Unlock always finds a majority that is not busy: a round leaves behind no more
-// than a minority.
 func (q *bareQuorum) Unlock(ctx context.Context) error {
-	answers := make(chan error, len(q.nodes))
+	r := round{ctx, make(chan error, len(q.nodes))}
 	for _, n := range q.nodes {
-		if n.busy.CompareAndSwap(false, true) {
-			go func() {
-				err := n.Unlock(ctx)
-				n.busy.Store(false)
-				answers <- err
-			}()
+		select {
+		case n.rounds <- r:
+			continue
+		default:
 		}
+		select {
+		case <-n.rounds: // one that was not begun, and is over
+		default:
+		}
+		n.rounds <- r
 	}
 	for range len(q.nodes)/2 + 1 {
-		if err := <-answers; err != nil {
-			return err
+		select {
+		case err := <-r.answers:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	return nil

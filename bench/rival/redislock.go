@@ -19,8 +19,9 @@ func redislockEvery(every time.Duration, name string) Kind {
 		Name:     name,
 		Settings: "redislock v0.9.4, LinearBackoff(" + every.String() + ")",
 		Commands: []string{"evalsha", "eval"},
+		Keeper:   true,
 		Open: func(env Env) (Client, error) {
-			rdb := dial(env.Addrs[0])
+			rdb := Dial(env.Addrs[0])
 			return &redislockClient{rdb, redislock.New(rdb), env, every}, nil
 		},
 	}

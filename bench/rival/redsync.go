@@ -20,6 +20,7 @@ var Redsync = Kind{
 	Name:     "redsync",
 	Settings: "redsync v4.18.1, one pool, default retry delay (50 to 250 ms, random), tries without bound",
 	Commands: []string{"evalsha", "eval", "set"},
+	Keeper:   true,
 	Open:     func(env Env) (Client, error) { return openRedsync(env, env.TTL, false) },
 }
 
@@ -53,7 +54,7 @@ func openRedsync(env Env, expiry time.Duration, failFast bool) (Client, error) {
 	c := &redsyncClient{keep: env.Keep, opts: []redsync.Option{
 		redsync.WithExpiry(expiry), redsync.WithTries(math.MaxInt32), redsync.WithFailFast(failFast),
 	}}
-	dial := dial
+	dial := Dial
 	if len(env.Addrs) > 1 {
 		dial = dialNode
 	}
@@ -107,7 +108,7 @@ func (l *redsyncLocker) Unlock(ctx context.Context) error {
 // dialNode opens a client for a node that may hang: redsync's own timeout does
 // not bound its releases.
 func dialNode(addr string) *redis.Client {
-	return redis.NewClient(&redis.Options{
-		Addr: addr, ContextTimeoutEnabled: true, ReadTimeout: redsyncExpiry / 20, MaxRetries: -1,
-	})
+	o := options(addr)
+	o.ReadTimeout, o.MaxRetries = redsyncExpiry/20, -1
+	return redis.NewClient(o)
 }

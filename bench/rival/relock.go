@@ -42,7 +42,7 @@ type relockClient struct {
 }
 
 func openRelock(env Env, auto bool, locker func(*relock.Client, string) Locker) (Client, error) {
-	c := &relockClient{rdb: dial(env.Addrs[0]), locker: locker}
+	c := &relockClient{rdb: Dial(env.Addrs[0]), locker: locker}
 	var rdb relock.Redis = c.rdb
 	if auto {
 		var err error

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // TTL is the lease time of every rival unless a cell says otherwise: long enough
@@ -26,7 +27,9 @@ type Kind struct {
 	Commands []string
 	// Nodes is how many independent servers it needs; 0 is one.
 	Nodes int
-	Open  func(Env) (Client, error)
+	// Keeper tells that the library does not renew: its user does (Env.Keep).
+	Keeper bool
+	Open   func(Env) (Client, error)
 }
 
 // Env is where and how a client is opened.
@@ -70,10 +73,17 @@ type Watched interface {
 // errGone is a release that found nothing to release.
 var errGone = errors.New("the lock was gone at its release")
 
-// dial opens a go-redis client as a process would: default pool, and contexts
-// honoured, without which no rival's own timeouts work.
-func dial(addr string) *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
+// Dial opens a go-redis client as a process would, with the default pool.
+func Dial(addr string) *redis.Client { return redis.NewClient(options(addr)) }
+
+// options honour contexts, without which no rival's own timeouts work, and leave
+// out what older servers reply to with an error as a connection is opened: an
+// error in a cell has to mean something.
+func options(addr string) *redis.Options {
+	return &redis.Options{
+		Addr: addr, ContextTimeoutEnabled: true, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
 }
 
 // Single are the kinds that need one server, in the order of the report.

@@ -21,7 +21,7 @@ type rueidislockClient struct{ locks rueidislock.Locker }
 
 func openRueidislock(env Env) (Client, error) {
 	l, err := rueidislock.NewLocker(rueidislock.LockerOption{
-		ClientOption:   rueidis.ClientOption{InitAddress: env.Addrs},
+		ClientOption:   rueidis.ClientOption{InitAddress: env.Addrs, ClientSetInfo: rueidis.DisableClientSetInfo},
 		KeyMajority:    1,
 		NoLoopTracking: true,
 		KeyValidity:    env.TTL,

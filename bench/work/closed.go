@@ -18,6 +18,12 @@ type Contest struct {
 	Hold time.Duration
 }
 
+// turns is how long each contender needs for n turns: fewer say nothing of
+// fairness.
+func (c Contest) turns(n int) time.Duration {
+	return time.Duration(n*c.Waiters) * (c.Hold + 100*time.Microsecond)
+}
+
 // Closed is the work of contenders that want a lock again as soon as they have
 // given it back.
 func Closed(rig *Rig, contests []Contest, d time.Duration) Work {
@@ -30,6 +36,7 @@ func Closed(rig *Rig, contests []Contest, d time.Duration) Work {
 		Ratio:   result.Pairs,
 	}}
 	for _, c := range contests {
+		d := max(d, c.turns(12))
 		run := func(ctx context.Context, k rival.Kind, _ int) (result.Sample, error) {
 			return closed(ctx, rig, k, c, d)
 		}
@@ -57,8 +64,8 @@ func closed(ctx context.Context, rig *Rig, k rival.Kind, c Contest, d time.Durat
 		return nil, err
 	}
 	defer f.close()
-	if err := f.warm(ctx, c.Clients); err != nil {
-		return nil, fmt.Errorf("warm-up: %w", err)
+	if err := f.warm(ctx); err != nil {
+		return nil, err
 	}
 	name := rig.fresh("closed")
 	all := make([]*contender, c.Waiters)

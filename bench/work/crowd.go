@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/bench/result"
+	"github.com/relock-go/relock/bench/rival"
 	"github.com/relock-go/relock/bench/stats"
 )
 
@@ -21,6 +22,10 @@ type crowd struct {
 	mu       sync.Mutex
 	failed   error
 }
+
+// arriving is the time over which waiters come. Those that all came at once
+// would poll in step, which is not how they meet.
+const arriving = 120 * time.Millisecond
 
 // gather holds a lock by the fleet's last client and puts n waiters of the other
 // clients behind it, whose hand-offs are recorded. It returns when they have had
@@ -41,12 +46,13 @@ func (f *fleet) gather(ctx context.Context, n int, handoffs *stats.Hist) (*crowd
 	for i := range n {
 		l := f.clients[i%last].Locker(name)
 		wg.Go(func() { c.fail(c.turn(ctx, l.Lock)) })
+		time.Sleep(arriving / time.Duration(n))
 	}
 	go func() {
 		wg.Wait()
 		close(c.done)
 	}()
-	return c, rest(ctx, 30*time.Millisecond+time.Duration(n)*time.Millisecond)
+	return c, rest(ctx, 30*time.Millisecond)
 }
 
 // turn waits for the lock and passes it on at once.
@@ -101,4 +107,32 @@ func (f *fleet) idle(ctx context.Context, d time.Duration) (result.Sample, error
 	u, err := stop()
 	all := u.commands() + float64(u.background)
 	return result.Sample{result.Idle: all / u.took.Seconds()}, err
+}
+
+// warm has a waiter of every client behind another, on a name of its own:
+// connections are open and subscriptions made when it is measured.
+func (f *fleet) warm(ctx context.Context) error {
+	errs := make([]error, len(f.clients))
+	var wg sync.WaitGroup
+	for i, c := range f.clients {
+		name := f.rig.fresh("warm")
+		wg.Go(func() { errs[i] = contend(ctx, c, name) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("warm-up: %w", err)
+	}
+	return nil
+}
+
+// contend has two of a client's goroutines meet at a lock.
+func contend(ctx context.Context, c rival.Client, name string) error {
+	held, err := c.Locker(name).Lock(ctx)
+	if err != nil {
+		return err
+	}
+	waited := make(chan error, 1)
+	go func() { waited <- pair(ctx, c.Locker(name)) }()
+	time.Sleep(20 * time.Millisecond)
+	return errors.Join(held.Unlock(ctx), <-waited)
 }

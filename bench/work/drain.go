@@ -48,7 +48,7 @@ func Drain(rig *Rig, crowds []Crowd, idle time.Duration) Work {
 
 // drains is how many drains one sample takes: a median of two hand-offs would be
 // none.
-func drains(c Crowd) int { return max(1, 16/c.Waiters) }
+func drains(c Crowd) int { return max(1, 12/c.Waiters) }
 
 func drain(ctx context.Context, rig *Rig, k rival.Kind, c Crowd, idle time.Duration) (result.Sample, error) {
 	f, err := rig.open(ctx, k, c.Clients+1, nil)
@@ -56,8 +56,8 @@ func drain(ctx context.Context, rig *Rig, k rival.Kind, c Crowd, idle time.Durat
 		return nil, err
 	}
 	defer f.close()
-	if err := f.warm(ctx, min(c.Waiters, 2*c.Clients)); err != nil {
-		return nil, fmt.Errorf("warm-up: %w", err)
+	if err := f.warm(ctx); err != nil {
+		return nil, err
 	}
 	s := result.Sample{}
 	lat := stats.NewHist()
@@ -93,14 +93,4 @@ func drain(ctx context.Context, rig *Rig, k rival.Kind, c Crowd, idle time.Durat
 	s[result.ServerCPU] /= sections
 	s[result.P50], s[result.P99] = lat.Micros(50), lat.Micros(99)
 	return s, nil
-}
-
-// warm has every client wait and have its turn once: connections are open, and
-// scripts known, when it is measured.
-func (f *fleet) warm(ctx context.Context, waiters int) error {
-	c, err := f.gather(ctx, waiters, stats.NewHist())
-	if err != nil {
-		return err
-	}
-	return c.drain()
 }

@@ -54,8 +54,8 @@ func open(ctx context.Context, rig *Rig, k rival.Kind, clients int, hold time.Du
 		return nil, err
 	}
 	defer f.close()
-	if err := f.warm(ctx, clients); err != nil {
-		return nil, fmt.Errorf("warm-up: %w", err)
+	if err := f.warm(ctx); err != nil {
+		return nil, err
 	}
 	name := rig.fresh("open")
 	stop, err := f.meter(ctx)

@@ -63,7 +63,7 @@ func pairs(ctx context.Context, rig *Rig, k rival.Kind, goroutines int, d time.D
 	for i := range lockers {
 		lockers[i] = f.locker(i, rig.fresh("pairs"))
 	}
-	if err := hammer(ctx, lockers, d/10, nil); err != nil {
+	if err := hammer(ctx, lockers, max(d/5, 100*time.Millisecond), nil); err != nil {
 		return nil, fmt.Errorf("warm-up: %w", err)
 	}
 

@@ -225,7 +225,7 @@ func (o order) execute(ctx context.Context) ([]turn, error) {
 		return nil, err
 	}
 	defer c.Close()
-	if err := o.warm(ctx, c); err != nil {
+	if err := contend(ctx, c, fmt.Sprintf("%s:warm:%d", o.Name, os.Getpid())); err != nil {
 		return nil, fmt.Errorf("warm-up: %w", err)
 	}
 	fmt.Println("ready")
@@ -239,19 +239,6 @@ func (o order) execute(ctx context.Context) ([]turn, error) {
 	}
 	wg.Wait()
 	return turns, errors.Join(errs...)
-}
-
-// warm has two of the process's goroutines contend for a lock of its own.
-func (o order) warm(ctx context.Context, c rival.Client) error {
-	name := fmt.Sprintf("%s:warm:%d", o.Name, os.Getpid())
-	held, err := c.Locker(name).Lock(ctx)
-	if err != nil {
-		return err
-	}
-	waited := make(chan error, 1)
-	go func() { waited <- pair(ctx, c.Locker(name)) }()
-	time.Sleep(20 * time.Millisecond)
-	return errors.Join(held.Unlock(ctx), <-waited)
 }
 
 func takeTurn(ctx context.Context, l rival.Locker) (turn, error) {

@@ -39,8 +39,8 @@ func queue(ctx context.Context, rig *Rig, k rival.Kind, n int) (result.Sample, e
 		return nil, err
 	}
 	defer f.close()
-	if err := f.warm(ctx, 2*queueClients); err != nil {
-		return nil, fmt.Errorf("warm-up: %w", err)
+	if err := f.warm(ctx); err != nil {
+		return nil, err
 	}
 	tenth := max(5, n/10)
 	q := &longQueue{fleet: f, name: rig.fresh("queue"), crowd: &crowd{baton: newBaton(), handoffs: stats.NewHist()}}

@@ -22,6 +22,31 @@ type Rig struct {
 // fresh returns a name that was not used before.
 func (r *Rig) fresh(what string) string { return fmt.Sprintf("bench:%s:%d", what, r.names.Add(1)) }
 
+// Warm has a lock of every kind that renews renewed once, so that the server
+// knows the scripts: it keeps them when it is emptied.
+func (r *Rig) Warm(ctx context.Context) error {
+	for _, k := range rival.Keeping() {
+		if err := r.renewOnce(ctx, k); err != nil {
+			return fmt.Errorf("warm-up of %s: %w", k.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *Rig) renewOnce(ctx context.Context, k rival.Kind) error {
+	const ttl = 600 * time.Millisecond
+	f, err := r.open(ctx, k, 1, func(env *rival.Env) { env.Keep, env.TTL = true, ttl })
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	held, err := f.locker(0, r.fresh("renewal")).Lock(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(rest(ctx, ttl/2), held.Unlock(ctx))
+}
+
 // fleet is the clients of one run: as many processes' worth.
 type fleet struct {
 	rig        *Rig

@@ -91,7 +91,7 @@ func channel(i int) string { return "ring:" + strconv.Itoa(i) }
 
 func openRing(ctx context.Context, addr string, n int) (rdbs []*redis.Client, subs []ear, err error) {
 	for i := range n {
-		rdb := redis.NewClient(&redis.Options{Addr: addr})
+		rdb := rival.Dial(addr)
 		e := ear{rdb.Subscribe(ctx, channel(i)), make(chan time.Time, 1)}
 		rdbs, subs = append(rdbs, rdb), append(subs, e)
 		if _, err := e.Receive(ctx); err != nil {
