@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -31,6 +32,7 @@ type config struct {
 	rounds int
 	only   string
 	out    string
+	again  bool
 }
 
 // silent is a go-redis logger.
@@ -56,6 +58,7 @@ func main() {
 	flag.IntVar(&c.rounds, "rounds", 0, "how often each cell is measured (default 5, with -quick 3)")
 	flag.StringVar(&c.only, "only", "", "works to run, by their keys, separated by commas (default all)")
 	flag.StringVar(&c.out, "out", "out", "the folder that the results are written to")
+	flag.BoolVar(&c.again, "again", false, "measure nothing: write report and charts again from results.json in -out")
 	flag.Parse()
 	if err := run(c); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -64,6 +67,9 @@ func main() {
 }
 
 func run(c config) error {
+	if c.again {
+		return rewrite(c.out)
+	}
 	if c.quick {
 		c.budget = quickTime
 	}
@@ -142,6 +148,18 @@ func measure(ctx context.Context, c config, rig *work.Rig) (*result.Run, error) 
 		r.Unended = cause.Error()
 	}
 	return r, nil
+}
+
+func rewrite(dir string) error {
+	data, err := os.ReadFile(filepath.Join(dir, "results.json"))
+	if err != nil {
+		return err
+	}
+	r, err := result.Parse(data)
+	if err != nil {
+		return err
+	}
+	return write(dir, r)
 }
 
 func write(dir string, r *result.Run) error {

@@ -19,7 +19,8 @@ import (
 const (
 	width      = 9 * vg.Inch
 	height     = 4.6 * vg.Inch
-	legendSide = 2.35 * vg.Inch
+	legendSide = 2.45 * vg.Inch
+	margin     = 0.1 * vg.Inch
 	dpi        = 110
 )
 
@@ -46,7 +47,7 @@ func Write(dir string, r *result.Run) ([]report.Chart, error) {
 }
 
 func (p *picture) draw(c draw.Canvas) {
-	p.plot.Draw(draw.Crop(c, 0, -legendSide, 0, 0))
+	p.plot.Draw(draw.Crop(c, margin, -legendSide, margin, -margin))
 	side := draw.Crop(c, c.Max.X-c.Min.X-legendSide+0.12*vg.Inch, 0, 0, -0.42*vg.Inch)
 	p.legend.Draw(side)
 }

@@ -3,6 +3,7 @@ package chart
 import (
 	"image/color"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -46,7 +47,7 @@ func (d dots) build(r *result.Run) *picture {
 	}
 	for _, c := range cells {
 		x, _ := c.Figure(d.metric)
-		y := float64(len(entrants) - 1 - slices.Index(entrants, c.Entrant))
+		y := float64(len(entrants)-1-slices.Index(entrants, c.Entrant)) + lane(slices.Index(points, c.Point), len(points))
 		rows[c.Point] = append(rows[c.Point], plotter.XY{X: x, Y: y})
 	}
 	if len(cells) == 0 {
@@ -62,11 +63,15 @@ func (d dots) build(r *result.Run) *picture {
 		m := markers[i%len(markers)]
 		scatter.GlyphStyle = draw.GlyphStyle{Color: m.colour, Shape: m.shape, Radius: vg.Points(4.5)}
 		p.Add(scatter)
-		legend.Add(point, scatter)
+		legend.Add(point[strings.LastIndex(point, ", ")+1:], scatter)
 	}
 	d.scale(p, entrants)
 	return &picture{d.work, d.title, d.file, p, legend}
 }
+
+// lane keeps the markers of a row from lying on one another: the first point is
+// the uppermost.
+func lane(i, of int) float64 { return 0.22 * (float64(of-1)/2 - float64(i)) }
 
 func (d dots) scale(p *plot.Plot, entrants []string) {
 	if d.logarithmic {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	stdfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -43,8 +44,11 @@ func (d lines) build(r *result.Run) *picture {
 		p.Add(line, points)
 		legend.Add(name, line, points)
 	}
-	if !d.xLinear {
+	if d.xLinear {
+		p.X.Min, p.X.Max = p.X.Min-2, p.X.Max+2
+	} else {
 		p.X.Scale = plot.LogScale{}
+		p.X.Min, p.X.Max = p.X.Min/1.08, p.X.Max*1.08
 	}
 	p.X.Tick.Marker = marks(xs)
 	d.scaleY(p)
@@ -93,9 +97,12 @@ func (d lines) series(r *result.Run) (map[string]plotter.XYs, []string, []float6
 	return series, names, xs
 }
 
+func init() { plot.DefaultFont.Variant = "Sans" }
+
 func newPlot(title, x, y string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	p.Title.TextStyle.Font.Weight = stdfont.WeightBold
 	p.Title.TextStyle.Font.Size = vg.Points(13)
 	p.Title.Padding = vg.Points(9)
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
@@ -105,7 +112,7 @@ func newPlot(title, x, y string) *plot.Plot {
 	}
 	p.BackgroundColor = color.White
 	grid := plotter.NewGrid()
-	grid.Vertical.Color = color.RGBA{0xe4, 0xe4, 0xe4, 0xff}
+	grid.Vertical.Color = color.RGBA{0xd9, 0xd9, 0xd9, 0xff}
 	grid.Horizontal.Color = grid.Vertical.Color
 	p.Add(grid)
 	return p

@@ -16,6 +16,7 @@ type look struct {
 	dashes []vg.Length
 	shape  draw.GlyphDrawer
 	width  vg.Length
+	radius float64 // those that lie on one another show each other: large and open, small and filled
 }
 
 var (
@@ -38,18 +39,18 @@ func dash(lengths ...float64) []vg.Length {
 }
 
 var looks = map[string]look{
-	"relock":                 {blue, nil, draw.CircleGlyph{}, vg.Points(2.4)},
-	"relock (AutoPipeliner)": {skyBlue, dash(9, 3), draw.SquareGlyph{}, vg.Points(1.8)},
-	"relock (Reentrant)":     {skyBlue, dash(2, 2), draw.PyramidGlyph{}, vg.Points(1.8)},
-	"relock RedLock":         {blue, nil, draw.CircleGlyph{}, vg.Points(2.4)},
-	"relock MultiLock":       {skyBlue, dash(6, 2, 2, 2), draw.PlusGlyph{}, vg.Points(1.8)},
-	"redsync":                {vermillion, dash(7, 3), draw.TriangleGlyph{}, vg.Points(1.4)},
-	"redsync x5":             {vermillion, dash(7, 3), draw.TriangleGlyph{}, vg.Points(1.4)},
-	"redsync x5 (fail-fast)": {orange, dash(3, 3), draw.SquareGlyph{}, vg.Points(1.4)},
-	"redislock 100ms":        {orange, dash(3, 3), draw.SquareGlyph{}, vg.Points(1.4)},
-	"redislock 1ms":          {purple, dash(10, 3, 2, 3), draw.PlusGlyph{}, vg.Points(1.4)},
-	"rueidislock":            {green, dash(12, 4), draw.BoxGlyph{}, vg.Points(1.4)},
-	"Redisson's flow":        {black, dash(5, 2, 1, 2), draw.CrossGlyph{}, vg.Points(1.4)},
+	"relock":                 {blue, nil, draw.CircleGlyph{}, vg.Points(2.4), 3.6},
+	"relock (AutoPipeliner)": {skyBlue, dash(9, 3), draw.SquareGlyph{}, vg.Points(1.8), 4.6},
+	"relock (Reentrant)":     {skyBlue, dash(2, 2), draw.PyramidGlyph{}, vg.Points(1.8), 3.6},
+	"relock RedLock":         {blue, nil, draw.CircleGlyph{}, vg.Points(2.4), 3.6},
+	"relock MultiLock":       {skyBlue, dash(6, 2, 2, 2), draw.PlusGlyph{}, vg.Points(1.8), 5.5},
+	"redsync":                {vermillion, dash(7, 3), draw.TriangleGlyph{}, vg.Points(1.4), 6.2},
+	"redsync x5":             {vermillion, dash(7, 3), draw.TriangleGlyph{}, vg.Points(1.4), 6.2},
+	"redsync x5 (fail-fast)": {orange, dash(3, 3), draw.SquareGlyph{}, vg.Points(1.4), 4.6},
+	"redislock 100ms":        {orange, dash(3, 3), draw.SquareGlyph{}, vg.Points(1.4), 4.6},
+	"redislock 1ms":          {purple, dash(10, 3, 2, 3), draw.PlusGlyph{}, vg.Points(1.4), 5.5},
+	"rueidislock":            {green, dash(12, 4), draw.BoxGlyph{}, vg.Points(1.4), 2.8},
+	"Redisson's flow":        {black, dash(5, 2, 1, 2), draw.CrossGlyph{}, vg.Points(1.4), 3.6},
 }
 
 func lookOf(entrant string) look {
@@ -57,9 +58,9 @@ func lookOf(entrant string) look {
 		return l
 	}
 	if strings.HasPrefix(entrant, "floor") {
-		return look{grey, dash(1.5, 2.5), draw.RingGlyph{}, vg.Points(1.4)}
+		return look{grey, dash(1.5, 2.5), draw.RingGlyph{}, vg.Points(1.4), 3.4}
 	}
-	return look{grey, nil, draw.RingGlyph{}, vg.Points(1)}
+	return look{grey, nil, draw.RingGlyph{}, vg.Points(1), 3.4}
 }
 
 func (l look) line() draw.LineStyle {
@@ -67,5 +68,5 @@ func (l look) line() draw.LineStyle {
 }
 
 func (l look) glyph() draw.GlyphStyle {
-	return draw.GlyphStyle{Color: l.colour, Radius: vg.Points(3.6), Shape: l.shape}
+	return draw.GlyphStyle{Color: l.colour, Radius: vg.Points(l.radius), Shape: l.shape}
 }

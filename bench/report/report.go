@@ -67,8 +67,8 @@ func section(w io.Writer, r *result.Run, work result.Work, charts []Chart) {
 		for _, cells := range t.rows {
 			row(w, cells)
 		}
-		for _, note := range t.notes {
-			fmt.Fprintf(w, "\n- %s\n", note)
+		if len(t.notes) > 0 {
+			fmt.Fprintf(w, "\n- %s\n", strings.Join(t.notes, "\n- "))
 		}
 	}
 }

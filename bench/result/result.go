@@ -134,3 +134,9 @@ func column(rounds []Sample, m Metric) []float64 {
 
 // JSON returns the run as indented JSON.
 func (r *Run) JSON() ([]byte, error) { return json.MarshalIndent(r, "", " ") }
+
+// Parse reads what JSON wrote.
+func Parse(data []byte) (*Run, error) {
+	r := &Run{}
+	return r, json.Unmarshal(data, r)
+}

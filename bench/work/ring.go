@@ -15,7 +15,7 @@ import (
 
 // ringName is the floor of every hand-off: it cannot be had for less, as long as
 // a message is what wakes the next holder.
-const ringName = "floor: script PUBLISH to receive"
+const ringName = "floor: PUBLISH to receive"
 
 var ringKind = rival.Kind{
 	Name:     ringName,
