@@ -7,7 +7,7 @@ func aWaiterAClient(c *result.Cell) bool { return c.At["waiters"] == c.At["clien
 
 func fourClients(c *result.Cell) bool { return c.At["clients"] == 4 }
 
-func thirtyTwo(c *result.Cell) bool { return c.At["waiters"] == 32 && !c.Floor }
+func contenders(c *result.Cell) bool { return fourClients(c) && !c.Floor }
 
 func pictures(r *result.Run) []*picture {
 	return []*picture{
@@ -32,12 +32,12 @@ func pictures(r *result.Run) []*picture {
 			x: "clients", xLabel: "clients with one waiter each", y: result.Idle, yLabel: "commands a second", zeroAt: 0.1, keep: aWaiterAClient,
 		}.build(r),
 		dots{
-			work: "closed", title: "Fairness, 32 contenders in 4 clients (closed loop)", file: "fairness",
-			metric: result.Jain, label: "Jain's index of the contenders' sections (1 = equal)", from: 0, to: 1.02, keep: thirtyTwo,
+			work: "closed", title: "Fairness, contenders in 4 clients (closed loop)", file: "fairness",
+			metric: result.Jain, label: "Jain's index of the contenders' sections (1 = equal)", from: 0, to: 1.02, keep: contenders,
 		}.build(r),
 		dots{
-			work: "closed", title: "Longest wait, 32 contenders in 4 clients (closed loop)", file: "longest",
-			metric: result.Longest, label: "longest wait", logarithmic: true, keep: thirtyTwo,
+			work: "closed", title: "Longest wait, contenders in 4 clients (closed loop)", file: "longest",
+			metric: result.Longest, label: "longest wait", logarithmic: true, keep: contenders,
 		}.build(r),
 		lines{
 			work: "open", title: "Waiting time by load (open loop)", file: "load",

@@ -36,7 +36,7 @@ func Closed(rig *Rig, contests []Contest, d time.Duration) Work {
 		Ratio:   result.Pairs,
 	}}
 	for _, c := range contests {
-		d := max(d, c.turns(12))
+		d := max(d, c.turns(6))
 		run := func(ctx context.Context, k rival.Kind, _ int) (result.Sample, error) {
 			return closed(ctx, rig, k, c, d)
 		}

@@ -13,10 +13,10 @@ const ms = time.Millisecond
 func Quick(rig *Rig) []Work {
 	return []Work{
 		Pairs(rig, 150*ms),
-		Names(rig, []int{64}, 150*ms),
+		Names(rig, []int{4, 64}, 100*ms),
 		Drain(rig, []Crowd{{2, 2}, {16, 16}, {64, 4}}, 100*ms),
 		Processes(rig, []Crowd{{16, 4}}),
-		Closed(rig, []Contest{{Crowd{8, 4}, 0}, {Crowd{8, 4}, 1 * ms}, {Crowd{4, 2}, 10 * ms}}, 200*ms),
+		Closed(rig, []Contest{{Crowd{8, 4}, 0}, {Crowd{8, 4}, 1 * ms}, {Crowd{8, 4}, 10 * ms}}, 200*ms),
 		Open(rig, 8, 2*ms, []float64{0.3, 0.8}, 200*ms),
 		Leases(rig, []LeaseCount{{1, 600 * ms}, {1000, 1200 * ms}}),
 		RedLock(rig, []int{0, 1, 2}, 100*ms),
