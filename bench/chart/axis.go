@@ -3,6 +3,7 @@ package chart
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 )
@@ -33,7 +34,7 @@ type decades struct {
 func (d decades) Ticks(low, high float64) (ticks []plot.Tick) {
 	if d.zeroAt > low {
 		ticks = append(ticks, plot.Tick{Value: d.zeroAt, Label: "0"})
-		low = d.zeroAt * 1.5
+		low = math.Pow(10, math.Floor(math.Log10(d.zeroAt))+1)
 	}
 	span := math.Log10(high / low)
 	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
@@ -44,7 +45,7 @@ func (d decades) Ticks(low, high float64) (ticks []plot.Tick) {
 			}
 			label := ""
 			if m == 1 || span < 2.2 && (m == 2 || m == 5) {
-				label = d.format(v)
+				label = strings.TrimSuffix(d.format(v), ".00")
 			}
 			ticks = append(ticks, plot.Tick{Value: v, Label: label})
 		}

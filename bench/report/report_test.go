@@ -17,8 +17,10 @@ func sampleRun() *result.Run {
 	}
 	floor := []result.Sample{{result.P50: 100}, {result.P50: 200}}
 	add := func(entrant string, rounds []result.Sample, failed string) {
-		c := &result.Cell{Work: "drain", Point: "128 waiters in 4 clients", Entrant: entrant, Failed: failed,
-			At: map[string]float64{"waiters": 128, "clients": 4}}
+		c := &result.Cell{
+			Work: "drain", Point: "128 waiters in 4 clients", Entrant: entrant, Failed: failed,
+			At: map[string]float64{"waiters": 128, "clients": 4},
+		}
 		if failed == "" {
 			c.Summarize(rounds, floor)
 		}

@@ -128,7 +128,7 @@ func (c *contender) loop(ctx context.Context, b *baton, waits *stats.Hist, hold 
 			c.longest = max(c.longest, wait)
 			c.sections++
 			if hold > 0 {
-				time.Sleep(hold)
+				_ = rest(ctx, hold)
 			}
 		}
 		b.pass()

@@ -46,7 +46,9 @@ func (f *fleet) gather(ctx context.Context, n int, handoffs *stats.Hist) (*crowd
 	for i := range n {
 		l := f.clients[i%last].Locker(name)
 		wg.Go(func() { c.fail(c.turn(ctx, l.Lock)) })
-		time.Sleep(arriving / time.Duration(n))
+		if err := rest(ctx, arriving/time.Duration(n)); err != nil {
+			return nil, err
+		}
 	}
 	go func() {
 		wg.Wait()
@@ -133,6 +135,5 @@ func contend(ctx context.Context, c rival.Client, name string) error {
 	}
 	waited := make(chan error, 1)
 	go func() { waited <- pair(ctx, c.Locker(name)) }()
-	time.Sleep(20 * time.Millisecond)
-	return errors.Join(held.Unlock(ctx), <-waited)
+	return errors.Join(rest(ctx, 20*time.Millisecond), held.Unlock(ctx), <-waited)
 }

@@ -68,7 +68,9 @@ func open(ctx context.Context, rig *Rig, k rival.Kind, clients int, hold time.Du
 	began := time.Now()
 	for i, at := range due {
 		arrival := began.Add(at)
-		time.Sleep(time.Until(arrival))
+		if err := rest(ctx, time.Until(arrival)); err != nil {
+			return nil, err
+		}
 		l := f.clients[i%clients].Locker(name)
 		wg.Go(func() { errs[i] = visit(ctx, l, b, waits, arrival, hold) })
 	}
@@ -90,7 +92,7 @@ func visit(ctx context.Context, l rival.Locker, b *baton, waits *stats.Hist, arr
 	}
 	waits.Record(time.Since(arrival))
 	b.take()
-	time.Sleep(hold)
+	_ = rest(ctx, hold) // cut short, the whole run is
 	b.pass()
 	if err := held.Unlock(ctx); err != nil {
 		return fmt.Errorf("unlock: %w", err)

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"slices"
 	"time"
 
 	"github.com/relock-go/relock/bench/rival"
@@ -25,6 +26,16 @@ func Quick(rig *Rig) []Work {
 	}
 }
 
+func eachItsOwn(n int) Crowd { return Crowd{n, n} }
+func inFour(n int) Crowd     { return Crowd{n, 4} }
+
+func crowds(of func(waiters int) Crowd, waiters ...int) (all []Crowd) {
+	for _, n := range waiters {
+		all = append(all, of(n))
+	}
+	return all
+}
+
 // FullTime is what Full takes at scale 1 on two cores.
 const FullTime = 22 * time.Minute
 
@@ -34,10 +45,11 @@ func Full(rig *Rig, scale float64) []Work {
 	return []Work{
 		Pairs(rig, span(time.Second)),
 		Names(rig, []int{1, 4, 16, 64, 256}, span(500*ms)),
-		Drain(rig, []Crowd{
-			{2, 2}, {4, 4}, {8, 8}, {16, 16}, {32, 32}, {64, 64}, {128, 128},
-			{128, 1}, {8, 4}, {32, 4}, {128, 4}, {512, 4}, {512, 32},
-		}, span(500*ms)),
+		Drain(rig, slices.Concat(
+			crowds(eachItsOwn, 2, 4, 8, 16, 32, 64, 128),
+			crowds(inFour, 8, 32, 128, 512),
+			[]Crowd{{128, 1}, {512, 32}},
+		), span(500*ms)),
 		Processes(rig, []Crowd{{8, 8}, {32, 4}, {32, 32}}),
 		Closed(rig, []Contest{
 			{Crowd{32, 4}, 0}, {Crowd{32, 4}, 1 * ms}, {Crowd{32, 4}, 10 * ms}, {Crowd{128, 128}, 1 * ms},

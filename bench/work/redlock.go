@@ -47,7 +47,7 @@ func redlock(ctx context.Context, rig *Rig, k rival.Kind, hung int, d time.Durat
 		if err := s.Hang(); err != nil {
 			return nil, err
 		}
-		defer s.Wake()
+		defer func() { _ = s.Wake() }()
 	}
 	locks, unlocks := stats.NewHist(), stats.NewHist()
 	for end := time.Now().Add(d); locks.Count() == 0 || time.Now().Before(end); {

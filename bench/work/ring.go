@@ -42,7 +42,7 @@ func ring(ctx context.Context, rig *Rig, n, handoffs int, hold time.Duration) (r
 	lat := stats.NewHist()
 	pass := func(i int) error {
 		if hold > 0 {
-			time.Sleep(hold)
+			_ = rest(ctx, hold)
 		}
 		began := time.Now()
 		if err := publish.Run(ctx, rdbs[i%n], []string{channel((i + 1) % n)}, strconv.Itoa(i)).Err(); err != nil {
