@@ -45,7 +45,7 @@ func (c config) limit() time.Duration {
 	if c.quick {
 		return 5 * time.Second
 	}
-	return time.Minute
+	return 30 * time.Second
 }
 
 func main() {

@@ -91,7 +91,7 @@ func overFloor(f result.Figure) string {
 
 // failure is what a failed cell shows in place of its first figure.
 func failure(c *result.Cell) string {
-	if strings.HasPrefix(c.Failed, "not applicable") {
+	if strings.Contains(c.Failed, "not applicable: ") {
 		return "n/a"
 	}
 	return "FAILED"

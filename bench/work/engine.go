@@ -71,7 +71,7 @@ func (e *Engine) point(ctx context.Context, w Work, p Point) {
 				var err error
 				s, err = e.once(ctx, entrant, round)
 				if err != nil && ctx.Err() == nil {
-					failures[i] = err
+					failures[i] = fmt.Errorf("round %d: %w", round+1, err)
 				}
 			}
 			samples[i] = append(samples[i], s)
