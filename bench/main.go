@@ -21,7 +21,7 @@ import (
 )
 
 // quickTime ends a quick run on a machine that is slower than ours.
-const quickTime = 160 * time.Second
+const quickTime = 170 * time.Second
 
 // quorumNodes is how many servers a quorum lock runs on.
 const quorumNodes = 5

@@ -48,7 +48,7 @@ func Drain(rig *Rig, crowds []Crowd, idle time.Duration) Work {
 
 // drains is how many drains one sample takes: a median of two hand-offs would be
 // none.
-func drains(c Crowd) int { return max(1, 12/c.Waiters) }
+func drains(c Crowd) int { return max(1, 8/c.Waiters) }
 
 func drain(ctx context.Context, rig *Rig, k rival.Kind, c Crowd, idle time.Duration) (result.Sample, error) {
 	f, err := rig.open(ctx, k, c.Clients+1, nil)
