@@ -85,7 +85,7 @@ func closed(ctx context.Context, rig *Rig, k rival.Kind, c Contest, d time.Durat
 	}
 	wg.Wait()
 	u, err := stop()
-	if err := errors.Join(errors.Join(errs...), err, b.check()); err != nil {
+	if err := errors.Join(first(errs), err, b.check()); err != nil {
 		return nil, err
 	}
 	return closedSample(all, waits, u, d), nil

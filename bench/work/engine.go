@@ -33,6 +33,7 @@ type Entrant struct {
 type Work struct {
 	result.Work
 	Points []Point
+	Limit  time.Duration // for one run of one entrant; 0: the engine's
 }
 
 // errSkipped marks entrants that cannot do a work at all.
@@ -41,7 +42,7 @@ var errSkipped = errors.New("not applicable")
 // Engine runs works and keeps what they measured.
 type Engine struct {
 	Rounds   int
-	Limit    time.Duration // for one run of one entrant
+	Limit    time.Duration // for one run of one entrant, where its work has none
 	Progress func(format string, args ...any)
 	Result   *result.Run
 }
@@ -69,7 +70,7 @@ func (e *Engine) point(ctx context.Context, w Work, p Point) {
 			var s result.Sample
 			if failures[i] == nil && ctx.Err() == nil {
 				var err error
-				s, err = e.once(ctx, entrant, round)
+				s, err = e.once(ctx, entrant, round, max(w.Limit, e.Limit))
 				if err != nil && ctx.Err() == nil {
 					failures[i] = fmt.Errorf("round %d: %w", round+1, err)
 				}
@@ -99,8 +100,8 @@ func (e *Engine) point(ctx context.Context, w Work, p Point) {
 
 // once runs one entrant, bounded. One that does not come back by itself when its
 // time is up fails all the same; what it left behind is its own goroutines.
-func (e *Engine) once(ctx context.Context, entrant Entrant, round int) (result.Sample, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, e.Limit, fmt.Errorf("not done within %v", e.Limit))
+func (e *Engine) once(ctx context.Context, entrant Entrant, round int, limit time.Duration) (result.Sample, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	type outcome struct {
 		s   result.Sample

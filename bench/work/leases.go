@@ -29,6 +29,8 @@ func Leases(rig *Rig, counts []LeaseCount) Work {
 		Metrics: []result.Metric{result.Goroutines, result.LeaseBytes, result.Renewals, result.ServerLoad, result.ClientLoad},
 	}}
 	for _, c := range counts {
+		// As many are taken and given back as are held.
+		w.Limit = max(w.Limit, c.TTL+time.Duration(c.N)*time.Millisecond)
 		run := func(ctx context.Context, k rival.Kind, _ int) (result.Sample, error) { return leases(ctx, rig, k, c) }
 		w.Points = append(w.Points, Point{
 			Label: fmt.Sprintf("%d leases of %v", c.N, c.TTL), At: map[string]float64{"leases": float64(c.N)},
@@ -55,7 +57,17 @@ func each(n int, do func(i int) error) error {
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return first(errs)
+}
+
+// first is one error for many: they are all of a kind.
+func first(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func leases(ctx context.Context, rig *Rig, k rival.Kind, c LeaseCount) (result.Sample, error) {

@@ -76,7 +76,7 @@ func open(ctx context.Context, rig *Rig, k rival.Kind, clients int, hold time.Du
 	}
 	wg.Wait()
 	u, err := stop()
-	if err := errors.Join(errors.Join(errs...), err, b.check()); err != nil {
+	if err := errors.Join(first(errs), err, b.check()); err != nil {
 		return nil, err
 	}
 	return result.Sample{
