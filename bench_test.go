@@ -200,7 +200,7 @@ func BenchmarkRenewal(b *testing.B) {
 	ans := engine.Answer{State: engine.Granted, Left: 30 * time.Second}
 	b.ReportAllocs()
 	for b.Loop() {
-		p := c.host.dog.renew(lease.o)
+		p := c.host.dog.renew(lease.o.(*hold))
 		ans.Sent = time.Now()
 		p.Done(ans, nil)
 	}
