@@ -104,3 +104,16 @@ func tagOf(name string) string {
 	tag, _, _ := strings.Cut(after, "}")
 	return tag
 }
+
+var escapeGlob = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `\`, `\\`)
+
+// lockPattern matches the keys of all locks, and others.
+func lockPattern(prefix string) string { return escapeGlob.Replace(prefix) + ":*" }
+
+// lockOrQueueName returns whose key it is, of a lock that is held or waited for.
+func lockOrQueueName(prefix, key string) (string, bool) {
+	if name, ok := nameOf(prefix, kindLock, key); ok {
+		return name, true
+	}
+	return nameOf(prefix, kindQueue, key)
+}

@@ -27,6 +27,7 @@ var (
 	allScript     = newScript(source("all.lua"))
 	voteScript    = newScript(source("vote.lua"))
 	enrolScript   = newScript(source("enrol.lua"))
+	inspectScript = newScript(source("inspect.lua"))
 )
 
 // source returns a file of scripts/ with what it includes in place, but for what
@@ -221,4 +222,16 @@ func (r *reader) status() engine.Status {
 		st.Token, st.Owner, st.Count, st.Left, st.Age = r.int(), r.string(), int(r.int()), r.duration(), r.duration()
 	}
 	return st
+}
+
+func (r *reader) queue() (engine.Status, []engine.Waiter) {
+	st := engine.Status{Held: r.int() == 1, Waiters: int(r.int())}
+	st.Token, st.Owner, st.Count, st.Left, st.Age = r.int(), r.string(), int(r.int()), r.duration(), r.duration()
+	var queue []engine.Waiter
+	for n := r.int(); n > 0 && r.err == nil; n-- {
+		queue = append(queue, engine.Waiter{
+			Hold: r.string(), Waited: r.duration(), Silent: r.duration(), Life: r.duration(), Owner: r.string(),
+		})
+	}
+	return st, queue
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/cmd/relock/internal/demo"
+	"github.com/relock-go/relock/cmd/relock/internal/dial"
 )
 
 const demoIntro = `Processes of several goroutines each contend for one lock, to read, change and
@@ -20,10 +21,10 @@ its late write is refused. At the end the account's history is checked.`
 var demoCommand = command{
 	name: "demo",
 	help: "processes contend for one lock; one is stopped past its lease; nothing gets lost",
-	run:  runDemo,
+	run:  interruptible(runDemo),
 }
 
-var demoWorkerCommand = command{name: "demo-worker", run: runDemoWorker}
+var demoWorkerCommand = command{name: "demo-worker", run: interruptible(runDemoWorker)}
 
 func demoFlags(cfg *demo.Config) *flag.FlagSet {
 	fs := newFlags("demo")
@@ -54,9 +55,9 @@ func runDemo(ctx context.Context, args []string, std stdio) int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(std.err, "relock demo: interrupted")
 		return exitFailed
-	case errors.Is(err, demo.ErrBadURL):
+	case errors.Is(err, dial.ErrBadURL):
 		return misused(fs, std, err)
-	case errors.Is(err, demo.ErrUnreachable):
+	case errors.Is(err, dial.ErrUnreachable):
 		fmt.Fprintf(std.err, "relock demo: %v\n", err)
 		return exitUnreachable
 	case err != nil:

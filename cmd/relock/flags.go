@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // newFlags returns the flags of a command; its mistakes are one line, and its
@@ -19,19 +20,49 @@ func newFlags(name string) *flag.FlagSet {
 // parse reads args, which are flags only. It returns false, and the exit status,
 // where there is nothing to run: help was asked for, or args are wrong.
 func parse(fs *flag.FlagSet, args []string, std stdio, intro string) (int, bool) {
-	err := fs.Parse(args)
+	rest, status, ok := parseArgs(fs, args, std, "", intro)
+	if ok && len(rest) > 0 {
+		return misused(fs, std, fmt.Errorf("unexpected argument %q", rest[0])), false
+	}
+	return status, ok
+}
+
+// parseArgs is parse for a command that takes arguments.
+func parseArgs(fs *flag.FlagSet, args []string, std stdio, operands, intro string) ([]string, int, bool) {
+	rest, err := parseAnywhere(fs, args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(std.out, "%s\n\nUsage: %s [flags]\n\n", intro, fs.Name())
-		fs.SetOutput(std.out)
-		fs.PrintDefaults()
-		return exitOK, false
+		return nil, showHelp(fs, std, operands, intro), false
 	case err != nil:
-		return misused(fs, std, err), false
-	case fs.NArg() > 0:
-		return misused(fs, std, fmt.Errorf("unexpected argument %q", fs.Arg(0))), false
+		return nil, misused(fs, std, err), false
 	}
-	return exitOK, true
+	return rest, exitOK, true
+}
+
+// parseAnywhere reads flags between and after the arguments, too, which it
+// returns.
+func parseAnywhere(fs *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, err
+		}
+		if fs.NArg() == 0 {
+			return rest, nil
+		}
+		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
+	}
+}
+
+func isSet(fs *flag.FlagSet, name string) (set bool) {
+	fs.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
+}
+
+func showHelp(fs *flag.FlagSet, std stdio, operands, intro string) int {
+	fmt.Fprintf(std.out, "%s\n\nUsage: %s\n\n", intro, strings.TrimSpace(fs.Name()+" [flags] "+operands))
+	fs.SetOutput(std.out)
+	fs.PrintDefaults()
+	return exitOK
 }
 
 func misused(fs *flag.FlagSet, std stdio, err error) int {

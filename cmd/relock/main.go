@@ -1,7 +1,10 @@
-// Command relock shows, watches and measures the locks of package relock.
+// Command relock runs commands under locks of package relock, shows who holds
+// what, and measures it.
 //
-// Exit statuses: 0 done; 1 done, and what was to be shown was not; 64 wrong
-// usage; 69 Redis cannot be reached; 128 + n ended by signal n (Ctrl-C: 130).
+// Exit statuses of all but run (see relock run -h): 0 done; 1 done, and what was
+// to be shown was not; 64 wrong usage; 65 the key is not a lock; 69 Redis cannot
+// be reached; 75 the lock is held by another; 128 + n ended by signal n (Ctrl-C:
+// 130).
 package main
 
 import (
@@ -9,13 +12,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-)
-
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 64 // EX_USAGE of sysexits.h
-	exitUnreachable = 69 // EX_UNAVAILABLE
 )
 
 // stdio is what a command reads and writes, so that it can be tested without a
@@ -34,20 +30,23 @@ type command struct {
 
 // commands are those that help lists, in its order.
 func commands() []command {
-	return []command{demoCommand}
+	return []command{
+		runCommand, lsCommand, inspectCommand, watchCommand, unlockCommand,
+		doctorCommand, benchCommand, demoCommand, completionCommand, versionCommand,
+	}
 }
 
 // plumbing are commands that relock runs itself, as child processes.
 func plumbing() []command {
-	return []command{demoWorkerCommand}
+	return []command{demoWorkerCommand, completeCommand}
 }
 
 const examples = `
 Examples:
+  relock run backup -- /usr/local/bin/backup.sh    a command, alone in the whole fleet
+  relock ls                                        who holds what, and how many wait
+  relock watch                                     the same, live
   relock demo                                      on an embedded Redis, about 9 seconds
-  relock demo --workers 5 --goroutines 8           more contenders
-  relock demo --redis redis://localhost:6379       on a server of yours
-  relock demo --json | jq .updates_lost            for scripts
 `
 
 func main() {
@@ -69,7 +68,7 @@ func dispatch(ctx context.Context, args []string, std stdio) int {
 	}
 	for _, c := range append(commands(), plumbing()...) {
 		if c.name == args[0] {
-			return bySignal(ctx, c.run(ctx, args[1:], std))
+			return c.run(ctx, args[1:], std)
 		}
 	}
 	fmt.Fprintf(std.err, "relock: no command %q (relock help lists them)\n", args[0])
@@ -79,7 +78,7 @@ func dispatch(ctx context.Context, args []string, std stdio) int {
 func usage(w io.Writer) {
 	fmt.Fprint(w, "relock: distributed locks on Redis\n\nUsage: relock <command> [flags]\n\nCommands:\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.help)
+		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.help)
 	}
-	fmt.Fprint(w, examples, "\nrelock <command> -h lists its flags.\n")
+	fmt.Fprint(w, examples, "\nrelock <command> -h shows its flags and examples.\n")
 }

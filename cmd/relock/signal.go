@@ -13,13 +13,17 @@ type signalled struct{ os.Signal }
 
 func (s signalled) Error() string { return s.String() }
 
-// untilSignal returns a context that ends at the first interrupt or request to
-// terminate. A second one has its usual effect: a command that hangs in its
+// untilSignal returns a context that ends at the first signal that asks us to
+// end. A hangup that is ignored (nohup) stays so. A second one has its usual effect: a command that hangs in its
 // clean-up can still be ended.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	got := make(chan os.Signal, 1)
-	signal.Notify(got, os.Interrupt, syscall.SIGTERM)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) {
+			signal.Notify(got, s)
+		}
+	}
 	go func() {
 		select {
 		case s := <-got:
@@ -43,4 +47,12 @@ func bySignal(ctx context.Context, status int) int {
 		return 128 + int(n)
 	}
 	return exitFailed
+}
+
+// interruptible has a command end with the status that says which signal ended
+// it.
+func interruptible(run func(context.Context, []string, stdio) int) func(context.Context, []string, stdio) int {
+	return func(ctx context.Context, args []string, std stdio) int {
+		return bySignal(ctx, run(ctx, args, std))
+	}
 }

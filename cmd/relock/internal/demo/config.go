@@ -9,18 +9,10 @@
 package demo
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/relock-go/relock"
-)
-
-var (
-	// ErrUnreachable is returned when no Redis answers at the URL.
-	ErrUnreachable = errors.New("cannot reach Redis")
-	// ErrBadURL is returned when a URL cannot be read.
-	ErrBadURL = errors.New("not a Redis URL")
 )
 
 // Config is what a run is made of.

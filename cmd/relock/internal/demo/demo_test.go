@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/relock-go/relock/cmd/relock/internal/dial"
 )
 
 func TestJain(t *testing.T) {
@@ -199,7 +201,7 @@ func TestAWorkerEndsWithItsInput(t *testing.T) {
 func TestTheURLIsNotRepeatedInErrors(t *testing.T) {
 	for _, u := range []string{"redis://user:secret@host:port", "http://user:secret@host", "redis://user:secret@host/x/y/z", "\x7f://secret"} {
 		_, err := openServer(context.Background(), u)
-		if !errors.Is(err, ErrBadURL) || strings.Contains(err.Error(), "secret") {
+		if !errors.Is(err, dial.ErrBadURL) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("openServer(%q) = %v, want ErrBadURL without the password", u, err)
 		}
 	}

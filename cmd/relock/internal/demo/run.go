@@ -32,7 +32,7 @@ type run struct {
 }
 
 // Run runs the demo and returns its summary; whether all is well is in
-// Summary.OK. An error says why there is none: ErrBadURL, ErrUnreachable, the
+// Summary.OK. An error says why there is none: dial.ErrBadURL, dial.ErrUnreachable, the
 // cause of ctx, or what went wrong. No worker is left in any case.
 func Run(ctx context.Context, cfg Config, view *View) (*Summary, error) {
 	srv, err := openServer(ctx, cfg.Redis)

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/cmd/relock/internal/dial"
 )
 
 // tally counts the commands of a worker by what they are for: the lock has a
@@ -14,11 +16,11 @@ import (
 type tally struct{ lock, data counter }
 
 func (t *tally) clients(ctx context.Context, j job) (locks, data redis.UniversalClient, err error) {
-	locks, err = connect(j.Redis, j.Cluster)
+	locks, err = dial.Connect(j.Redis, j.Cluster)
 	if err != nil {
 		return nil, nil, err
 	}
-	data, err = connect(j.Redis, j.Cluster)
+	data, err = dial.Connect(j.Redis, j.Cluster)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -26,7 +28,7 @@ func (t *tally) clients(ctx context.Context, j job) (locks, data redis.Universal
 	data.AddHook(&t.data)
 	for _, rdb := range []redis.UniversalClient{locks, data} {
 		if err := rdb.Ping(ctx).Err(); err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+			return nil, nil, fmt.Errorf("%w: %w", dial.ErrUnreachable, err)
 		}
 	}
 	return locks, data, nil

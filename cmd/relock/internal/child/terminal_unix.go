@@ -1,0 +1,95 @@
+//go:build unix
+
+package child
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A terminal is lent to the command's group while it runs: job control in small.
+// What is typed then goes to the command alone. Where the output is piped on, a
+// reader of that pipe shares the terminal with us, so it is kept: an interrupt
+// comes to us, and is passed on.
+type terminal struct {
+	fd      int
+	group   int // ours
+	stopped chan os.Signal
+	quit    chan struct{}
+	ended   chan struct{}
+}
+
+// lend gives the terminal to c if it is ours. c may have been stopped before,
+// for having used it too early: it is continued.
+func lend(c *Child) *terminal {
+	in, out := fdOf(c.cmd.Stdin), fdOf(c.cmd.Stdout)
+	ours := unix.Getpgrp()
+	if !foreground(in, ours) || !foreground(out, ours) {
+		return nil
+	}
+	// A group in the background that takes the terminal back is stopped, unless
+	// it ignores this. The command has been started and does not inherit it.
+	signal.Ignore(syscall.SIGTTOU)
+	t := &terminal{fd: in, group: ours, stopped: make(chan os.Signal, 1), quit: make(chan struct{}), ended: make(chan struct{})}
+	signal.Notify(t.stopped, syscall.SIGCHLD)
+	t.give(c.tree.root)
+	c.tree.signal(syscall.SIGCONT)
+	go t.follow(c)
+	return t
+}
+
+func fdOf(file any) int {
+	if f, ok := file.(*os.File); ok && f != nil {
+		return int(f.Fd())
+	}
+	return -1
+}
+
+func foreground(fd, group int) bool {
+	got, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil && got == group
+}
+
+func (t *terminal) give(group int) {
+	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group)
+}
+
+// follow stops our group when the command is stopped (Ctrl-Z), as a shell
+// expects of a job, and lends the terminal again when we are continued.
+func (t *terminal) follow(c *Child) {
+	defer close(t.ended)
+	for {
+		select {
+		case <-t.stopped:
+		case <-t.quit:
+			return
+		}
+		if !isStopped(c.tree.root) {
+			continue
+		}
+		t.give(t.group)
+		_ = syscall.Kill(0, syscall.SIGSTOP)
+		// From here on we go on: the shell has sent SIGCONT, with fg or with bg.
+		if foreground(t.fd, t.group) {
+			t.give(c.tree.root)
+		}
+		c.tree.signal(syscall.SIGCONT)
+	}
+}
+
+// takeBack is called when the command has ended.
+func (t *terminal) takeBack() {
+	if t == nil {
+		return
+	}
+	signal.Stop(t.stopped)
+	close(t.quit)
+	<-t.ended
+	if got, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP); err == nil && got != t.group {
+		t.give(t.group)
+	}
+	signal.Reset(syscall.SIGTTOU)
+}

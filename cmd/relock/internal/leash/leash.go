@@ -1,0 +1,93 @@
+package leash
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/relock-go/relock/cmd/relock/internal/child"
+)
+
+// Lease is what a leash needs of a relock.Lease.
+type Lease interface {
+	Context() context.Context
+	Err() error
+	ValidUntil() time.Time
+}
+
+// Leash holds a command to its lease.
+type Leash struct {
+	Grace  time.Duration    // between asking and killing
+	Margin time.Duration    // between killing and the end of the validity
+	Sigs   <-chan os.Signal // passed on to the command
+}
+
+// Loss is why a command was ended. The zero value says that it was not.
+type Loss struct {
+	Lost   bool
+	Taken  bool // the lease had ended before its time: somebody took it away
+	Killed bool // the command did not end when it was asked to
+}
+
+// Follow returns when the command has ended. A command whose lease is lost, or
+// about to be, is asked to end, and killed with all that it has started before
+// the lock can be had by another.
+//
+// Time is read at every turn and not only by timers: after a stop of this
+// process (SIGSTOP, a suspended laptop) the first thing that wakes it sees how
+// late it is.
+func (l *Leash) Follow(c *child.Child, lease Lease) Loss {
+	s := schedule{grace: l.Grace, margin: l.Margin}
+	var loss Loss
+	asked := false // we were, by a signal that is passed on
+	ended := lease.Context().Done()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.Done():
+			return l.over(c, lease, loss, asked)
+		case sig := <-l.Sigs:
+			asked = asked || child.Ends(sig)
+			c.Pass(sig)
+		case <-timer.C:
+		case <-ended:
+			ended = nil
+		}
+		until, err := lease.ValidUntil(), lease.Err()
+		now := time.Now()
+		do, again := s.next(now, until, err != nil)
+		switch do {
+		case term:
+			loss = Loss{Lost: true, Taken: err != nil && now.Before(until)}
+			c.Terminate()
+		case kill:
+			loss.Taken = loss.Taken || !loss.Lost && err != nil && now.Before(until)
+			loss.Lost, loss.Killed = true, true
+			c.Kill()
+		}
+		timer.Reset(time.Until(again))
+	}
+}
+
+// clearWithin bounds how long what is left of an interrupted command may take to
+// end.
+const clearWithin = time.Second
+
+// over is called when the command has ended. What it has started ends with it if
+// the lease is lost, or if we were asked to end (a shell's background jobs ignore
+// an interrupt): the lock is about to be another's. A lease that was lost unseen
+// is lost.
+func (l *Leash) over(c *child.Child, lease Lease, loss Loss, asked bool) Loss {
+	if loss.Lost {
+		c.Kill()
+		return loss
+	}
+	if asked {
+		c.Clear(min(l.Grace, clearWithin))
+	}
+	if lease.Err() != nil {
+		return Loss{Lost: true, Taken: time.Now().Before(lease.ValidUntil())}
+	}
+	return loss
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// view is the flags of a command that looks at locks.
+type view struct {
+	where
+	json bool
+}
+
+func viewFlags(name string, v *view) *flag.FlagSet {
+	fs := newFlags(name)
+	v.register(fs)
+	fs.BoolVar(&v.json, "json", false, "print JSON")
+	return fs
+}
+
+// failed reports err in one line, and returns its exit status.
+func failed(fs *flag.FlagSet, std stdio, err error) int {
+	status := statusOf(err)
+	if status == exitUsage {
+		return misused(fs, std, err)
+	}
+	fmt.Fprintf(std.err, "%s: %s\n", fs.Name(), explain(err))
+	return status
+}
+
+// shownLock is a lock as --json shows it.
+type shownLock struct {
+	Name    string        `json:"name"`
+	Held    bool          `json:"held"`
+	Owner   string        `json:"owner,omitempty"`
+	Count   int           `json:"count,omitempty"`
+	Token   int64         `json:"token,omitempty"`
+	HeldMS  int64         `json:"held_ms,omitempty"`
+	TTLMS   int64         `json:"ttl_ms,omitempty"`
+	Waiters int           `json:"waiters"`
+	Queue   []shownWaiter `json:"queue,omitempty"`
+	Error   string        `json:"error,omitempty"`
+}
+
+// shownWaiter is one that waits.
+type shownWaiter struct {
+	Place    int    `json:"place"`
+	Owner    string `json:"owner"`
+	Hold     string `json:"hold"`
+	WaitedMS int64  `json:"waited_ms"`
+	SilentMS int64  `json:"silent_ms"` // since its last check-in
+	Gone     bool   `json:"gone"`      // silent for longer than its entry lives: passed over
+}
+
+func shown(name string, st engine.Status, err error) shownLock {
+	l := shownLock{
+		Name: name, Held: st.Held, Owner: st.Owner, Count: st.Count, Token: st.Token,
+		HeldMS: st.Age.Milliseconds(), TTLMS: st.Left.Milliseconds(), Waiters: st.Waiters,
+	}
+	if err != nil {
+		l.Error = err.Error()
+	}
+	return l
+}
+
+// columns are the cells of a lock in a table.
+func (l shownLock) columns() []string {
+	switch {
+	case l.Error != "":
+		return []string{visible(l.Name), "?", "", "", "", "", "", l.Error}
+	case !l.Held:
+		return []string{visible(l.Name), "(free)", "", "", "", "", fmt.Sprint(l.Waiters)}
+	}
+	return []string{
+		visible(l.Name), visible(l.Owner), fmt.Sprint(l.Count), fmt.Sprint(l.Token),
+		brief(msec(l.HeldMS)), brief(msec(l.TTLMS)), fmt.Sprint(l.Waiters),
+	}
+}
+
+var lockTitles = []string{"NAME", "OWNER", "COUNT", "TOKEN", "HELD FOR", "TTL", "WAITERS"}
+
+func msec(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// visible keeps a name from steering the terminal.
+func visible(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0xfffd }) {
+		return fmt.Sprintf("%q", s)
+	}
+	return s
+}
+
+// table writes rows in columns.
+func table(titles []string, rows [][]string) string {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.Join(titles, "\t"))
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	_ = w.Flush() // into memory
+	return b.String()
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

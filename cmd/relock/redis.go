@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/cmd/relock/internal/dial"
+)
+
+const defaultRedis = "redis://localhost:6379"
+
+// where is the flags that say which locks a command is about.
+type where struct {
+	urls   urlList
+	prefix string
+}
+
+func (w *where) register(fs *flag.FlagSet) {
+	fs.Var(&w.urls, "redis", "`URL` of the Redis: redis://, rediss:// or unix://, of a server, a cluster\n(?addr=) or a Sentinel (?master_name=); several make a RedLock\n(default $"+envRedis+", else "+defaultRedis+")")
+	fs.StringVar(&w.prefix, "prefix", relock.DefaultPrefix, "what the keys of the locks begin with")
+}
+
+// urlList is a flag that may be given several times.
+type urlList []string
+
+func (l *urlList) String() string { return strings.Join(*l, " ") }
+
+func (l *urlList) Set(text string) error {
+	if text == "" {
+		return errors.New("an empty URL")
+	}
+	*l = append(*l, text)
+	return nil
+}
+
+// chosen are the URLs of the flags, or of the environment, where white space
+// parts several.
+func (w *where) chosen() []string {
+	if len(w.urls) > 0 {
+		return w.urls
+	}
+	if urls := strings.Fields(os.Getenv(envRedis)); len(urls) > 0 {
+		return urls
+	}
+	return []string{defaultRedis}
+}
+
+// errUsage is matched by mistakes of whoever typed the command.
+var errUsage = errors.New("usage")
+
+// A misuse is an errUsage in its own words.
+type misuse struct{ error }
+
+func (misuse) Is(target error) bool { return target == errUsage }
+
+func misusef(format string, args ...any) error { return misuse{fmt.Errorf(format, args...)} }
+
+// deployment is one Redis with a client of its locks.
+type deployment struct {
+	*dial.Server
+	locks *relock.Client
+}
+
+func (d *deployment) close() {
+	_ = d.locks.Close()
+	_ = d.Rdb.Close()
+}
+
+// open connects to the one Redis of w, for commands that look at its keys.
+func (w *where) open(ctx context.Context, opts ...relock.Option) (*deployment, error) {
+	urls := w.chosen()
+	if len(urls) > 1 {
+		return nil, misusef("several --redis: this command looks at one Redis at a time")
+	}
+	return openOne(ctx, urls[0], append(opts, relock.WithPrefix(w.prefix)))
+}
+
+func openOne(ctx context.Context, url string, opts []relock.Option) (*deployment, error) {
+	srv, err := dial.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	locks, err := relock.New(srv.Rdb, opts...)
+	if err != nil {
+		_ = srv.Rdb.Close()
+		return nil, err
+	}
+	return &deployment{srv, locks}, nil
+}
+
+// A reentrant is the lock of a name, on one Redis or on a quorum of them.
+type reentrant interface {
+	relock.Locker
+	Status(ctx context.Context) (relock.Status, error)
+}
+
+// openLock returns the lock of that name on the Redis or the quorum that w says,
+// and what closes it.
+func (w *where) openLock(ctx context.Context, name string, opts ...relock.LockOption) (reentrant, func(), error) {
+	urls := w.chosen()
+	if len(urls) > 1 {
+		return w.openQuorum(ctx, urls, name, opts)
+	}
+	d, err := openOne(ctx, urls[0], []relock.Option{relock.WithPrefix(w.prefix)})
+	if err != nil {
+		return nil, nil, err
+	}
+	return d.locks.Reentrant(name, opts...), d.close, nil
+}

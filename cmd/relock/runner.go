@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/cmd/relock/internal/child"
+	"github.com/relock-go/relock/cmd/relock/internal/leash"
+)
+
+// errWaited is the cause of a wait that --wait ended.
+var errWaited = errors.New("not acquired in time")
+
+// noticeAfter is how long a wait may last before it is told.
+const noticeAfter = time.Second
+
+// releaseWithin bounds the release after the command has ended. Where the lock
+// was lost one try has to do: it is gone, or is about to be.
+const (
+	releaseWithin     = 5 * time.Second
+	releaseLostWithin = 500 * time.Millisecond
+)
+
+// runner is one relock run.
+type runner struct {
+	cfg    runConfig
+	std    stdio
+	report *reporter
+	path   string // of the command
+	around held
+}
+
+// run takes the lock, runs the command and gives the lock back. Until the
+// command has started a signal ends ctx, and with it the wait; from then on
+// signals are the command's.
+func (r *runner) run(ctx context.Context) int {
+	sigs := make(chan os.Signal, 32)
+	signal.Notify(sigs, passed()...)
+	defer signal.Stop(sigs)
+	// A reader of our output that is gone must not end us by SIGPIPE: the lock
+	// would stay, and the command with it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+
+	var err error
+	if r.around, err = parseHeld(os.Getenv(envHeld)); err != nil {
+		return r.fail(ctx, misuse{err})
+	}
+	_, term := r.cfg.term()
+	lock, closeLock, err := r.cfg.openLock(ctx, r.cfg.name, term)
+	if err != nil {
+		return r.fail(ctx, err)
+	}
+	lease, err := r.acquire(ctx, lock)
+	if err != nil {
+		defer briefly(closeLock)
+		return r.fail(ctx, err)
+	}
+	r.report.acquired(lease)
+	status := r.under(ctx, lease, sigs)
+	r.report.ended(status)
+	if status != exitLost { // else there is nothing to wait for
+		briefly(closeLock)
+	}
+	return status
+}
+
+// briefly waits for f, but not for long: what is left to do for nodes of a
+// quorum that do not answer is not worth holding up whoever waits for us.
+func briefly(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(releaseLostWithin):
+	}
+}
+
+// passed are the signals to pass on, but not those that were ignored when we
+// were started (nohup): they stay ignored.
+func passed() []os.Signal {
+	var sigs []os.Signal
+	for _, s := range child.Passed() {
+		if !signal.Ignored(s) {
+			sigs = append(sigs, s)
+		}
+	}
+	return sigs
+}
+
+// fail reports why there is no lock. Where a signal ended the wait, that is why.
+func (r *runner) fail(ctx context.Context, err error) int {
+	if ctx.Err() != nil {
+		return bySignal(ctx, exitFailed)
+	}
+	r.report.failed(explain(err))
+	return statusOf(err)
+}
+
+func (r *runner) acquire(ctx context.Context, lock reentrant) (*relock.Lease, error) {
+	ctx, err := r.asOwner(ctx, lock)
+	if err != nil {
+		return nil, err
+	}
+	if r.cfg.wait.forever {
+		defer r.noticeWait(ctx, lock)()
+		return lock.Lock(ctx)
+	}
+	if r.cfg.wait.d == 0 {
+		return lock.TryLock(ctx)
+	}
+	defer r.noticeWait(ctx, lock)()
+	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.wait.d, errWaited)
+	defer cancel()
+	return lock.Lock(ctx)
+}
+
+// asOwner has ctx carry the owner to lock as: that of --owner, or of the lock of
+// this name that is held around us. Whether it is held, and not only a lock of
+// that name on another Redis, the server tells. Any other lock is taken by a
+// fresh owner.
+func (r *runner) asOwner(ctx context.Context, lock reentrant) (context.Context, error) {
+	if r.cfg.owner != "" {
+		return relock.WithOwner(ctx, relock.Owner(r.cfg.owner)), nil
+	}
+	outer, ok := r.around[r.cfg.name]
+	if !ok {
+		return ctx, nil
+	}
+	st, err := lock.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Held || st.Owner != outer {
+		return ctx, nil
+	}
+	return relock.WithOwner(ctx, outer), nil
+}
+
+// noticeWait reports a wait that lasts, once; the returned function ends that.
+func (r *runner) noticeWait(ctx context.Context, lock reentrant) func() {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTimer(noticeAfter)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		if st, err := lock.Status(ctx); err == nil && st.Held {
+			r.report.waiting(r.cfg.name, st)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// under runs the command under lease and gives the lease back.
+func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.Signal) int {
+	if ctx.Err() != nil { // the signal came with the lock
+		_ = r.release(lease, releaseWithin)
+		return bySignal(ctx, exitFailed)
+	}
+	c, err := child.Start(r.newCommand(lease))
+	if err != nil {
+		_ = r.release(lease, releaseWithin)
+		r.report.failed(fmt.Sprintf("cannot run %s: %v", r.path, errors.Unwrap(err)))
+		return child.Missing(err)
+	}
+	term, _ := r.cfg.term()
+	leash := &leash.Leash{Grace: r.cfg.grace, Margin: leash.Margin(term), Sigs: sigs}
+	loss := leash.Follow(c, lease)
+	c.Close()
+	if loss.Lost {
+		r.report.lost(lease, r.why(loss), loss, c.Status())
+		_ = r.release(lease, releaseLostWithin)
+		return exitLost
+	}
+	err = r.release(lease, releaseWithin)
+	switch {
+	case errors.Is(err, relock.ErrLost):
+		r.report.lost(lease, "it was gone when it was to be given back", loss, c.Status())
+		return exitLost
+	case err != nil:
+		r.report.warn(fmt.Sprintf("the release of %q was not answered (%v); the lock expires by itself within %v", lease.Name(), err, term))
+	}
+	return c.Status()
+}
+
+func (r *runner) newCommand(lease *relock.Lease) *exec.Cmd {
+	cmd := exec.Command(r.path, r.cfg.command[1:]...)
+	cmd.Args[0] = r.cfg.command[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.std.in, r.std.out, r.std.err
+	cmd.Env = environ(r.around, lease, r.cfg.lease > 0)
+	return cmd
+}
+
+// release gives the lease back, whatever has ended meanwhile.
+func (r *runner) release(lease *relock.Lease, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	return lease.Unlock(ctx)
+}
+
+func (r *runner) why(loss leash.Loss) string {
+	switch {
+	case loss.Taken:
+		return "it was taken away (unlock --force, or its key was deleted)"
+	case r.cfg.lease > 0:
+		return fmt.Sprintf("its lease of %v is over", r.cfg.lease)
+	}
+	return "Redis did not renew it in time"
+}
