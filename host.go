@@ -180,14 +180,23 @@ func (h *host) spawn(f func(ctx context.Context)) {
 func (h *host) spawnLocked(f func(ctx context.Context)) {
 	h.tasks++
 	go func() {
-		defer h.left()
+		defer h.taskDone()
 		f(h.bg)
 	}()
 }
 
 // left ends the task that leave began: what remained to be done is done, or a
-// task of its own.
-func (h *host) left() {
+// task of its own. Until then the host knows the hold, so that a message about
+// it that is late is not taken for a grant to nobody.
+func (h *host) left(o *hold) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.holds, o.req.Hold)
+	h.tasks--
+	h.checkDrained()
+}
+
+func (h *host) taskDone() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.tasks--
@@ -258,7 +267,7 @@ func (h *host) releaseAll(leases []*hold) {
 				o := leases[i]
 				h.leave(o)
 				h.withdraw(ctx, o, nil, o.validUntil())
-				h.left()
+				h.left(o)
 			}
 		})
 	}

@@ -343,7 +343,7 @@ func (o *hold) unlock(ctx context.Context) error {
 	if err != nil && (!errors.Is(err, ErrLost) || o.unsure.Load() > 0) {
 		h.spawn(func(ctx context.Context) { h.withdraw(ctx, o, nil, o.validUntil()) })
 	}
-	h.left()
+	h.left(o)
 	return err
 }
 
@@ -363,7 +363,7 @@ func (o *hold) lose() {
 	h.spawn(func(ctx context.Context) {
 		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.set.call)))
 	})
-	h.left()
+	h.left(o)
 }
 
 // loseAll ends the leases of this host on a grant that was taken away.

@@ -410,7 +410,7 @@ func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
 			released := make(chan struct{})
 			drop := h.drop(o)
 			h.spawn(func(ctx context.Context) { drop(ctx); close(released) })
-			h.left()
+			h.left(o)
 			_ = h.once(ctx, func(ctx context.Context) error {
 				select {
 				case <-released:
@@ -522,14 +522,13 @@ func (h *host) leave(o *hold) *hold {
 
 func (h *host) leaveLocked(o *hold) *hold {
 	h.tasks++
-	if _, in := h.holds[o.req.Hold]; !in {
+	if o.stage == gone {
 		return nil
 	}
-	delete(h.holds, o.req.Hold)
 	if o.stage != held {
 		h.waiting--
-		o.stage = gone
 	}
+	o.stage = gone
 	ln := h.lines[o.req.Name]
 	if o.place != nil {
 		ln.waiters.Remove(o.place)
@@ -550,7 +549,7 @@ func (h *host) abandon(o *hold, err error) error {
 	if drop := h.drop(o); drop != nil {
 		h.spawn(drop)
 	}
-	h.left()
+	h.left(o)
 	return err
 }
 
