@@ -56,65 +56,9 @@ func newHost(eng engine.Engine, id string, set settings) *host {
 // clock is the monotonic time since the host was made.
 func (h *host) clock() int64 { return int64(time.Since(h.epoch)) }
 
-// A hold is one Lock call: it waits, holds, and ends.
-type hold struct {
-	lock   *lock
-	req    engine.Request
-	from   context.Context // Lock's; for its values
-	unsure atomic.Int32    // acquires that were sent and not answered: late copies may come
-
-	// As a waiter; guarded by host.mu.
-	stage     stage
-	place     *place        // in its line; nil for an owner that is not fresh
-	ready     chan struct{} // a buffer of one: the stage has changed
-	interrupt func()        // ends the acquire that is under way
-	first     time.Time     // when the first request about it left
-	last      engine.Answer // the last "waiting", or "taken"
-	answer    engine.Answer // the grant
-	byMessage bool          // it came by message: it is as old as the last check-in
-	failure   error         // why it cannot be had
-	blind     bool          // grants to it cannot be heard: it asks often
-	behind    bool          // it found others of this client in front of it
-
-	// As a lease.
-	token    int64
-	lastEnd  time.Duration // of WithMaxHold, since epoch; 0: none
-	valid    atomic.Int64  // nanoseconds since epoch
-	cause    atomic.Pointer[error]
-	unlocked atomic.Bool
-	ctxMu    sync.Mutex
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-
-	// In the watchdog's heap; guarded by its mutex.
-	due     time.Time
-	index   int // in the heap, from 1; 0: not in it
-	renewAt time.Time
-	retries int
-}
-
-func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *hold {
-	id := h.newID()
-	shared := owner != ""
-	if !shared {
-		owner = Owner(ownerPrefix() + id)
-	}
-	check := min(h.set.check, l.set.ttl/3)
-	return &hold{
-		lock: l, from: ctx, ready: make(chan struct{}, 1),
-		req: engine.Request{
-			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
-			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
-		},
-	}
-}
-
 func (h *host) newID() string {
 	return h.id + "." + strconv.FormatUint(h.seq.Add(1), 36)
 }
-
-// checkEvery is how often o asks for its state while it waits.
-func (o *hold) checkEvery() time.Duration { return o.req.Life / 3 }
 
 // wrap adds which lock it was about.
 func (l *lock) wrap(err error) error {

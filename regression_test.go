@@ -213,7 +213,7 @@ func TestDoIsBoundedThoughItsContextIsOver(t *testing.T) {
 		ctx, cancel := context.WithTimeout(bg, time.Second)
 		defer cancel()
 		start := time.Now()
-		err := Do(ctx, a.Mutex("a", WithLease(time.Hour)), func(ctx context.Context, l *Lease) error {
+		err := Do(ctx, a.Mutex("a", WithLease(time.Hour)), func(ctx context.Context, _ *Lease) error {
 			wire.cutOff()
 			<-ctx.Done()
 			return ctx.Err()

@@ -1,0 +1,235 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// askFor sends the acquire of o until it is answered. A waiter first asks
+// without joining the queue, unless grants can be heard already: a free lock
+// then costs no subscription.
+func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
+	if !o.req.Wait {
+		bounded, cancel := context.WithTimeout(ctx, h.set.call)
+		defer cancel()
+		ctx = bounded
+	}
+	var last error
+	for n := 0; ; n++ {
+		ans, err := h.sendAcquire(ctx, o)
+		if err == nil && ans.State == engine.Taken && o.req.Wait {
+			h.noteTaken(o, ans)
+			if err = h.listen(ctx); err == nil || passes(err) && ctx.Err() == nil {
+				// Without a subscription, or with one that comes and goes, it
+				// queues all the same, and asks often instead.
+				o.blind = err != nil || n > 1
+				continue
+			}
+		}
+		last = telling(ctx, last, err)
+		err = last
+		switch {
+		case err == nil:
+			return ans, nil
+		case h.stageOf(o) != asking:
+			return ans, nil // the grant came by itself
+		case ctx.Err() != nil:
+			return ans, h.waitEnded(ctx, o, err)
+		case !passes(err), !o.req.Wait && noQuorum(err):
+			return ans, err
+		}
+		if n == 3 {
+			h.set.log.Warn("relock: no answer yet", "lock", o.req.Name, "error", err)
+		}
+		select {
+		case <-h.done:
+			return ans, ErrClosed
+		default:
+			h.rest(ctx, o, pause(n))
+		}
+	}
+}
+
+// rest waits before a resend, but not once o is granted or the host closed.
+func (h *host) rest(ctx context.Context, o *hold, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	case <-h.done:
+	case <-o.ready:
+	}
+}
+
+func (h *host) listen(ctx context.Context) error {
+	return h.once(ctx, h.eng.Listen)
+}
+
+func (h *host) sendAcquire(ctx context.Context, o *hold) (engine.Answer, error) {
+	bounded, cancel := context.WithTimeout(ctx, min(h.set.call, o.req.TTL))
+	defer cancel()
+	r := o.req
+	r.Wait = r.Wait && (o.blind || h.eng.Listening() || h.eng.Deaf())
+	h.mu.Lock()
+	if o.stage != asking {
+		h.mu.Unlock()
+		return engine.Answer{}, engine.ErrUnknown
+	}
+	o.interrupt = cancel
+	if o.first.IsZero() {
+		o.first = time.Now()
+	}
+	h.mu.Unlock()
+	o.unsure.Add(1)
+	ans, err := h.eng.Acquire(bounded, &r)
+	o.answered(err)
+	return ans, err
+}
+
+// answered notes that an acquire was answered, unless err leaves that open.
+func (o *hold) answered(err error) {
+	if !errors.Is(err, engine.ErrUnknown) || engine.Unsent(err) {
+		o.unsure.Add(-1)
+	}
+}
+
+func (h *host) noteTaken(o *hold, ans engine.Answer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o.last = ans
+	h.lineOf(o).seen = ans
+}
+
+// settle makes of an answer the stage it stands for. A grant that came by
+// itself in the meantime stays.
+func (h *host) settle(o *hold, ans engine.Answer, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if o.stage != asking && o.stage != named && o.stage != queued {
+		return
+	}
+	switch {
+	case err != nil:
+		o.failure = err
+		o.to(failed)
+	case ans.State == engine.Granted:
+		h.grant(o, ans)
+	case ans.State == engine.Waiting:
+		if ans.Sent.After(o.last.Sent) || o.last.State != engine.Waiting {
+			o.last = ans
+			h.lineOf(o).seen = ans
+		}
+		if o.stage == named && !h.eng.Listening() && !h.eng.Deaf() {
+			o.to(asking) // it has joined the queue, but its grant would not be heard
+			return
+		}
+		o.stage = queued
+		h.dog.await(o, ans)
+	case ans.State == engine.Taken:
+		o.last = ans
+		o.failure = o.notAcquired(nil)
+		o.to(failed)
+	case o.stage == named:
+		o.to(asking) // nobody took it over
+	default:
+		o.failure = fmt.Errorf("relock: the server refused hold %s: it was withdrawn", o.req.Hold)
+		o.to(failed)
+	}
+}
+
+// grant gives o the lock. It needs h.mu.
+func (h *host) grant(o *hold, ans engine.Answer) {
+	o.answer = ans
+	h.dog.forget(o)
+	if o.interrupt != nil {
+		o.interrupt()
+		o.interrupt = nil
+	}
+	o.to(granted)
+}
+
+// Deliver hands over a grant that came by message: the message is the grant.
+//
+// Its validity counts from when the last request left that was answered
+// "waiting": the server granted it after that. A token that is not greater than
+// the one in that answer is from before it: the grant has ended since, and o
+// queues again. An engine that knows when it asked for the grant says so, and
+// vouches for it.
+func (h *host) Deliver(m engine.Message) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o := h.holds[m.Hold]
+	if o == nil {
+		h.spawnLocked(func(ctx context.Context) { h.returnStray(ctx, m) })
+		return
+	}
+	if o.stage != asking && o.stage != named && o.stage != queued {
+		return
+	}
+	if !m.Sent.IsZero() {
+		h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: m.Sent})
+		return
+	}
+	if m.Token <= o.last.Token {
+		return
+	}
+	sent := o.first
+	if o.last.State == engine.Waiting {
+		sent = o.last.Sent
+	}
+	o.byMessage = true
+	h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: sent})
+}
+
+// returnStray releases a grant for nobody: its waiter is gone, and its
+// withdrawal may have been lost.
+func (h *host) returnStray(ctx context.Context, m engine.Message) {
+	_ = h.ask(ctx, func(ctx context.Context) error {
+		_, err := h.eng.Release(ctx, &engine.Release{Name: m.Name, Hold: m.Hold, Token: m.Token})
+		return err
+	})
+}
+
+// waitEnded is the error of a wait that ctx ended: ErrNotAcquired if another is
+// known to hold the lock, else what Redis did not answer.
+func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
+	cause := ended(ctx)
+	if cause == nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if o.last.Owner != "" || o.behind && err == nil {
+		if ln := h.lines[o.req.Name]; o.last.Owner == "" && ln != nil {
+			o.last = ln.seen
+			if ln.holder != nil {
+				o.last = ln.holder.asHolder()
+			}
+		}
+		return o.notAcquired(cause)
+	}
+	if err == nil {
+		return cause
+	}
+	return fmt.Errorf("no answer from Redis: %w: %w", cause, err)
+}
+
+func (o *hold) notAcquired(cause error) error {
+	return &NotAcquiredError{
+		Name: o.req.Name, Owner: Owner(o.last.Owner), Token: Token(o.last.Token),
+		Since: ago(o.last.Owner != "", o.last.Age), TTL: max(o.last.Left, 0), cause: cause,
+	}
+}
+
+// asHolder describes a local hold to one that waits behind it.
+func (o *hold) asHolder() engine.Answer {
+	return engine.Answer{
+		State: engine.Taken, Owner: o.req.Owner, Token: o.token,
+		Left: time.Until(o.validUntil()), Age: time.Since(o.answer.Sent),
+	}
+}

@@ -1,0 +1,126 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// take makes a lease of a granted hold; it returns nil and nil if the grant is
+// too old to use.
+func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
+	v := validity{o.answer.Sent, o.answer.Left}
+	o.token = o.answer.Token
+	if o.lock.set.maxHold > 0 {
+		o.lastEnd = h.grantedAt(ctx, o).Add(o.lock.set.maxHold).Sub(h.epoch)
+	}
+	if h.needsRenewal(o, v) {
+		var err error
+		if v, err = h.confirm(ctx, o, v); errors.Is(err, ErrNotReplicated) {
+			// What is reported as released should be, if Redis can be reached.
+			released := make(chan struct{})
+			drop := h.drop(o)
+			h.spawn(func(ctx context.Context) { drop(ctx); close(released) })
+			h.left(o)
+			_ = h.once(ctx, func(ctx context.Context) error {
+				select {
+				case <-released:
+				case <-ctx.Done():
+				}
+				return nil
+			})
+			return nil, err
+		} else if err != nil {
+			return nil, h.abandon(o, err)
+		}
+	}
+	if v.remaining(time.Now()) <= 0 || o.lastEnd > 0 && h.clock() >= int64(o.lastEnd) {
+		if !o.req.Wait {
+			return nil, h.abandon(o, fmt.Errorf("%w: answered after the hold had ended", ErrLost))
+		}
+		return nil, nil
+	}
+	return o, h.begin(ctx, o, v)
+}
+
+// grantedAt returns an instant no later than o's grant. A message does not tell
+// how long ago the grant was; the server does.
+func (h *host) grantedAt(ctx context.Context, o *hold) time.Time {
+	if o.byMessage {
+		sent := time.Now()
+		var st engine.Status
+		err := h.once(ctx, func(ctx context.Context) (err error) {
+			st, err = h.eng.Status(ctx, o.req.Name)
+			return err
+		})
+		if err == nil && st.Token == o.token {
+			return sent.Add(-st.Age)
+		}
+	}
+	return o.answer.Sent
+}
+
+// needsRenewal tells whether a grant must be renewed before Lock returns: one
+// that came by message lives shorter than a TTL, and is as old as the last
+// check-in.
+func (h *host) needsRenewal(o *hold, v validity) bool {
+	if o.lock.set.replicas > 0 {
+		return true
+	}
+	return o.byMessage && (o.lock.set.fixed || v.remaining(time.Now()) < v.left/2)
+}
+
+// confirm renews a grant. A validity that has run out says that the hold is
+// gone, or cannot be had in time.
+func (h *host) confirm(ctx context.Context, o *hold, v validity) (validity, error) {
+	for n := 0; v.remaining(time.Now()) > 0; n++ {
+		var ans engine.Answer
+		err := h.once(ctx, func(ctx context.Context) (err error) {
+			ans, err = h.eng.Renew(ctx, o.renewal(o.req.TTL))
+			return err
+		})
+		switch {
+		case err == nil && ans.State == engine.Granted:
+			return validity{ans.Sent, ans.Left}, nil
+		case err == nil:
+			return validity{}, nil
+		case ctx.Err() != nil:
+			return v, h.waitEnded(ctx, o, err)
+		case !passes(err):
+			return v, err
+		}
+		sleep(ctx, pause(n))
+	}
+	return v, nil
+}
+
+// begin makes o a lease, watched before Lock returns.
+func (h *host) begin(ctx context.Context, o *hold, v validity) error {
+	h.mu.Lock()
+	if h.closed || ctx.Err() != nil {
+		// Cancelled after the grant: put it back, so that an error always means
+		// that nothing is held.
+		h.mu.Unlock()
+		if ctx.Err() != nil {
+			return h.abandon(o, h.waitEnded(ctx, o, nil))
+		}
+		return h.abandon(o, ErrClosed)
+	}
+	o.stage = held
+	h.waiting--
+	ln := h.lineOf(o)
+	if o.place != nil {
+		ln.waiters.Remove(o.place)
+		o.place = nil
+	}
+	if ln.holder == nil {
+		ln.holder = o
+	}
+	h.mu.Unlock()
+	o.believe(v)
+	h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})
+	return nil
+}

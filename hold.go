@@ -1,0 +1,237 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// A hold is one Lock call: it waits, holds, and ends.
+type hold struct {
+	lock   *lock
+	req    engine.Request
+	from   context.Context // Lock's; for its values
+	unsure atomic.Int32    // acquires that were sent and not answered: late copies may come
+
+	// As a waiter; guarded by host.mu.
+	stage     stage
+	place     *place        // in its line; nil for an owner that is not fresh
+	ready     chan struct{} // a buffer of one: the stage has changed
+	interrupt func()        // ends the acquire that is under way
+	first     time.Time     // when the first request about it left
+	last      engine.Answer // the last "waiting", or "taken"
+	answer    engine.Answer // the grant
+	byMessage bool          // it came by message: it is as old as the last check-in
+	failure   error         // why it cannot be had
+	blind     bool          // grants to it cannot be heard: it asks often
+	behind    bool          // it found others of this client in front of it
+
+	// As a lease.
+	token    int64
+	lastEnd  time.Duration // of WithMaxHold, since epoch; 0: none
+	valid    atomic.Int64  // nanoseconds since epoch
+	cause    atomic.Pointer[error]
+	unlocked atomic.Bool
+	ctxMu    sync.Mutex
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+
+	// In the watchdog's heap; guarded by its mutex.
+	due     time.Time
+	index   int // in the heap, from 1; 0: not in it
+	renewAt time.Time
+	retries int
+}
+
+func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *hold {
+	id := h.newID()
+	shared := owner != ""
+	if !shared {
+		owner = Owner(ownerPrefix() + id)
+	}
+	check := min(h.set.check, l.set.ttl/3)
+	return &hold{
+		lock: l, from: ctx, ready: make(chan struct{}, 1),
+		req: engine.Request{
+			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
+			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
+		},
+	}
+}
+
+// checkEvery is how often o asks for its state while it waits.
+func (o *hold) checkEvery() time.Duration { return o.req.Life / 3 }
+
+// context returns the lease's context, made at the first call: most leases
+// never need one.
+func (o *hold) context() context.Context {
+	o.ctxMu.Lock()
+	defer o.ctxMu.Unlock()
+	if o.ctx == nil {
+		values := context.WithValue(context.WithoutCancel(o.from), heldKey{o.lock.host, o.lock.name}, o)
+		o.ctx, o.cancel = context.WithCancelCause(values)
+		if cause := o.cause.Load(); cause != nil {
+			o.cancel(*cause)
+		}
+	}
+	return o.ctx
+}
+
+// end ends the lease with cause, and tells whether this call did.
+func (o *hold) end(cause error) bool {
+	if !o.cause.CompareAndSwap(nil, &cause) {
+		return false
+	}
+	o.ctxMu.Lock()
+	defer o.ctxMu.Unlock()
+	if o.cancel != nil {
+		o.cancel(cause)
+	}
+	return true
+}
+
+func (o *hold) err() error {
+	if cause := o.cause.Load(); cause != nil {
+		return *cause
+	}
+	if o.lock.host.clock() >= o.valid.Load() {
+		return ErrLost
+	}
+	return nil
+}
+
+func (o *hold) validUntil() time.Time {
+	return o.lock.host.epoch.Add(time.Duration(o.valid.Load()))
+}
+
+func (o *hold) wrap(err error) error { return o.lock.wrap(err) }
+
+// believe moves the end of the lease's validity to v's, never back, and never
+// past WithMaxHold.
+func (o *hold) believe(v validity) {
+	until := v.until().Sub(o.lock.host.epoch)
+	if o.lastEnd > 0 {
+		until = min(until, o.lastEnd)
+	}
+	for {
+		old := o.valid.Load()
+		if int64(until) <= old || o.valid.CompareAndSwap(old, int64(until)) {
+			return
+		}
+	}
+}
+
+func (o *hold) renewal(ttl time.Duration) *engine.Renewal {
+	return &engine.Renewal{
+		Name: o.req.Name, Hold: o.req.Hold, Token: o.token, TTL: ttl,
+		Replicas: o.lock.set.replicas, ReplicaTimeout: o.lock.set.replicaTimeout,
+	}
+}
+
+func (o *hold) extend(ctx context.Context, d time.Duration) error {
+	if err := checkTTL("Extend", d); err != nil {
+		return err
+	}
+	h := o.lock.host
+	if o.lastEnd > 0 && h.clock()+int64(d) > int64(o.lastEnd) {
+		return invalid("Extend(%v) goes beyond WithMaxHold(%v)", d, o.lock.set.maxHold)
+	}
+	until := time.Now().Add(d)
+	if err := o.renewNow(ctx, spanning(d)); err != nil {
+		return err
+	}
+	if o.validUntil().Before(until) {
+		return fmt.Errorf("relock: Extend(%v) was answered too late", d)
+	}
+	return nil
+}
+
+// renewNow gives the hold ttl from now on.
+func (o *hold) renewNow(ctx context.Context, ttl time.Duration) error {
+	h := o.lock.host
+	var ans engine.Answer
+	r := o.renewal(ttl)
+	err := h.ask(ctx, func(ctx context.Context) (err error) {
+		if err := o.err(); err != nil {
+			return err
+		}
+		ans, err = h.eng.Renew(ctx, r)
+		return err
+	})
+	switch {
+	case o.err() != nil:
+		return o.err()
+	case err != nil:
+		return err
+	case ans.State != engine.Granted:
+		o.lose()
+		return ErrLost
+	}
+	o.believe(validity{ans.Sent, ans.Left})
+	h.dog.watch(o, ans)
+	return nil
+}
+
+// unlock is argued by its order: the lease ends first, so that the answer to a
+// renewal that is under way cannot put it back into the watchdog; the watchdog
+// lets go before the release is sent, so that nothing renews the hold
+// afterwards; and a renewal that comes late finds its hold gone.
+func (o *hold) unlock(ctx context.Context) error {
+	h := o.lock.host
+	if !o.unlocked.CompareAndSwap(false, true) {
+		return ErrNotHeld
+	}
+	if o.err() != nil {
+		o.lose() // its deadline may have passed unnoticed
+	}
+	if !o.end(ErrUnlocked) {
+		return *o.cause.Load()
+	}
+	h.dog.forget(o)
+	next := h.leave(o)
+	err := h.giveBack(ctx, o, next)
+	if err != nil && (!errors.Is(err, ErrLost) || o.unsure.Load() > 0) {
+		h.spawn(func(ctx context.Context) { h.withdraw(ctx, o, nil, o.validUntil()) })
+	}
+	h.left(o)
+	return err
+}
+
+// lose ends the lease as lost. The hold is given back all the same, in the
+// background: the server may still count it, or a late copy of its acquire may
+// yet put it there.
+func (o *hold) lose() {
+	if !o.end(ErrLost) {
+		return
+	}
+	h := o.lock.host
+	h.dog.forget(o)
+	h.set.log.Warn("relock: lease lost", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token)
+	if next := h.leave(o); next != nil {
+		h.unname(next)
+	}
+	h.spawn(func(ctx context.Context) {
+		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.set.call)))
+	})
+	h.left(o)
+}
+
+// loseAll ends the leases of this host on a grant that was taken away.
+func (h *host) loseAll(name string, token int64) {
+	var lost []*hold
+	h.mu.Lock()
+	for _, o := range h.holds {
+		if o.stage == held && o.req.Name == name && o.token == token {
+			lost = append(lost, o)
+		}
+	}
+	h.mu.Unlock()
+	for _, o := range lost {
+		o.lose()
+	}
+}
