@@ -4,11 +4,9 @@ package feel
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/relock-go/relock"
@@ -25,11 +23,9 @@ type Summary struct {
 	HandOffP99 int64   `json:"hand_off_p99_us"`
 }
 
-// errOver is the cause of the end of a measurement.
-var errOver = errors.New("measured")
-
-// Measure measures each thing for d, on locks of its own. It returns the first
-// error, or the cause of ctx.
+// Measure measures each thing for d, or longer where that gives too few samples,
+// on locks of its own. It returns the first error, the cause of ctx, or
+// [ErrStalled].
 func Measure(ctx context.Context, first, second *relock.Client, many int, d time.Duration) (*Summary, error) {
 	id := rand.Text()[:8]
 	s := &Summary{Goroutines: many}
@@ -50,56 +46,9 @@ func Measure(ctx context.Context, first, second *relock.Client, many int, d time
 	return s, nil
 }
 
-// percentile needs sorted values; of none it is 0.
+// percentile needs sorted values, and at least one.
 func percentile(sorted []time.Duration, p int) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
 	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
-}
-
-// during runs f in n goroutines until d is over, and returns the first error.
-func during(ctx context.Context, n int, d time.Duration, f func(ctx context.Context, i int) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, d, errOver)
-	defer cancel()
-	var all sync.WaitGroup
-	failures := make(chan error, n)
-	for i := range n {
-		all.Go(func() {
-			for ctx.Err() == nil {
-				if err := f(ctx, i); err != nil && ctx.Err() == nil {
-					failures <- err
-					cancel()
-					return
-				}
-			}
-		})
-	}
-	all.Wait()
-	close(failures)
-	if err := <-failures; err != nil {
-		return err
-	}
-	if cause := context.Cause(ctx); !errors.Is(cause, errOver) {
-		return cause
-	}
-	return nil
-}
-
-// pairs returns how many Lock and Unlock a second n goroutines do, each on a
-// name of its own.
-func pairs(ctx context.Context, c *relock.Client, id string, n int, d time.Duration) (float64, error) {
-	var done atomic.Int64
-	began := time.Now()
-	err := during(ctx, n, d, func(ctx context.Context, i int) error {
-		lease, err := c.Mutex(fmt.Sprintf("relock-bench-%s-%d", id, i)).Lock(ctx)
-		if err != nil {
-			return err
-		}
-		done.Add(1)
-		return lease.Unlock(context.WithoutCancel(ctx))
-	})
-	return float64(done.Load()) / time.Since(began).Seconds(), err
 }
 
 // handOffs has two clients take turns at one lock, and returns how long each
@@ -107,12 +56,13 @@ func pairs(ctx context.Context, c *relock.Client, id string, n int, d time.Durat
 func handOffs(ctx context.Context, first, second *relock.Client, name string, d time.Duration) ([]time.Duration, error) {
 	locks := []*relock.Mutex{first.Mutex(name), second.Mutex(name)}
 	var (
+		m        = span{d: d}
 		mu       sync.Mutex // never waited for: whoever has the lock is alone here
 		took     []time.Duration
 		released time.Time
 		last     = -1
 	)
-	err := during(ctx, len(locks), d, func(ctx context.Context, i int) error {
+	err := m.fill(ctx, len(locks), func(ctx context.Context, i int) error {
 		lease, err := locks[i].Lock(ctx)
 		if err != nil {
 			return err
@@ -120,10 +70,27 @@ func handOffs(ctx context.Context, first, second *relock.Client, name string, d 
 		mu.Lock()
 		if last == 1-i {
 			took = append(took, time.Since(released))
+			m.samples.Add(1)
 		}
 		last, released = i, time.Now()
 		mu.Unlock()
 		return lease.Unlock(context.WithoutCancel(ctx))
 	})
 	return took, err
+}
+
+// pairs returns how many Lock and Unlock a second n goroutines do, each on a
+// name of its own.
+func pairs(ctx context.Context, c *relock.Client, id string, n int, d time.Duration) (float64, error) {
+	m := span{d: d}
+	began := time.Now()
+	err := m.fill(ctx, n, func(ctx context.Context, i int) error {
+		lease, err := c.Mutex(fmt.Sprintf("relock-bench-%s-%d", id, i)).Lock(ctx)
+		if err != nil {
+			return err
+		}
+		m.samples.Add(1)
+		return lease.Unlock(context.WithoutCancel(ctx))
+	})
+	return float64(m.samples.Load()) / time.Since(began).Seconds(), err
 }
