@@ -106,22 +106,48 @@ func (r *runner) fail(ctx context.Context, err error) int {
 	return statusOf(err)
 }
 
+// acquire returns a lease that is long enough to start a command under.
 func (r *runner) acquire(ctx context.Context, lock reentrant) (*relock.Lease, error) {
 	ctx, err := r.asOwner(ctx, lock)
 	if err != nil {
 		return nil, err
 	}
-	if r.cfg.wait.forever {
-		defer r.noticeWait(ctx, lock)()
-		return lock.Lock(ctx)
-	}
-	if r.cfg.wait.d == 0 {
-		return lock.TryLock(ctx)
+	if !r.cfg.wait.forever && r.cfg.wait.d == 0 {
+		return r.lengthen(ctx, lock.TryLock)
 	}
 	defer r.noticeWait(ctx, lock)()
-	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.wait.d, errWaited)
-	defer cancel()
-	return lock.Lock(ctx)
+	if !r.cfg.wait.forever {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, r.cfg.wait.d, errWaited)
+		defer cancel()
+	}
+	return r.lengthen(ctx, lock.Lock)
+}
+
+// lengthen locks, and renews a grant that is short. One that came by message
+// lives no longer than a waiter may be silent, and counts from its last check-in:
+// that can be less than the leash wants to have before the end, which would end
+// the command before the watchdog has renewed anything. A lease that is lost
+// before there is a command is nothing to report: another is waited for.
+func (r *runner) lengthen(ctx context.Context, lock func(context.Context) (*relock.Lease, error)) (*relock.Lease, error) {
+	term, _ := r.cfg.term()
+	for {
+		lease, err := lock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if r.cfg.lease > 0 || time.Until(lease.ValidUntil()) >= leash.Needs(r.cfg.grace, term) {
+			return lease, nil
+		}
+		err = lease.Extend(ctx, max(term*9/10, relock.MinTTL))
+		if err == nil {
+			return lease, nil
+		}
+		_ = r.release(lease, releaseLostWithin)
+		if !errors.Is(err, relock.ErrLost) {
+			return nil, err
+		}
+	}
 }
 
 // asOwner has ctx carry the owner to lock as: that of --owner, or of the lock of

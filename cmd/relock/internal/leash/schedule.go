@@ -9,6 +9,10 @@ func Margin(ttl time.Duration) time.Duration {
 	return min(max(ttl/10, 10*time.Millisecond), time.Second)
 }
 
+// Needs is how much validity a command needs to start with: what is kept free
+// at the end, and a third of the TTL for the next renewal to come.
+func Needs(grace, ttl time.Duration) time.Duration { return ttl/3 + grace + Margin(ttl) }
+
 // action is what a command gets.
 type action int
 
