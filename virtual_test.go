@@ -57,6 +57,7 @@ func (b *bubble) client(opts ...Option) (*Client, *wire) {
 type wire struct {
 	silent atomic.Bool  // nothing that is written arrives, and no new connection is had
 	writes atomic.Int64 // requests, or pipelines of them
+	lag    atomic.Int64 // nanoseconds that whatever the server says is on its way
 }
 
 func (w *wire) cutOff() { w.silent.Store(true) }
@@ -72,6 +73,14 @@ func (c *wired) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return c.Conn.Write(p)
+}
+
+func (c *wired) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if lag := c.wire.lag.Load(); lag > 0 {
+		pass(time.Duration(lag))
+	}
+	return n, err
 }
 
 // pass lets d of virtual time go by.

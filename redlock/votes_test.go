@@ -1,0 +1,156 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/redistest"
+	"github.com/relock-go/relock/redlock"
+)
+
+// What becomes of votes that are not enough. The nodes are embedded: three, in
+// the order of their ids, so that the first is the gate.
+type panel struct {
+	nodes  []*miniredis.Miniredis
+	direct []*redis.Client
+}
+
+func newPanel(t *testing.T) *panel {
+	t.Helper()
+	p := &panel{}
+	for range 3 {
+		m, rdb := redistest.Embedded(t)
+		p.nodes, p.direct = append(p.nodes, m), append(p.direct, rdb)
+	}
+	unlock(t, lock(t, redLock(t, p.addrs()).Mutex("first"))) // the nodes know one another
+	awaitClean(t, p.direct...)
+	id := func(rdb *redis.Client) string { return rdb.HGet(bg, "relock:rednode", "id").Val() }
+	slices.SortFunc(p.direct, func(a, b *redis.Client) int { return strings.Compare(id(a), id(b)) })
+	slices.SortFunc(p.nodes, func(a, b *miniredis.Miniredis) int { return p.place(a) - p.place(b) })
+	return p
+}
+
+func (p *panel) place(m *miniredis.Miniredis) int {
+	return slices.IndexFunc(p.direct, func(rdb *redis.Client) bool { return rdb.Options().Addr == m.Addr() })
+}
+
+func (p *panel) addrs() (all []string) {
+	for _, m := range p.nodes {
+		all = append(all, m.Addr())
+	}
+	return all
+}
+
+// taken has a stranger hold the lock on one node.
+func (p *panel) taken(t *testing.T, i int, name string) {
+	t.Helper()
+	key := "relock:redlock:{" + name + "}"
+	err := p.direct[i].HSet(bg, key, "owner:stranger", 1, "token", 7, "hold:x", time.Now().Add(time.Hour).UnixMilli()).Err()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.direct[i].PExpire(bg, key, time.Hour)
+}
+
+func TestVotesShortOfAQuorumAreGivenBack(t *testing.T) {
+	p := newPanel(t)
+	red := redLock(t, p.addrs())
+	unlock(t, lock(t, red.Mutex("second"))) // it knows the nodes
+	awaitClean(t, p.direct...)
+	for _, m := range p.nodes[1:] {
+		m.Close()
+	}
+	var q *relock.QuorumError
+	if _, err := red.Mutex("a").TryLock(bg); !errors.As(err, &q) || q.Acquired != 1 {
+		t.Errorf("got %v, want a QuorumError with one vote", err)
+	}
+	if err := red.Close(); err != nil { // what was to be given back is by then
+		t.Error(err)
+	}
+	if left := orphans(t, p.direct[0]); len(left) > 0 {
+		t.Errorf("the one vote was kept: %q", left)
+	}
+}
+
+func TestNobodyKeepsAMinorityOfTheVotesWhileWaiting(t *testing.T) {
+	p := newPanel(t)
+	for i := range 2 {
+		p.taken(t, i, "a")
+	}
+	ctx, cancel := context.WithCancel(bg)
+	done := make(chan error, 1)
+	go func() {
+		_, err := redLock(t, p.addrs()).Mutex("a").Lock(ctx)
+		done <- err
+	}()
+	eventually(t, "it waits at the gate", func() bool { return p.direct[0].ZCard(bg, "relock:redqueue:{a}").Val() == 1 })
+	eventually(t, "the free node is free", func() bool { return len(orphans(t, p.direct[2])) == 0 })
+	if n := p.direct[1].ZCard(bg, "relock:redqueue:{a}").Val(); n != 0 {
+		t.Error("it waits behind the gate without the gate's vote")
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, relock.ErrNotAcquired) {
+		t.Errorf("got %v, want ErrNotAcquired", err)
+	}
+}
+
+// Whatever the nodes have accepted, of which no other node may know: what is
+// issued is above it on a quorum.
+func TestATokenIsIssuedOnlyAboveWhatAQuorumAccepted(t *testing.T) {
+	p := newPanel(t)
+	ahead := time.Now().Add(time.Minute).UnixMicro()
+	for i, fences := range [][3]int64{{0, 0, 1}, {0, 1, 2}, {3, 2, 1}, {1, 1, 1}} {
+		name := fmt.Sprint("a", i)
+		for n, above := range fences {
+			if above > 0 {
+				p.direct[n].Set(bg, "relock:redfence:{"+name+"}", ahead+above, time.Hour)
+			}
+		}
+		lease := lock(t, redLock(t, p.addrs()).Mutex(name))
+		var knows int
+		for _, rdb := range p.direct {
+			if n, _ := rdb.Get(bg, "relock:redfence:{"+name+"}").Int64(); n == int64(lease.Token()) {
+				knows++
+			}
+		}
+		sorted := slices.Sorted(slices.Values(fences[:]))
+		if second := sorted[1]; knows < 2 || second > 0 && int64(lease.Token()) <= ahead+second {
+			t.Errorf("fences %v: token %d, which %d nodes have accepted", fences, lease.Token(), knows)
+		}
+		unlock(t, lease)
+	}
+}
+
+// A node that loses its data while it is in use has no vote from then on.
+func TestANodeThatForgetsInUseHasNoVote(t *testing.T) {
+	p := newPanel(t)
+	red := redLock(t, p.addrs())
+	unlock(t, lock(t, red.Mutex("a")))
+	awaitClean(t, p.direct...)
+	p.nodes[0].FlushAll()
+	p.taken(t, 1, "a")
+	if lease, err := red.Mutex("a").TryLock(bg); err == nil {
+		t.Errorf("token %d by the vote of a node that has forgotten", lease.Token())
+	} else if !errors.Is(err, relock.ErrNotAcquired) {
+		t.Errorf("got %v, want ErrNotAcquired", err)
+	}
+}
+
+func TestALockWithLittleValidityLeftIsNotHad(t *testing.T) {
+	p := newPanel(t)
+	const ttl = 10 * time.Second
+	red := redLock(t, p.addrs(), redlock.WithMinValidity(ttl))
+	if _, err := red.Mutex("a", relock.WithTTL(ttl)).TryLock(within(t, time.Second)); err == nil {
+		t.Error("a lock was had whose validity is never enough")
+	}
+	awaitClean(t, p.direct...)
+}
