@@ -1,5 +1,12 @@
-// Package faults proves relock under faults: real servers, worker processes
+// Command faults proves relock under faults: real servers, worker processes
 // that are stopped and killed, a proxy between them, and histories that are
 // checked. It is a module of its own, so that what it needs (a checker of
 // linearizability) stays out of the library's.
-package faults
+//
+//	go run . -for 60m -topology all -seed 1   any length, with live progress
+//	go run . -short                           every topology, about two minutes
+//
+// It ends with the figure to publish, and fails if there was a violation; what
+// belongs to that is kept in a folder, and the command that replays its schedule
+// is printed.
+package main

@@ -1,0 +1,83 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/relock-go/relock/faults/history"
+	"github.com/relock-go/relock/faults/work"
+)
+
+// turn is one fault of a schedule.
+type turn struct {
+	fault *fault
+	seed  uint64
+	rest  time.Duration // after it
+}
+
+// turns draws a schedule without end.
+func (f *Field) turns() func() turn {
+	rng := rand.New(rand.NewPCG(f.seed, 1))
+	list := menu(f.Rig.Topology)
+	return func() turn {
+		t := turn{fault: list[rng.IntN(len(list))], seed: rng.Uint64()}
+		// Mostly short rests: the next fault meets what is left of the last.
+		t.rest = time.Duration(rng.Int64N(int64(500 * time.Millisecond)))
+		if rng.IntN(4) == 0 {
+			t.rest += Timing.TTL + Timing.Check
+		}
+		return t
+	}
+}
+
+// Run injects faults until d is over and the last one is healed.
+func (f *Field) Run(ctx context.Context, d time.Duration, tell func(history.Window)) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	roles := f.watchRoles()
+	defer roles.end(f)
+	next := f.turns()
+	for ctx.Err() == nil {
+		t := next()
+		if err := f.strike(ctx, t, tell); err != nil {
+			return err
+		}
+		_ = wait(ctx, t.rest)
+	}
+	return nil
+}
+
+// strike runs one fault and notes its window. What the end of the run cut short
+// is no error.
+func (f *Field) strike(ctx context.Context, t turn, tell func(history.Window)) error {
+	f.rng = rand.New(rand.NewPCG(t.seed, 2))
+	w := history.Window{Kind: t.fault.kind, Lossy: t.fault.lossy, Start: history.Now()}
+	err := t.fault.strike(f, ctx, &w)
+	w.End = history.Now()
+	f.Windows = append(f.Windows, w)
+	tell(w)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("chaos: inject %q: %w", w.Kind, err)
+	}
+	return nil
+}
+
+// Finish ends the workers in order and reports what they left over.
+func (f *Field) Finish() {
+	const patience = 60 * time.Second
+	for _, p := range f.procs {
+		p.say(work.OrderFinish)
+	}
+	for _, p := range f.procs {
+		f.Verdict.Checked["S6"]++
+		leak, err := p.Finish(patience)
+		if err != nil {
+			f.Verdict.Add("S6", "", history.Now(), "%v", err)
+		}
+		if leak != "" {
+			f.Verdict.Add("S6", "", history.Now(), "goroutines of worker %d are left: %s", p.Job.Worker, leak)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/faults/history"
+	"github.com/relock-go/relock/faults/rig"
+	"github.com/relock-go/relock/internal/redistest"
+)
+
+// A machine that is slow enough has its sentinels, or its cluster, take a living
+// primary for dead. Such a failover loses locks as any other; the watch finds it,
+// so that it is known for what it is.
+
+type roleWatch struct {
+	mu      sync.Mutex
+	changes []int64
+	stop    context.CancelFunc
+	over    chan struct{}
+}
+
+const (
+	watchEvery    = 100 * time.Millisecond
+	beforeChange  = 3 * time.Second // a promotion is seen so much later than it began
+	afterChange   = 6 * time.Second // the old primary still takes writes
+	answersWithin = 300 * time.Millisecond
+)
+
+func (f *Field) watchRoles() *roleWatch {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &roleWatch{stop: cancel, over: make(chan struct{})}
+	if f.Rig.Topology != rig.Sentinel && f.Rig.Topology != rig.Cluster {
+		close(w.over)
+		return w
+	}
+	clients := map[*redistest.Server]*redis.Client{}
+	for _, s := range f.Rig.Servers {
+		clients[s] = rig.Admin(s)
+	}
+	go func() {
+		defer close(w.over)
+		w.run(ctx, clients)
+	}()
+	return w
+}
+
+func (w *roleWatch) run(ctx context.Context, clients map[*redistest.Server]*redis.Client) {
+	roles := map[*redistest.Server]bool{}
+	for wait(ctx, watchEvery) == nil {
+		for s, c := range clients {
+			primary, err := isPrimary(ctx, c)
+			if err != nil {
+				continue
+			}
+			if was, known := roles[s]; known && was != primary {
+				w.mu.Lock()
+				w.changes = append(w.changes, history.Now())
+				w.mu.Unlock()
+			}
+			roles[s] = primary
+		}
+	}
+}
+
+func isPrimary(ctx context.Context, c *redis.Client) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	reply, err := c.Do(ctx, "role").Slice()
+	if err != nil {
+		return false, err
+	}
+	return len(reply) > 0 && strings.EqualFold(fmt.Sprint(reply[0]), "master"), nil
+}
+
+// end stops the watch and adds a window for each change that no fault explains.
+func (w *roleWatch) end(f *Field) {
+	w.stop()
+	<-w.over
+	for _, at := range w.changes {
+		explained := false
+		for i := range f.Windows {
+			one := &f.Windows[i]
+			explained = explained || one.Lossy && one.Lock == "" && one.Start <= at && at <= one.End+int64(afterChange)
+		}
+		if !explained {
+			f.Windows = append(f.Windows, history.Window{
+				Kind: Unasked, Start: at - int64(beforeChange), End: at + int64(afterChange), Lossy: true, Hits: 1,
+			})
+		}
+	}
+}
+
+// Unasked is the kind of a failover that no fault was meant to bring about.
+const Unasked = "failover by itself"

@@ -1,0 +1,37 @@
+package history
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// The sweep for S1 and Porcupine's register are two ways to say one thing.
+func TestTheSweepOfTokensAgreesWithPorcupine(t *testing.T) {
+	good, bad := 0, 0
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		h := &History{}
+		for i := range int64(2 + rng.IntN(8)) {
+			call := rng.Int64N(100)
+			owner := string(rune('x' + rng.IntN(2)))
+			e := granted(time.Duration(i).String(), owner, 1+rng.Int64N(6), call, call+rng.Int64N(60))
+			h.Events = append(h.Events, e)
+		}
+		byLock := h.holds()
+		swept, judged := newVerdict(), newVerdict()
+		h.checkTokens(swept, byLock)
+		(&Rules{Timeout: time.Minute}).linearizable(judged, "S1", "a", tokenModel(), tokenSteps(byLock["a"]))
+		if (len(swept.Violations) > 0) != (len(judged.Violations) > 0) {
+			t.Fatalf("seed %d: the sweep says %v, Porcupine %v", seed, swept.Violations, judged.Violations)
+		}
+		if len(judged.Violations) > 0 {
+			bad++
+		} else {
+			good++
+		}
+	}
+	if good < 100 || bad < 100 {
+		t.Errorf("%d good histories and %d bad ones: too few to tell", good, bad)
+	}
+}

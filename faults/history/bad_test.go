@@ -1,0 +1,271 @@
+package history
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Known bad histories, by hand, with the good ones beside which they differ: a
+// check that cannot fail proves nothing.
+
+// granted is a Lock call that was granted with a deadline far away.
+func granted(hold, owner string, token, call, done int64) Event {
+	return Event{Op: Lock, Lock: "a", Hold: hold, Owner: owner, Token: token, Call: call, Return: done, Result: OK, Valid: 1_000_000}
+}
+
+func unlocked(hold string, call, done int64) Event {
+	return Event{Op: Unlock, Lock: "a", Hold: hold, Call: call, Return: done, Result: OK, Valid: 1_000_000}
+}
+
+func lostUnlock(hold string, call, done, valid int64) Event {
+	return Event{Op: Unlock, Lock: "a", Hold: hold, Call: call, Return: done, Result: Lost, Valid: valid}
+}
+
+func stored(op Op, result Result, hold, owner string, token, value, call, done int64) Event {
+	return Event{Op: op, Lock: "a", Hold: hold, Owner: owner, Token: token, Value: value, Call: call, Return: done, Result: result}
+}
+
+// two are clean holds of two owners, one after the other.
+func two() []Event {
+	return []Event{granted("1", "x", 5, 0, 10), unlocked("1", 20, 30), granted("2", "y", 6, 15, 35), unlocked("2", 40, 50)}
+}
+
+var cases = []struct {
+	name   string
+	events []Event
+	window []Window
+	log    []Entry
+	want   []string // the checks that must find something; none: the history is fine
+}{
+	{name: "two holders in turn", events: two()},
+	{
+		name: "S1: a token is smaller than one returned before the call",
+		events: []Event{
+			granted("1", "x", 6, 0, 10), unlocked("1", 20, 30),
+			granted("2", "y", 5, 31, 35), unlocked("2", 40, 50),
+		},
+		want: []string{"S1", "S1 by Porcupine", "S4"},
+	},
+	{
+		name: "S1: one token for two owners",
+		events: []Event{
+			granted("1", "x", 5, 0, 10), unlocked("1", 20, 30),
+			granted("2", "y", 5, 0, 35), unlocked("2", 40, 50),
+		},
+		want: []string{"S1", "S1 by Porcupine", "S4"},
+	},
+	{
+		name: "two calls at one time may be granted in either order",
+		events: []Event{
+			granted("1", "x", 6, 0, 31), unlocked("1", 32, 40),
+			granted("2", "y", 5, 0, 10), unlocked("2", 12, 20),
+		},
+	},
+	{
+		name:   "a re-entry repeats the token",
+		events: []Event{granted("1", "x", 5, 0, 10), granted("2", "x", 5, 11, 12), unlocked("1", 20, 30), unlocked("2", 31, 40)},
+	},
+	{
+		name:   "S4: a re-entry takes another token",
+		events: []Event{granted("1", "x", 5, 0, 10), granted("2", "x", 6, 11, 12), unlocked("1", 20, 30), unlocked("2", 31, 40)},
+		want:   []string{"S4"},
+	},
+	{
+		name: "S4: the inner release frees the lock",
+		events: []Event{
+			granted("1", "x", 5, 0, 10), granted("2", "x", 5, 11, 12), unlocked("2", 13, 14),
+			granted("3", "y", 6, 15, 16), unlocked("3", 17, 18), unlocked("1", 19, 20),
+		},
+		want: []string{"S3", "S4"},
+	},
+	{
+		name: "S3: two owners believe at one time",
+		events: []Event{
+			granted("1", "x", 5, 0, 10), granted("2", "y", 6, 15, 20),
+			unlocked("1", 30, 31), unlocked("2", 40, 50),
+		},
+		want: []string{"S3", "S4"},
+	},
+	{
+		name: "S3: the second of three owners ends last but one",
+		events: []Event{
+			granted("1", "x", 5, 0, 10), lostUnlock("1", 99, 100, 90),
+			granted("2", "x", 5, 11, 12), unlocked("2", 13, 14),
+			granted("3", "y", 6, 15, 91), unlocked("3", 92, 93),
+			granted("4", "z", 7, 88, 89), lostUnlock("4", 89, 90, 89),
+		},
+		want: []string{"S3", "S4"},
+	},
+	{
+		name: "a breach inside a fault that loses locks is counted and no violation",
+		events: []Event{
+			granted("1", "x", 5, 0, 10), granted("2", "y", 6, 15, 20),
+			lostUnlock("1", 30, 31, 1000), unlocked("2", 40, 50),
+		},
+		window: []Window{{Kind: "FLUSHALL", Lossy: true, Start: 12, End: 13}},
+	},
+	{
+		name: "a fault about another lock is no excuse",
+		events: []Event{
+			granted("1", "x", 5, 0, 10), granted("2", "y", 6, 15, 20),
+			lostUnlock("1", 30, 31, 1000), unlocked("2", 40, 50),
+		},
+		window: []Window{{Kind: "key deleted", Lossy: true, Lock: "b", Start: 12, End: 13}},
+		want:   []string{"S3", "S4"},
+	},
+	{
+		name: "an expired holder has not believed past its deadline",
+		events: []Event{
+			{Op: Lock, Lock: "a", Hold: "1", Owner: "x", Token: 5, Call: 0, Return: 10, Result: OK, Valid: 50},
+			lostUnlock("1", 99, 100, 50), granted("2", "y", 6, 20, 60), unlocked("2", 70, 80),
+		},
+	},
+	{
+		name:   "S5: a second Unlock succeeds",
+		events: append(two(), Event{Op: Again, Lock: "a", Hold: "1", Call: 36, Return: 37, Result: OK}),
+		want:   []string{"S5"},
+	},
+	{
+		name:   "a second Unlock is told so",
+		events: append(two(), Event{Op: Again, Lock: "a", Hold: "1", Call: 36, Return: 37, Result: Fail}),
+	},
+	{
+		name: "S2: an update is lost",
+		events: append(two(),
+			stored(Read, OK, "1", "x", 5, 0, 11, 12), stored(Read, OK, "2", "y", 6, 0, 36, 37),
+			stored(Write, OK, "1", "x", 5, 1, 13, 14), stored(Write, OK, "2", "y", 6, 1, 38, 39)),
+		log:  []Entry{{1, 5, "x", "1"}, {1, 6, "y", "2"}},
+		want: []string{"S2", "S2 by Porcupine"},
+	},
+	{
+		name: "S2: an overtaken holder's write is applied",
+		events: append(two(),
+			stored(Claim, OK, "1", "x", 5, 0, 11, 12), stored(Claim, OK, "2", "y", 6, 0, 36, 37),
+			stored(Write, OK, "1", "x", 5, 1, 38, 39)),
+		log:  []Entry{{1, 5, "x", "1"}},
+		want: []string{"S2 by Porcupine"},
+	},
+	{
+		name: "S2: tokens fall in the store",
+		events: append(two(),
+			stored(Write, OK, "2", "y", 6, 1, 36, 37), stored(Write, OK, "1", "x", 5, 2, 38, 39)),
+		log:  []Entry{{1, 6, "y", "2"}, {2, 5, "x", "1"}},
+		want: []string{"S2", "S2 by Porcupine"},
+	},
+	{
+		name:   "S2: an acknowledged write is missing",
+		events: append(two(), stored(Write, OK, "1", "x", 5, 1, 11, 12)),
+		want:   []string{"S2"},
+	},
+	{
+		name:   "S2: a refused write is applied",
+		events: append(two(), stored(Write, Stale, "1", "x", 5, 1, 11, 12)),
+		log:    []Entry{{1, 5, "x", "1"}},
+		want:   []string{"S2", "S2 by Porcupine"},
+	},
+	{
+		name:   "S2: the latest holder is refused",
+		events: append(two(), stored(Claim, OK, "1", "x", 5, 0, 11, 12), stored(Claim, Stale, "2", "y", 6, 0, 36, 37)),
+		want:   []string{"S2 by Porcupine"},
+	},
+	{
+		name: "an unanswered write may be applied later, and an unanswered claim may be why another is refused",
+		events: append(two(),
+			stored(Claim, Unknown, "2", "y", 6, 0, 16, 17), stored(Claim, Stale, "1", "x", 5, 0, 18, 19),
+			stored(Write, Unknown, "2", "y", 6, 1, 20, 21), stored(Read, OK, "2", "y", 6, 0, 22, 23)),
+		log: []Entry{{1, 6, "y", "2"}},
+	},
+	{
+		name: "L3: lost before the deadline without a fault",
+		events: []Event{
+			granted("1", "x", 5, 0, 10),
+			{Op: Ended, Lock: "a", Hold: "1", Call: 20, Return: 20, Valid: 500},
+			lostUnlock("1", 30, 31, 500),
+		},
+		want: []string{"L3"},
+	},
+	{
+		name: "L3: lost long after the deadline",
+		events: []Event{
+			{Op: Lock, Lock: "a", Hold: "1", Owner: "x", Token: 5, Call: 0, Return: 10, Result: OK, Valid: 20},
+			{Op: Ended, Lock: "a", Hold: "1", Call: 1020, Return: 1020, Valid: 20},
+			lostUnlock("1", 1030, 1031, 20),
+		},
+		want: []string{"L3"},
+	},
+	{
+		name: "a worker that was stopped learns of its loss when it wakes",
+		events: []Event{
+			{Op: Lock, Lock: "a", Hold: "1", Owner: "x", Token: 5, Call: 0, Return: 10, Result: OK, Valid: 20, Worker: 1},
+			{Op: Ended, Lock: "a", Hold: "1", Call: 1020, Return: 1020, Valid: 20, Worker: 1},
+			lostUnlock("1", 1030, 1031, 20),
+		},
+		window: []Window{{Kind: "stopped", Worker: 1, Start: 15, End: 1010}},
+	},
+	{
+		name:   "L1: the lock is not had for long after the heal",
+		events: []Event{granted("1", "x", 5, 0, 10), unlocked("1", 11, 12), granted("2", "y", 6, 11, 5000), unlocked("2", 5001, 5002)},
+		window: []Window{{Kind: "blackhole", Start: 13, End: 100}},
+		want:   []string{"L1"},
+	},
+}
+
+func TestKnownHistoriesAreJudgedAsTheyShould(t *testing.T) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			h := &History{Events: c.events, Windows: c.window}
+			if c.log != nil {
+				h.Store = map[string][]Entry{"a": c.log}
+			}
+			v := h.Check(Rules{Contended: []string{"a"}, HealBound: 1000, LossSlack: 100, Timeout: time.Minute})
+			var got []string
+			for _, one := range v.Violations {
+				if !slices.Contains(got, one.Check) {
+					got = append(got, one.Check)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q: %v", got, c.want, v.Violations)
+			}
+			if v.Unknown > 0 {
+				t.Errorf("%d partitions are undecided", v.Unknown)
+			}
+			if excused := strings.Contains(c.name, "counted"); excused != (v.Excused > 0) {
+				t.Errorf("%d breaches were excused", v.Excused)
+			}
+		})
+	}
+}
+
+func TestAHistoryTooLargeForPorcupineIsUnknown(t *testing.T) {
+	var events []Event
+	for i := range int64(MaxPartition/2 + 1) {
+		hold := time.Duration(i).String()
+		events = append(events, granted(hold, hold, i+1, 4*i, 4*i+1), unlocked(hold, 4*i+2, 4*i+3))
+	}
+	v := (&History{Events: events}).Check(Rules{Timeout: time.Minute})
+	if v.Unknown != 1 || len(v.Violations) > 0 {
+		t.Errorf("got %d unknown and %v; want the mutex's partition unknown", v.Unknown, v.Violations)
+	}
+}
+
+func TestTheEventsOfAProcessSurviveIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "worker-1.jsonl")
+	r, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Add(two()...)
+	// Not closed: the process is dead. Half a line of the last event.
+	if _, err := r.f.WriteString(`{"op":"lock","lo`); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadAll(filepath.Join(filepath.Dir(path), "*.jsonl"))
+	if err != nil || !slices.Equal(got, two()) {
+		t.Errorf("got %v, %v; want %v", got, err, two())
+	}
+}

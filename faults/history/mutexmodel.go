@@ -1,0 +1,125 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// step is one operation of the mutex model.
+type step struct {
+	kind  stepKind
+	hold  int // its number within the partition
+	owner string
+	token int64
+	id    string
+}
+
+type stepKind int
+
+const (
+	stepAcquire stepKind = iota
+	stepRelease          // answered: the hold was there
+	stepEnd              // the hold goes away: by expiry, or by a release that nobody knows of
+)
+
+// mutexState is who holds the lock. Its holds are numbers in order, as text, so
+// that states can be compared by ==.
+type mutexState struct {
+	owner   string // of the holds, or of the last that there were
+	current int64
+	highest int64
+	holds   string
+}
+
+// mutexModel is S4: a fenced reentrant mutex. An owner's first hold takes a
+// token above all before, its further ones repeat it, and another gets in only
+// when all are gone. Each hold that was not released cleanly ends at some time,
+// by expiry. With reissue an owner may have its last token again when nobody had
+// a greater one in between, as a quorum grants it.
+func mutexModel(reissue bool) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return mutexState{} },
+		Step: func(state, input, _ any) (bool, any) {
+			s, in := state.(mutexState), input.(step)
+			switch in.kind {
+			case stepAcquire:
+				return s.acquire(in, reissue)
+			case stepRelease:
+				if in.owner != s.owner {
+					return false, s
+				}
+			case stepEnd:
+			}
+			return s.has(in.hold), s.without(in.hold)
+		},
+		DescribeOperation: func(input, _ any) string { return input.(step).String() },
+		DescribeState:     func(state any) string { return fmt.Sprintf("%+v", state) },
+	}
+}
+
+func (s mutexState) acquire(in step, reissue bool) (bool, any) {
+	if s.holds != "" {
+		ok := s.owner == in.owner && s.current == in.token && !s.has(in.hold)
+		return ok, s.with(in.hold)
+	}
+	again := reissue && in.token == s.highest && in.owner == s.owner
+	if in.token <= s.highest && !again {
+		return false, s
+	}
+	s.owner, s.current, s.highest = in.owner, in.token, in.token
+	return true, s.with(in.hold)
+}
+
+func (s mutexState) list() []string {
+	if s.holds == "" {
+		return nil
+	}
+	return strings.Split(s.holds, ",")
+}
+
+func (s mutexState) has(hold int) bool { return slices.Contains(s.list(), fmt.Sprint(hold)) }
+
+func (s mutexState) with(hold int) mutexState {
+	list := append(s.list(), fmt.Sprint(hold))
+	slices.Sort(list)
+	s.holds = strings.Join(list, ",")
+	return s
+}
+
+func (s mutexState) without(hold int) mutexState {
+	if s.holds != "" {
+		list := slices.DeleteFunc(s.list(), func(h string) bool { return h == fmt.Sprint(hold) })
+		s.holds = strings.Join(list, ",")
+	}
+	return s
+}
+
+func (in step) String() string {
+	verb := [...]string{"acquire", "release", "end"}[in.kind]
+	return fmt.Sprintf("%s %s of %s, token %d", verb, in.id, in.owner, in.token)
+}
+
+// mutexSteps makes the operations of one lock. An acquire that nobody knows of
+// is left out: it could only hold the lock against others.
+func (h *History) mutexSteps(list []*hold) []porcupine.Operation {
+	ops := make([]porcupine.Operation, 0, 2*len(list))
+	for i, o := range list {
+		in := step{hold: i, owner: o.Owner, token: o.Token, id: o.Hold, kind: stepAcquire}
+		ops = append(ops, porcupine.Operation{ClientId: o.Worker, Input: in, Call: o.Call, Return: o.Return})
+		in.kind = stepEnd
+		since, taken := h.lossy(o.Lock, o.Call, o.until)
+		switch {
+		case taken:
+			ops = append(ops, porcupine.Operation{ClientId: o.Worker, Input: in, Call: max(o.Call, since), Return: Never})
+		case o.released:
+			in.kind = stepRelease
+			ops = append(ops, porcupine.Operation{ClientId: o.Worker, Input: in, Call: o.releaseCall, Return: o.releaseReply})
+		default:
+			ops = append(ops, porcupine.Operation{ClientId: o.Worker, Input: in, Call: o.until, Return: Never})
+		}
+	}
+	return ops
+}

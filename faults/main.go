@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/relock-go/relock/faults/chaos"
+	"github.com/relock-go/relock/faults/history"
+	"github.com/relock-go/relock/faults/rig"
+	"github.com/relock-go/relock/faults/work"
+)
+
+var errViolated = errors.New("there were violations")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if os.Getenv(chaos.EnvWorker) != "" {
+		end(work.Work(context.Background(), os.Stdin, os.Stdout))
+		return
+	}
+	redis.SetLogger(&logging.VoidLogger{})
+	end(run(ctx, os.Args[1:], os.Stdout))
+}
+
+func end(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the command's flags.
+type options struct {
+	topologies []rig.Topology
+	total      time.Duration
+	round      time.Duration
+	seed       uint64
+	json       string
+	keep       string
+	workers    int
+	actors     int
+}
+
+const shortRound = 12 * time.Second
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	set := flag.NewFlagSet("faults", flag.ContinueOnError)
+	var o options
+	short := set.Bool("short", false, "one short round of every topology")
+	topology := set.String("topology", "all", fmt.Sprintf("one of %v, several with commas, or all", rig.All))
+	set.DurationVar(&o.total, "for", time.Minute, "for how long to run, judging included")
+	set.DurationVar(&o.round, "round", 40*time.Second, "for how long faults are injected into one rig")
+	set.Uint64Var(&o.seed, "seed", rand.Uint64()>>16, "of the schedule; a seed replays it")
+	set.StringVar(&o.json, "json", "", "file for the result as JSON")
+	set.StringVar(&o.keep, "keep", filepath.Join(os.TempDir(), "relock-faults"), "folder for what belongs to a violation")
+	set.IntVar(&o.workers, "workers", 3, "worker processes")
+	set.IntVar(&o.actors, "actors", 12, "goroutines of a worker")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	var err error
+	if o.topologies, err = parseTopologies(*topology); err != nil {
+		return err
+	}
+	if *short {
+		o.total, o.round = 0, shortRound
+	}
+	return o.play(ctx, out)
+}
+
+func parseTopologies(text string) ([]rig.Topology, error) {
+	if text == "all" {
+		return rig.All, nil
+	}
+	var list []rig.Topology
+	for name := range strings.SplitSeq(text, ",") {
+		known := false
+		for _, t := range rig.All {
+			known = known || string(t) == name
+		}
+		if !known {
+			return nil, fmt.Errorf("no topology %q: there are %v", name, rig.All)
+		}
+		list = append(list, rig.Topology(name))
+	}
+	return list, nil
+}
+
+// seedStep is between the seeds of two rounds. The first round of a run has the
+// run's seed, so that any round can be run alone.
+const seedStep = 1_000_003
+
+// leastRound is what is worth to start a rig for.
+const leastRound = 5 * time.Second
+
+// play runs round after round, each topology in its turn, until the time is
+// over; at least one of each.
+func (o *options) play(ctx context.Context, out io.Writer) error {
+	t := newTotal(o.seed)
+	fmt.Fprintf(out, "seed %d, %v\n", o.seed, o.topologies)
+	for k := 0; ctx.Err() == nil; k++ {
+		left := o.total - time.Since(t.Start)
+		if k >= len(o.topologies) && left < leastRound {
+			break
+		}
+		d := o.round
+		if o.total > 0 {
+			d = max(min(d, left), leastRound)
+		}
+		p := chaos.Plan{Topology: o.topologies[k%len(o.topologies)], Seed: o.seed + uint64(k)*seedStep, For: d, Config: o.config()}
+		if err := o.playOne(ctx, out, t, p); err != nil {
+			return err
+		}
+	}
+	t.figure(out)
+	if err := t.save(o.json); err != nil {
+		return err
+	}
+	if len(t.Verdict.Violations) > 0 {
+		return errViolated
+	}
+	return ctx.Err()
+}
+
+func (o *options) config() chaos.Config {
+	return chaos.Config{Workers: o.workers, Actors: o.actors, Shared: 6, Pause: 4 * time.Millisecond}
+}
+
+func (o *options) playOne(ctx context.Context, out io.Writer, t *total, p chaos.Plan) error {
+	dir, err := os.MkdirTemp("", "relock-round-")
+	if err != nil {
+		return err
+	}
+	p.Dir = dir
+	p.Tell = func(w history.Window) { t.tell(out, p, w) }
+	outcome, err := chaos.Play(ctx, p)
+	if err != nil {
+		err = fmt.Errorf("round of %s with seed %d, in %s: %w", p.Topology, p.Seed, dir, err)
+	}
+	if outcome == nil {
+		return err
+	}
+	t.add(outcome)
+	t.round(out, outcome)
+	if len(outcome.Verdict.Violations) == 0 && err == nil {
+		return errors.Join(t.save(o.json), os.RemoveAll(dir))
+	}
+	return errors.Join(err, o.report(out, outcome))
+}
+
+// report keeps what belongs to a violation, and says how it is replayed.
+func (o *options) report(out io.Writer, found *chaos.Outcome) error {
+	kept := filepath.Join(o.keep, fmt.Sprintf("%s-%d", found.Topology, found.Seed))
+	if err := os.MkdirAll(o.keep, 0o700); err != nil {
+		return err
+	}
+	_ = os.RemoveAll(kept) // of an earlier run of this seed
+	if err := os.Rename(found.Dir, kept); err != nil {
+		kept = found.Dir
+	}
+	for _, v := range found.Verdict.Violations {
+		fmt.Fprintln(out, "VIOLATION", v)
+	}
+	fmt.Fprintf(out, "history, logs and pictures: %s\nreplay: go run . -topology %s -seed %d -for %v -round %v -workers %d -actors %d\n",
+		kept, found.Topology, found.Seed, found.For, found.For, o.workers, o.actors)
+	return nil
+}
