@@ -38,10 +38,14 @@
 // and is alone in that. The queues are by arrival, as on one server. So waiters
 // are served first come, first served, as long as they agree on the gate; a
 // newcomer may be first in the moment of a hand-over, once, since what it sees
-// then sends it to the gate next time. If the gate dies its waiters go on at the
-// next node with the time they have waited, in their order; while they disagree
-// on which node is the gate two may collect votes at once, and one of them gives
-// way at its next check-in, by chance.
+// then sends it to the gate next time.
+//
+// If the gate dies its waiters go on at the next node, each when it notices that:
+// at its next check-in. They bring the time they have waited, so that who is
+// there is served in the order of arrival; only where the lock is free by then
+// may one that notices early be served before an older one that notices late.
+// While they disagree on which node is the gate two may collect votes at once,
+// and one of them gives way at its next check-in, by chance.
 //
 // # Tokens
 //
