@@ -3,8 +3,6 @@ package relock
 import (
 	"testing"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -99,12 +97,17 @@ func TestVoteAcceptsFreshTokens(t *testing.T) {
 			s.wantFence(token)
 			s.wantLock("a", token, "a1")
 		}},
-		{"a fence that is something else is left alone", func(s *scriptTest) {
-			s.do("rpush", s.fence, "x")
-			_, err := s.run(&voteScript, s.keys, voteArgs(a1, s.clock()+second, engine.Fresh, "")...)
-			if !redis.HasErrorPrefix(err, "WRONGTYPE") {
-				s.Errorf("got error %v, want WRONGTYPE", err)
+		{"a fence that is something else is left alone, and nobody has the vote", func(s *scriptTest) {
+			refused := func() ([]any, error) {
+				return s.run(&voteScript, s.keys, voteArgs(a1, s.clock()+second, engine.Fresh, "")...)
 			}
+			for _, bad := range []string{"nan", "0x10", "1e300", "-1", "1.5"} {
+				s.do("set", s.fence, bad)
+				s.wantErr("WRONGTYPE", refused)
+			}
+			s.do("del", s.fence)
+			s.do("rpush", s.fence, "x")
+			s.wantErr("WRONGTYPE", refused)
 		}},
 	})
 }

@@ -21,14 +21,18 @@ local function acquire()
 -- include: acquire.lua
 end
 
+-- The fence is read first: who is refused for it must not have the vote already.
+local fence = redis.pcall('GET', KEYS[2])
+if failed(fence) then
+  return fence
+end
+if fence and not string.find(fence, '^%d+$') then
+  return redis.error_reply('WRONGTYPE the fence is not a number')
+end
 local reply = acquire()
 local proposed, kind = tonumber(ARGV[10]), ARGV[11]
 if reply.err or reply[1] ~= 1 then
   return reply
-end
-local fence = redis.pcall('GET', KEYS[2])
-if failed(fence) then
-  return fence
 end
 local accepted = fence and tonumber(fence)
 local token, count = reply[2], reply[3]
