@@ -54,21 +54,25 @@ func (h *host) tryAll(ctx context.Context, ls []*lock, owners []Owner) ([]*hold,
 		if err := h.enter(o, false); err != nil {
 			return nil, h.abandonAll(holds, err)
 		}
-		o.unsure.Add(1)
 		o.first = time.Now()
 		requests[i] = &o.req
 		holds = append(holds, o)
 	}
 	var answers []engine.Answer
 	err := h.ask(ctx, func(ctx context.Context) (err error) {
+		for _, o := range holds {
+			o.unsure.Add(1) // each copy on its own: one that is lost may come after the one that is answered
+		}
 		answers, err = h.eng.(engine.Batcher).AcquireAll(ctx, requests)
+		for _, o := range holds {
+			o.answered(err)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, h.abandonAll(holds, err)
 	}
 	for i, o := range holds {
-		o.answered(nil)
 		if answers[i].State == engine.Absent {
 			o.first = time.Time{} // the server has nothing of it
 			continue

@@ -162,6 +162,34 @@ func TestAMemberThatCannotBeUnlocked(t *testing.T) {
 	eventually(t, "the third one has expired", func() bool { return len(orphans(t, r.direct[1])) == 0 })
 }
 
+// The request for all members was lost on its way, and sent again. It arrives
+// when everything was given back: it must not take the members for nobody.
+func TestALateCopyOfATryTakesNothing(t *testing.T) {
+	r := newRig(t, 1)
+	p, err := faultproxy.New(r.servers[0].Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	rdb := redis.NewClient(&redis.Options{Addr: p.Addr(), ReadTimeout: 100 * time.Millisecond})
+	c, err := relock.New(rdb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = c.Close(), rdb.Close() })
+	m := multiLock(t, c.Mutex("a"), c.Mutex("b"))
+	unlock(t, lock(t, m))
+	held := p.Hold(faultproxy.Word("relock:lock:{a}"), 1)
+	unlock(t, tryLock(t, m))
+	held.Release()
+	if err := held.Delivered(within(t, 10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if left := orphans(t, r.direct...); len(left) > 0 {
+		t.Errorf("nobody holds what is held: %q", left)
+	}
+}
+
 // A fixed lease begins when all members are held, however long the last was
 // waited for.
 func TestAFixedLeaseBeginsWhenAllAreHeld(t *testing.T) {
