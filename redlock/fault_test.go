@@ -5,17 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"slices"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/faultproxy"
-	"github.com/relock-go/relock/internal/redistest"
 	"github.com/relock-go/relock/redlock"
 )
 
@@ -239,133 +233,4 @@ func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(bg, d)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// The gate dies while others wait there: they go on at the next node, each when
-// it notices, and the time they have waited is their place there.
-func TestTheGateDies(t *testing.T) {
-	const waiters = 4
-	t.Run("while the lock is held: in the order of the next node's queue", func(t *testing.T) {
-		r := newRig(t, 5)
-		holder := lock(t, patient(t, r).Mutex("gate"))
-		turns := waitAtTheGate(t, r, waiters)
-		gate := gateOf(r.direct)
-		before := queueOf(t, r.direct[gate])
-		r.servers[gate].Kill()
-		left := slices.Delete(slices.Clone(r.direct), gate, gate+1)
-		eventually(t, "all wait at the next node", func() bool { return queued(left, "gate") == waiters })
-		moved := queueOf(t, left[gateOf(left)])
-		unlock(t, holder)
-		var got []string
-		for range waiters {
-			got = append(got, <-turns)
-		}
-		if !slices.Equal(got, moved.owners) {
-			t.Errorf("got turns of %q, want the order of the queue, %q", got, moved.owners)
-		}
-		for owner, arrived := range moved.arrivals {
-			if late := arrived - before.arrivals[owner]; late >= relock.DefaultCheckInterval {
-				t.Errorf("%s arrives anew, %v later: the time it has waited is lost", owner, late)
-			}
-		}
-		awaitClean(t, left...)
-		revive(t, r.servers[gate])
-	})
-	t.Run("and the lock is free: everybody has a turn, one after the other", func(t *testing.T) {
-		r := newRig(t, 5)
-		holder := lock(t, patient(t, r).Mutex("gate"))
-		turns := waitAtTheGate(t, r, waiters)
-		gate := gateOf(r.direct)
-		r.servers[gate].Kill()
-		unlock(t, holder)
-		served := map[string]bool{}
-		for range waiters {
-			served[<-turns] = true
-		}
-		if len(served) != waiters {
-			t.Errorf("turns of %d waiters, want %d", len(served), waiters)
-		}
-		awaitClean(t, slices.Delete(slices.Clone(r.direct), gate, gate+1)...)
-		revive(t, r.servers[gate])
-	})
-}
-
-// revive has what is to be told to a dead node told: Close waits for that.
-func revive(t *testing.T, s *redistest.Server) {
-	t.Helper()
-	if err := s.Restart(bg); err != nil {
-		t.Error(err)
-	}
-}
-
-// patient is a RedLock for tests that are not about slow nodes.
-func patient(t testing.TB, r *rig) *redlock.RedLock {
-	t.Helper()
-	return redLock(t, r.addrs(), redlock.WithNodeTimeout(2*time.Second))
-}
-
-// waitAtTheGate has n processes wait for the lock, one after the other. The
-// channel tells whose turn it is.
-func waitAtTheGate(t *testing.T, r *rig, n int) <-chan string {
-	t.Helper()
-	turns := make(chan string, n)
-	var inside atomic.Int32
-	for i := range n {
-		m := patient(t, r).Mutex("gate")
-		go func() {
-			lease, err := m.Lock(within(t, time.Minute))
-			if err != nil {
-				t.Errorf("waiter %d: %v", i, err)
-				turns <- ""
-				return
-			}
-			if inside.Add(1) != 1 {
-				t.Error("two are inside")
-			}
-			turns <- string(lease.Owner())
-			inside.Add(-1)
-			if err := lease.Unlock(bg); err != nil {
-				t.Errorf("waiter %d: Unlock: %v", i, err)
-			}
-		}()
-		eventually(t, "the waiter is queued", func() bool { return queued(r.direct, "gate") == i+1 })
-	}
-	return turns
-}
-
-// queued counts the waiters at the gate.
-func queued(nodes []*redis.Client, name string) (n int) {
-	for _, rdb := range nodes {
-		n = max(n, int(rdb.ZCard(bg, "relock:redqueue:{"+name+"}").Val()))
-	}
-	return n
-}
-
-// gateOf returns which node has the queue.
-func gateOf(nodes []*redis.Client) int {
-	return slices.IndexFunc(nodes, func(rdb *redis.Client) bool {
-		return rdb.ZCard(bg, "relock:redqueue:{gate}").Val() > 0
-	})
-}
-
-// queue is who waits at a node, in order, and since when.
-type queue struct {
-	owners   []string
-	arrivals map[string]time.Duration // by the node's clock
-}
-
-func queueOf(t *testing.T, rdb *redis.Client) queue {
-	t.Helper()
-	entries, err := rdb.ZRangeWithScores(bg, "relock:redqueue:{gate}", 0, -1).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := queue{arrivals: map[string]time.Duration{}}
-	for _, e := range entries {
-		fields := strings.Fields(rdb.HGet(bg, "relock:redwaiters:{gate}", e.Member.(string)).Val())
-		owner := fields[len(fields)-1]
-		q.owners = append(q.owners, owner)
-		q.arrivals[owner] = time.Duration(e.Score) * time.Microsecond
-	}
-	return q
 }

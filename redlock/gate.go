@@ -104,6 +104,7 @@ func (c *claim) collected(t *try) {
 // checkIn asks again for a try that waits: what it knows may be out of date. It
 // needs c.mu.
 func (c *claim) checkIn(t *try) {
+	c.q.roster.look(c.q.set.patience(t.req.TTL)) // a node that is known by now may be the gate
 	switch t.phase {
 	case queued:
 		c.askAll(t, true, func(i int) bool { return i == t.gate && t.votes[i].under == 0 })

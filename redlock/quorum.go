@@ -342,11 +342,3 @@ func (q *quorum) Close() {
 	}
 	q.cancel()
 }
-
-func (q *quorum) addrs() []string {
-	all := make([]string, len(q.peers))
-	for i, p := range q.peers {
-		all[i] = p.addr
-	}
-	return all
-}

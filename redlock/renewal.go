@@ -100,21 +100,20 @@ func (n *renewal) judge() {
 	}
 }
 
-// mend asks for the votes of nodes that could not be asked before: a hold that
-// began on few nodes is to outlive them. A vote that a node once gave and has no
-// more is not asked for again. It needs c.mu.
+// mend asks for the votes that were not to be had before, since the node could
+// not be asked or had given its vote to another: a hold that began on few nodes
+// is to outlive them. A vote that a node once gave and has no more is not asked
+// for again. It needs c.mu.
 func (c *claim) mend() {
 	t := c.try
 	if t == nil || t.phase != held {
 		return
 	}
-	c.q.roster.mu.Lock()
-	c.q.roster.refresh(c.q.set.patience(t.req.TTL))
-	c.q.roster.mu.Unlock()
+	c.q.roster.look(c.q.set.patience(t.req.TTL))
 	proposal := t.proposal
 	t.proposal.Kind = engine.Owned
 	for i := range t.votes {
-		if v := &t.votes[i]; v.under == 0 && (v.state == failed || v.state == unasked) {
+		if v := &t.votes[i]; v.under == 0 && v.state != granted {
 			if c.ask(t, i, false) {
 				c.watch(t)
 			}

@@ -85,6 +85,13 @@ func (r *roster) ready(ctx context.Context, patience time.Duration) error {
 	}
 }
 
+// look refreshes what is known, and waits for nothing.
+func (r *roster) look(patience time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refresh(patience)
+}
+
 // refresh asks again who the nodes are if some have no vote: from time to time,
 // or at once while there is no quorum. It needs r.mu.
 func (r *roster) refresh(patience time.Duration) {
@@ -202,4 +209,12 @@ func owners(addrs []string, rosters map[string]int) string {
 	}
 	slices.Sort(named)
 	return strings.Join(named, " and ")
+}
+
+func (q *quorum) addrs() []string {
+	all := make([]string, len(q.peers))
+	for i, p := range q.peers {
+		all[i] = p.addr
+	}
+	return all
 }

@@ -68,7 +68,12 @@ func (r *rig) addrs() (all []string) {
 // have, to the addresses.
 func redLock(t testing.TB, addrs []string, opts ...redlock.Option) *redlock.RedLock {
 	t.Helper()
-	r, err := redlock.New(clients(t, addrs), opts...)
+	return redLockOf(t, clients(t, addrs), opts...)
+}
+
+func redLockOf(t testing.TB, all []*relock.Client, opts ...redlock.Option) *redlock.RedLock {
+	t.Helper()
+	r, err := redlock.New(all, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,10 +118,11 @@ func unlock(t testing.TB, l *relock.Lease) {
 	}
 }
 
-// eventually asks until cond holds.
+// eventually asks until cond holds. The bound is for what never comes: no test
+// is about how long it takes.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

@@ -1,0 +1,172 @@
+package redlock_test
+
+import (
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/redistest"
+	"github.com/relock-go/relock/redlock"
+)
+
+// The gate dies while others wait there: they go on at the next node, each when
+// it notices, and the time they have waited is their place there.
+func TestTheGateDies(t *testing.T) {
+	const waiters = 4
+	t.Run("while the lock is held: in the order of the next node's queue", func(t *testing.T) {
+		r := newRig(t, 5)
+		holder := lock(t, patient(t, r).Mutex("gate"))
+		turns := waitAtTheGate(t, r, waiters)
+		gate := gateOf(r.direct)
+		before := queueOf(t, r.direct[gate])
+		r.servers[gate].Kill()
+		left := without(r.direct, gate)
+		eventually(t, "all wait at the next node", func() bool { return queued(left, "gate") == waiters })
+		moved := queueOf(t, left[gateOf(left)])
+		unlock(t, holder)
+		var got []string
+		for range waiters {
+			got = append(got, <-turns)
+		}
+		if !slices.Equal(got, moved.owners) {
+			t.Errorf("got turns of %q, want the order of the queue, %q", got, moved.owners)
+		}
+		for owner, arrived := range moved.arrivals {
+			if late := arrived - before.arrivals[owner]; late >= relock.DefaultCheckInterval {
+				t.Errorf("%s arrives anew, %v later: the time it has waited is lost", owner, late)
+			}
+		}
+		awaitClean(t, left...)
+		revive(t, r.servers[gate])
+	})
+	t.Run("and the lock is free: everybody has a turn, one after the other", func(t *testing.T) {
+		r := newRig(t, 5)
+		holder := lock(t, patient(t, r).Mutex("gate"))
+		turns := waitAtTheGate(t, r, waiters)
+		gate := gateOf(r.direct)
+		r.servers[gate].Kill()
+		unlock(t, holder)
+		served := map[string]bool{}
+		for range waiters {
+			served[<-turns] = true
+		}
+		if len(served) != waiters {
+			t.Errorf("turns of %d waiters, want %d", len(served), waiters)
+		}
+		awaitClean(t, without(r.direct, gate)...)
+		revive(t, r.servers[gate])
+	})
+}
+
+// revive has what is to be told to a dead node told: Close waits for that.
+func revive(t *testing.T, s *redistest.Server) {
+	t.Helper()
+	if err := s.Restart(bg); err != nil {
+		t.Error(err)
+	}
+}
+
+// patient is a RedLock for tests that are not about slow nodes.
+func patient(t testing.TB, r *rig, opts ...relock.Option) *redlock.RedLock {
+	t.Helper()
+	return redLockOf(t, clients(t, r.addrs(), opts...), redlock.WithNodeTimeout(2*time.Second))
+}
+
+// waitAtTheGate has n processes wait for the lock, one after the other. The
+// channel tells whose turn it is.
+func waitAtTheGate(t *testing.T, r *rig, n int, opts ...relock.Option) <-chan string {
+	t.Helper()
+	turns := make(chan string, n)
+	var inside atomic.Int32
+	there := queued(r.direct, "gate")
+	for i := range n {
+		m := patient(t, r, opts...).Mutex("gate")
+		go func() {
+			lease, err := m.Lock(within(t, time.Minute))
+			if err != nil {
+				t.Errorf("waiter %d: %v", i, err)
+				turns <- ""
+				return
+			}
+			if inside.Add(1) != 1 {
+				t.Error("two are inside")
+			}
+			turns <- string(lease.Owner())
+			inside.Add(-1)
+			if err := lease.Unlock(bg); err != nil {
+				t.Errorf("waiter %d: Unlock: %v", i, err)
+			}
+		}()
+		eventually(t, "the waiter is queued", func() bool { return queued(r.direct, "gate") == there+i+1 })
+	}
+	return turns
+}
+
+// queued counts the waiters at the gate.
+func queued(nodes []*redis.Client, name string) (n int) {
+	for _, rdb := range nodes {
+		n = max(n, int(rdb.ZCard(bg, "relock:redqueue:{"+name+"}").Val()))
+	}
+	return n
+}
+
+// gateOf returns which node has the queue.
+func gateOf(nodes []*redis.Client) int {
+	return slices.IndexFunc(nodes, func(rdb *redis.Client) bool {
+		return rdb.ZCard(bg, "relock:redqueue:{gate}").Val() > 0
+	})
+}
+
+// A process that began while the first node was down does not know that node;
+// when it is back, its waiters are to queue there, as those of other processes
+// do.
+func TestWaitersMoveToAGateThatComesBack(t *testing.T) {
+	r := newRig(t, 3, "--appendonly", "yes")
+	often := relock.WithCheckInterval(500 * time.Millisecond)
+	holder := lock(t, patient(t, r).Mutex("gate"))
+	waiting := waitAtTheGate(t, r, 1, often)
+	gate := gateOf(r.direct)
+	r.servers[gate].Kill()
+	eventually(t, "the waiter has moved", func() bool { return queued(r.direct, "gate") == 1 })
+	later := waitAtTheGate(t, r, 1, often)
+	eventually(t, "both wait at the next node", func() bool { return queued(r.direct, "gate") == 2 })
+	revive(t, r.servers[gate])
+	eventually(t, "both wait at the first node", func() bool {
+		return queued(r.direct[gate:gate+1], "gate") == 2 && queued(without(r.direct, gate), "gate") == 0
+	})
+	unlock(t, holder)
+	<-waiting
+	<-later
+	awaitClean(t, r.direct...)
+}
+
+func without(nodes []*redis.Client, i int) []*redis.Client {
+	return slices.Delete(slices.Clone(nodes), i, i+1)
+}
+
+// queue is who waits at a node, in order, and since when.
+type queue struct {
+	owners   []string
+	arrivals map[string]time.Duration // by the node's clock
+}
+
+func queueOf(t *testing.T, rdb *redis.Client) queue {
+	t.Helper()
+	entries, err := rdb.ZRangeWithScores(bg, "relock:redqueue:{gate}", 0, -1).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := queue{arrivals: map[string]time.Duration{}}
+	for _, e := range entries {
+		fields := strings.Fields(rdb.HGet(bg, "relock:redwaiters:{gate}", e.Member.(string)).Val())
+		owner := fields[len(fields)-1]
+		q.owners = append(q.owners, owner)
+		q.arrivals[owner] = time.Duration(e.Score) * time.Microsecond
+	}
+	return q
+}
