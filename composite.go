@@ -89,7 +89,7 @@ func (c *Composite) settings() (all lockSettings) {
 func (c *Composite) Lock(ctx context.Context) (*Lease, error) {
 	holds, err := c.tryAll(ctx)
 	if errors.Is(err, ErrNotAcquired) || err != nil && passes(err) {
-		holds, err = c.collect(ctx)
+		holds, err = c.collectAfter(ctx, err)
 	}
 	lease, err := c.seal(ctx, holds, err)
 	for errors.Is(err, ErrLost) { // a member ended before the whole began: nothing was held yet
@@ -206,10 +206,26 @@ func worst(errs []error) (worst error) {
 	return worst
 }
 
+// collectAfter is collect after a try that failed with first, which says why where
+// the end of ctx leaves collect without an answer.
+func (c *Composite) collectAfter(ctx context.Context, first error) ([]*hold, error) {
+	if ctx.Err() != nil {
+		return nil, join(ended(ctx), first)
+	}
+	holds, err := c.collect(ctx)
+	if ctx.Err() != nil && errors.Is(err, engine.ErrUnknown) && !errors.Is(first, ErrNotAcquired) {
+		return nil, join(ended(ctx), first)
+	}
+	return holds, err
+}
+
 // collect waits for the members one by one. If one is lost meanwhile it begins
 // again.
 func (c *Composite) collect(ctx context.Context) ([]*hold, error) {
 	sorted, err := c.order(ctx)
+	for n := 0; err != nil && passes(err) && sleep(ctx, pause(n)); n++ {
+		sorted, err = c.order(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
