@@ -145,6 +145,10 @@ func fromServer(err error) error {
 // again: no answer came, or the server said that it is not ready yet. In both
 // cases a resend is safe, since requests are idempotent.
 func passes(err error) bool {
+	var quorum *QuorumError
+	if errors.As(err, &quorum) {
+		return !quorum.hopeless()
+	}
 	if errors.Is(err, engine.ErrUnknown) {
 		return true
 	}
@@ -156,7 +160,7 @@ func passes(err error) bool {
 			return true
 		}
 	}
-	return noQuorum(err)
+	return false
 }
 
 // noQuorum tells whether a quorum's nodes were given the time they have, and too
@@ -164,6 +168,19 @@ func passes(err error) bool {
 func noQuorum(err error) bool {
 	var quorum *QuorumError
 	return errors.As(err, &quorum)
+}
+
+// hopeless tells whether so many nodes refused for good that the others are no
+// quorum: asking again changes nothing, as with one server that does.
+func (e *QuorumError) hopeless() bool {
+	refused := 0
+	for _, err := range e.Nodes {
+		var answer redis.Error
+		if errors.As(err, &answer) && !passes(err) && !errors.Is(err, engine.ErrForgot) {
+			refused++
+		}
+	}
+	return e.Acquired+len(e.Nodes)-refused < e.Need
 }
 
 // telling returns the error of a request and its resend that says more of the

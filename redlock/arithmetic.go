@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -88,6 +89,25 @@ func accepted(a engine.Answer, p engine.Proposal) bool {
 	return p.Token > 0 && a.Token == p.Token && (p.Kind != engine.Owned || a.Issued)
 }
 
+// tooFar is how far ahead a token is not believed any more: nodes refuse what is
+// an hour ahead of their clocks.
+const tooFar = time.Hour / 2
+
+// wants is the greatest token that the node of a has accepted, or its clock.
+func wants(a engine.Answer) int64 { return max(a.Accepted, -a.Accepted) }
+
+// following returns the answers of nodes whose wants others would follow: not of
+// those whose counter or clock is far ahead of ours and of the others'. Ours
+// alone says nothing, since it may be the one that is wrong.
+func following(answers []engine.Answer, now time.Time) []engine.Answer {
+	if len(answers) == 0 {
+		return nil
+	}
+	least := slices.MinFunc(answers, func(a, b engine.Answer) int { return cmp.Compare(wants(a), wants(b)) })
+	limit := max(wants(least), now.UnixMicro()) + tooFar.Microseconds()
+	return slices.DeleteFunc(slices.Clone(answers), func(a engine.Answer) bool { return wants(a) > limit })
+}
+
 // first returns the first token to propose for a lock: above what was seen, and
 // ahead of the clocks of nodes that have no record of the lock.
 func first(seen int64, now time.Time) engine.Proposal {
@@ -99,16 +119,18 @@ func first(seen int64, now time.Time) engine.Proposal {
 // and that was not refused just now; else one that all of them will take.
 //
 // A node without a record wants a token ahead of its clock, which goes on: each
-// round leaves it more time.
+// round leaves it more time. One that is too far ahead is done without.
 func counter(answers []engine.Answer, p engine.Proposal, now time.Time, round int) engine.Proposal {
 	var owned, greatest int64
 	for _, a := range answers {
+		if a.Issued && a.Count > 1 {
+			owned = max(owned, a.Token)
+		}
+	}
+	for _, a := range following(answers, now) {
 		greatest = max(greatest, a.Accepted)
 		if a.Accepted < 0 {
 			greatest = max(greatest, -a.Accepted+tokenLead.Microseconds()<<round)
-		}
-		if a.Issued && a.Count > 1 {
-			owned = max(owned, a.Token)
 		}
 	}
 	if owned > 0 && (p.Kind != engine.Owned || p.Token != owned) {

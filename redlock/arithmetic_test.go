@@ -160,3 +160,32 @@ func TestTheNextProposalIsOneThatAllWillTake(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsFarAheadIsNotFollowed(t *testing.T) {
+	now := time.Now()
+	clock := now.UnixMicro()
+	const hours = 2 * int64(time.Hour/time.Microsecond)
+	for _, tc := range []struct {
+		name     string
+		accepted []int64 // by the nodes that granted; -clock where there is no record
+		want     int64   // above which the next proposal is, by a second at most
+	}{
+		{"agreed clocks", []int64{-clock, clock - 5, clock + 9}, clock},
+		{"a counter far ahead", []int64{clock, 1<<53 - 1, -clock}, clock},
+		{"two counters of three far ahead", []int64{1<<53 - 1, 1<<53 - 1, clock}, clock},
+		{"a clock far ahead", []int64{-clock, -clock - hours, clock}, clock},
+		{"a clock far behind", []int64{-clock + hours, -clock, clock}, clock},
+		{"our own clock is far behind", []int64{-clock - hours, clock + hours, -clock - hours}, clock + hours},
+		{"our own clock is far ahead", []int64{-clock + hours, clock - hours, -clock + hours}, clock - hours},
+	} {
+		var answers []engine.Answer
+		for _, a := range tc.accepted {
+			answers = append(answers, engine.Answer{State: engine.Granted, Accepted: a, Count: 1})
+		}
+		got := counter(answers, engine.Proposal{Token: clock}, now, 1)
+		if got.Token <= tc.want || got.Token > tc.want+time.Second.Microseconds() {
+			t.Errorf("%s: proposes %d, which is %v off what a quorum would accept", tc.name, got.Token,
+				time.Duration(got.Token-tc.want)*time.Microsecond)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ type try struct {
 	votes    []vote
 	proposal engine.Proposal
 	rounds   int
+	spread   bool          // once held, it has been asked for the votes it lacks
 	since    time.Time     // of the phase
 	answer   engine.Answer // once held
 }
@@ -214,6 +216,10 @@ func (t *try) inTheWay() (best engine.Answer, n int) {
 	return best, n
 }
 
+// errTaken is a node that has another holder, where too few answered to say that
+// the lock is taken: it must not pass for [relock.ErrNotAcquired].
+var errTaken = errors.New("held by another on this node")
+
 func (t *try) quorumError(q *quorum) error {
 	e := &relock.QuorumError{Need: q.need, Nodes: map[string]error{}}
 	for i := range t.votes {
@@ -222,7 +228,7 @@ func (t *try) quorumError(q *quorum) error {
 		case v.state == granted:
 			e.Acquired++
 		case v.state == refused, v.state == waiting:
-			e.Nodes[q.peers[i].addr] = relock.ErrNotAcquired
+			e.Nodes[q.peers[i].addr] = errTaken
 		case v.err != nil:
 			e.Nodes[q.peers[i].addr] = v.err
 		default:

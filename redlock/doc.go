@@ -27,8 +27,10 @@
 //
 // TryLock returns [relock.QuorumError], with what each node said, if too few
 // nodes answered for either decision; Lock waits until they do, and returns it
-// beside the cause of its context. A quorum that says "taken", and votes that
-// are split, are [relock.ErrNotAcquired].
+// beside the cause of its context, but at once where so many nodes refuse for
+// good (no rights, full memory, a foreign key) that the others are no quorum. A
+// quorum that says "taken", and votes that are split, are
+// [relock.ErrNotAcquired].
 //
 // # Order
 //
@@ -74,7 +76,9 @@
 //
 // A lock that nobody competes for takes one round trip: the first token proposed
 // is 10 ms ahead of the clock. A refusal tells what would be accepted, and the
-// second round proposes that.
+// second round proposes that, unless it is half an hour ahead of the clock and of
+// what others want: such nodes are done without, as long as the others are a
+// quorum.
 //
 // The proof needs nodes that remember: an issued token stays known if k nodes
 // forget and 2Q - n >= k + 1 (Q: the quorum). Five nodes with the default quorum

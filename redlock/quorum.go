@@ -67,7 +67,7 @@ func newQuorum(nodes []engine.Node, set settings) *quorum {
 // sees raises the greatest token seen, but not far beyond the clock: a node
 // would refuse what is built on that.
 func (q *quorum) sees(token int64) {
-	if token > time.Now().Add(time.Hour/2).UnixMicro() {
+	if token > time.Now().Add(tooFar).UnixMicro() {
 		return
 	}
 	for {

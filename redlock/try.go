@@ -85,6 +85,10 @@ func (c *claim) expire(t *try, patience time.Duration) {
 	}
 	if c.try == t {
 		c.decide(t)
+		if t.phase == held && !t.spread {
+			t.spread = true
+			c.mend() // not only with the first renewal: the nodes that it began on may not live until then
+		}
 	}
 }
 
@@ -225,6 +229,9 @@ func (c *claim) agree(t *try) {
 		c.win(t)
 	case has+open < c.q.need:
 		if t.rounds >= maxRounds {
+			if t.count(isHopeful) > 0 {
+				return // those that have not voted yet may make a quorum without these
+			}
 			c.giveUp("no token was agreed on")
 			return
 		}

@@ -1,0 +1,131 @@
+package redlock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/faultproxy"
+	"github.com/relock-go/relock/redlock"
+)
+
+// A minority of nodes that cannot help: too late, too far ahead, or full.
+
+// A hold that was refused by nodes whose last holder's release was late soon has
+// their votes, and then outlives the nodes that it began on.
+func TestAHoldSpreadsToNodesThatRefusedItAtFirst(t *testing.T) {
+	const ttl = 30 * time.Second // its first renewal comes too late to help
+	r := newRig(t, 5)
+	addrs := r.addrs()
+	var proxies []*faultproxy.Proxy
+	for i := range 2 {
+		p, err := faultproxy.New(addrs[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Close)
+		proxies, addrs[i] = append(proxies, p), p.Addr()
+	}
+	const key = "relock:redlock:{spread}"
+	first := redLock(t, addrs).Mutex("spread")
+	unlock(t, lock(t, first))
+	awaitClean(t, r.direct...)
+	before := lock(t, first)
+	eventually(t, "every node has the lock", func() bool {
+		for _, rdb := range r.direct {
+			if rdb.Exists(bg, key).Val() == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	var late []*faultproxy.Held
+	for _, p := range proxies {
+		late = append(late, p.Hold(faultproxy.Word(key), 1))
+	}
+	unlock(t, before) // three nodes hear of it
+	lease, err := redLock(t, r.addrs()).Mutex("spread", relock.WithTTL(ttl)).TryLock(bg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range late {
+		<-h.Arrived()
+		h.Release()
+	}
+	eventually(t, "the hold is on every node", func() bool {
+		for _, rdb := range r.direct {
+			if rdb.HGet(bg, key, "owner:"+string(lease.Owner())).Val() == "" {
+				return false
+			}
+		}
+		return true
+	})
+	for _, s := range r.servers[3:] {
+		s.Kill()
+	}
+	if err := lease.Extend(bg, 2*ttl); err != nil {
+		t.Errorf("three of five nodes live, and Extend says %v", err)
+	}
+	unlock(t, lease)
+}
+
+// Nodes that have another holder do not make an outage a lock that is taken.
+func TestAnOutageIsNotTaken(t *testing.T) {
+	r := newRig(t, 5)
+	first := lock(t, redLock(t, r.addrs()).Mutex("x"))
+	for _, s := range r.servers[:3] {
+		s.Kill()
+	}
+	_, err := redLock(t, r.addrs()).Mutex("x").TryLock(bg)
+	var quorum *relock.QuorumError
+	if !errors.As(err, &quorum) || errors.Is(err, relock.ErrNotAcquired) {
+		t.Errorf("three of five nodes are down: got %v, want a QuorumError and no ErrNotAcquired", err)
+	}
+	_ = first.Unlock(bg)
+}
+
+// The counter of a minority is where no other node will follow: it is done
+// without them.
+func TestAMinorityWhoseCounterIsFarAheadIsDoneWithout(t *testing.T) {
+	r := newRig(t, 5)
+	red := redLock(t, r.addrs())
+	unlock(t, lock(t, red.Mutex("warm")))
+	for i := range 10 {
+		name := fmt.Sprint("ahead-", i)
+		for _, n := range []int{i % 5, (i + 1) % 5} {
+			r.direct[n].Set(bg, "relock:redfence:{"+name+"}", 1<<53-1, time.Minute)
+		}
+		for range 3 {
+			unlock(t, lock(t, red.Mutex(name)))
+		}
+	}
+	awaitClean(t, r.direct...)
+}
+
+// What a quorum refuses for good is an error of Lock at once, as on one server;
+// a node that may yet answer otherwise is waited for.
+func TestLockDoesNotWaitForWhatAQuorumRefuses(t *testing.T) {
+	r := newRig(t, 5)
+	red := redLock(t, r.addrs(), redlock.WithNodeTimeout(time.Second))
+	unlock(t, lock(t, red.Mutex("warm")))
+	for _, rdb := range r.direct[:3] {
+		rdb.Set(bg, "relock:redlock:{foreign}", "x", 0)
+	}
+	start := time.Now()
+	_, err := red.Mutex("foreign").Lock(within(t, 15*time.Second))
+	var quorum *relock.QuorumError
+	if !errors.As(err, &quorum) || !errors.Is(err, relock.ErrWrongType) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("after %v: got %v, want a QuorumError of ErrWrongType", time.Since(start), err)
+	}
+	for _, rdb := range r.direct[:3] {
+		if got := rdb.Get(bg, "relock:redlock:{foreign}").Val(); got != "x" {
+			t.Errorf("the key is %q now", got)
+		}
+		rdb.Del(bg, "relock:redlock:{foreign}")
+	}
+	unlock(t, lock(t, red.Mutex("foreign")))
+	awaitClean(t, r.direct...)
+}
