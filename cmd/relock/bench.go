@@ -33,12 +33,12 @@ func runBench(ctx context.Context, args []string, std stdio) int {
 	case *many < 1 || *many > 10_000:
 		return misused(fs, std, fmt.Errorf("--goroutines %d: must be between 1 and 10000", *many))
 	}
-	first, err := v.open(ctx)
+	first, err := v.openWritable(ctx)
 	if err != nil {
 		return failed(fs, std, err)
 	}
 	defer first.close()
-	second, err := v.open(ctx)
+	second, err := v.openWritable(ctx)
 	if err != nil {
 		return failed(fs, std, err)
 	}
@@ -54,10 +54,13 @@ func runBench(ctx context.Context, args []string, std stdio) int {
 		}
 		return exitOK
 	}
+	row := func(what, format string, args ...any) {
+		fmt.Fprintf(std.out, "  %-29s %s\n", what, fmt.Sprintf(format, args...))
+	}
 	fmt.Fprintf(std.out, "Redis: %s\n\n", sum.Redis)
-	fmt.Fprintf(std.out, "  free lock, 1 goroutine     %9.0f pairs/s   (Lock and Unlock)\n", sum.OnePairs)
-	fmt.Fprintf(std.out, "  free locks, %-4d goroutines %8.0f pairs/s\n", sum.Goroutines, sum.ManyPairs)
-	fmt.Fprintf(std.out, "  hand-off between 2 clients  p50 %v   p99 %v   (%d of them)\n", micro(sum.HandOffP50), micro(sum.HandOffP99), sum.HandOffs)
+	row("a free lock, 1 goroutine", "%7.0f pairs/s   (Lock and Unlock)", sum.OnePairs)
+	row(fmt.Sprintf("free locks, %d goroutines", sum.Goroutines), "%7.0f pairs/s", sum.ManyPairs)
+	row("hand-off between 2 clients", "p50 %v   p99 %v   (%d of them)", micro(sum.HandOffP50), micro(sum.HandOffP99), sum.HandOffs)
 	return exitOK
 }
 

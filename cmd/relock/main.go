@@ -26,6 +26,7 @@ type stdio struct {
 type command struct {
 	name, help string
 	run        func(ctx context.Context, args []string, std stdio) int
+	lends      bool // its standard output is another command's
 }
 
 // commands are those that help lists, in its order.
@@ -63,16 +64,22 @@ func dispatch(ctx context.Context, args []string, std stdio) int {
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
-		usage(std.out)
-		return exitOK
+		return wary("help", func(std stdio) int { usage(std.out); return exitOK }, std)
 	}
 	for _, c := range append(commands(), plumbing()...) {
 		if c.name == args[0] {
-			return c.run(ctx, args[1:], std)
+			return c.start(ctx, args[1:], std)
 		}
 	}
 	fmt.Fprintf(std.err, "relock: no command %q (relock help lists them)\n", args[0])
 	return exitUsage
+}
+
+func (c command) start(ctx context.Context, args []string, std stdio) int {
+	if c.lends {
+		return c.run(ctx, args, std)
+	}
+	return wary(c.name, func(std stdio) int { return c.run(ctx, args, std) }, std)
 }
 
 func usage(w io.Writer) {

@@ -72,25 +72,35 @@ func (d *deployment) close() {
 }
 
 // open connects to the one Redis of w, for commands that look at its keys.
-func (w *where) open(ctx context.Context, opts ...relock.Option) (*deployment, error) {
+func (w *where) open(ctx context.Context) (*deployment, error) {
 	urls := w.chosen()
 	if len(urls) > 1 {
 		return nil, misusef("several --redis: this command looks at one Redis at a time")
 	}
-	return openOne(ctx, urls[0], append(opts, relock.WithPrefix(w.prefix)))
-}
-
-func openOne(ctx context.Context, url string, opts []relock.Option) (*deployment, error) {
-	srv, err := dial.Open(ctx, url)
+	srv, err := dial.Open(ctx, urls[0])
 	if err != nil {
 		return nil, err
 	}
-	locks, err := relock.New(srv.Rdb, opts...)
+	locks, err := relock.New(srv.Rdb, relock.WithPrefix(w.prefix))
 	if err != nil {
 		_ = srv.Rdb.Close()
 		return nil, err
 	}
 	return &deployment{srv, locks}, nil
+}
+
+// openWritable is open for commands that take locks or take them away. They would
+// wait at a replica as for a failover to end.
+func (w *where) openWritable(ctx context.Context) (*deployment, error) {
+	d, err := w.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Writable(ctx); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
 }
 
 // A reentrant is the lock of a name, on one Redis or on a quorum of them.
@@ -106,7 +116,7 @@ func (w *where) openLock(ctx context.Context, name string, opts ...relock.LockOp
 	if len(urls) > 1 {
 		return w.openQuorum(ctx, urls, name, opts)
 	}
-	d, err := openOne(ctx, urls[0], []relock.Option{relock.WithPrefix(w.prefix)})
+	d, err := w.openWritable(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -30,9 +30,10 @@ Examples:
   relock run --lease 5m report -- sh -c 'echo "token $RELOCK_TOKEN"'`
 
 var runCommand = command{
-	name: "run",
-	help: "run a command under a lock",
-	run:  runRun,
+	name:  "run",
+	help:  "run a command under a lock",
+	run:   runRun,
+	lends: true,
 }
 
 // runConfig is what the command line says.

@@ -51,8 +51,16 @@ const allDead = `for f in %[1]s.outer %[1]s.inner; do
 	if [ $? = 0 ]; then echo "$f lives" >&2; exit 1; fi
 done`
 
+// full asks for as many repetitions as a claim needs, and for limits of time to
+// be held: on a machine that does nothing else.
+var full = os.Getenv("RELOCK_TEST_FULL") != ""
+
 func TestACommandCutOffFromRedisIsDeadBeforeAnotherStarts(t *testing.T) {
-	const repetitions, lanes = 50, 5
+	const lanes = 10
+	repetitions := lanes
+	if full {
+		repetitions = 50
+	}
 	srv := redistest.StartT(t)
 	proxy, err := faultproxy.New(srv.Addr())
 	if err != nil {
@@ -61,13 +69,14 @@ func TestACommandCutOffFromRedisIsDeadBeforeAnotherStarts(t *testing.T) {
 	t.Cleanup(proxy.Close)
 	dir := t.TempDir()
 	proxied := make([]*exec.Cmd, lanes)
+	defer func() { t.Logf("%d repetitions", repetitions) }()
 	for round := range repetitions / lanes {
 		if err := proxy.Restore(); err != nil {
 			t.Fatal(err)
 		}
 		file := func(lane int) string { return filepath.Join(dir, fmt.Sprintf("%d-%d", round, lane)) }
 		for lane := range lanes {
-			proxied[lane] = runUnder(t, proxy.Addr(), fmt.Sprint("cut", lane), fmt.Sprintf(stubborn, file(lane)), "--ttl", "1s", "--quiet")
+			proxied[lane] = runUnder(t, proxy.Addr(), fmt.Sprint("cut", lane), fmt.Sprintf(stubborn, file(lane)), "--ttl", "3s", "--quiet")
 			if err := proxied[lane].Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +89,7 @@ func TestACommandCutOffFromRedisIsDeadBeforeAnotherStarts(t *testing.T) {
 		for lane := range lanes {
 			others.Go(func() {
 				next := runUnder(t, srv.Addr(), fmt.Sprint("cut", lane),
-					fmt.Sprintf(allDead, file(lane)), "--wait", "20s")
+					fmt.Sprintf(allDead, file(lane)), "--wait", "1m")
 				var errs bytes.Buffer
 				next.Stderr = &errs
 				if err := next.Run(); err != nil {
@@ -98,11 +107,15 @@ func TestACommandCutOffFromRedisIsDeadBeforeAnotherStarts(t *testing.T) {
 	}
 }
 
+// At once: killed, and not asked before. How long that takes is the machine's
+// matter, and held to a limit only where full.
 func TestStoppedPastItsLeaseTheCommandIsDeadAtOnce(t *testing.T) {
 	srv := redistest.StartT(t)
 	for range 5 {
 		file := filepath.Join(t.TempDir(), "pid")
-		cmd := runUnder(t, srv.Addr(), "stopped", fmt.Sprintf(stubborn, file), "--ttl", "300ms", "--quiet")
+		cmd := runUnder(t, srv.Addr(), "stopped", fmt.Sprintf(stubborn, file), "--ttl", "300ms", "--json")
+		var report bytes.Buffer
+		cmd.Stderr = &report
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +138,10 @@ func TestStoppedPastItsLeaseTheCommandIsDeadAtOnce(t *testing.T) {
 			t.Errorf("exit status %d, want %d", got, exitLost)
 		}
 		t.Logf("dead %v after going on", took.Round(100*time.Microsecond))
-		if took > 100*time.Millisecond {
+		if !strings.Contains(report.String(), `"killed":true`) {
+			t.Errorf("it was asked to end before: %s", report.String())
+		}
+		if full && took > 100*time.Millisecond {
 			t.Errorf("dead after %v, want 100ms at most", took)
 		}
 	}

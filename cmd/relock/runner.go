@@ -185,7 +185,11 @@ func (r *runner) noticeWait(ctx context.Context, lock reentrant) func() {
 		case <-ctx.Done():
 			return
 		}
-		if st, err := lock.Status(ctx); err == nil && st.Held {
+		switch st, err := lock.Status(ctx); {
+		case ctx.Err() != nil:
+		case err != nil:
+			r.report.warn("still trying: " + explain(err))
+		case st.Held:
 			r.report.waiting(r.cfg.name, st)
 		}
 	}()

@@ -55,6 +55,8 @@ func words(err error) string {
 		return err.Error() + "; it is left as it is: choose another name or --prefix"
 	case errors.Is(err, context.DeadlineExceeded):
 		return err.Error() + "; is Redis overloaded, or behind a firewall?"
+	case errors.Is(err, dial.ErrReadOnly):
+		return err.Error() + "; connect to its primary, or through a Sentinel (?master_name=)"
 	case errors.Is(err, dial.ErrUnreachable):
 		return err.Error() + "; check --redis or $" + envRedis
 	}

@@ -44,7 +44,7 @@ func runUnlock(ctx context.Context, args []string, std stdio) int {
 	case v.json && !*yes:
 		return misused(fs, std, errors.New("--json does not ask: add --yes"))
 	}
-	d, err := v.open(ctx)
+	d, err := v.openWritable(ctx)
 	if err != nil {
 		return failed(fs, std, err)
 	}
@@ -59,14 +59,21 @@ func runUnlock(ctx context.Context, args []string, std stdio) int {
 		return tellUnlocked(std, v, unlocked{Lock: was}, visible(name)+" is free already", exitFailed)
 	}
 	if !*yes {
-		fmt.Fprintf(std.out, "%s is held by %s (%d holds, token %d) for %s; %d wait.\nTake it away? [y/N] ",
-			visible(name), visible(st.Owner), st.Count, st.Token, brief(st.Age), st.Waiters)
+		fmt.Fprintf(std.out, "%s is held by %s (%s, token %d) for %s; %d wait.\nTake it away? [y/N] ",
+			visible(name), visible(st.Owner), holds(st.Count), st.Token, brief(st.Age), st.Waiters)
 		if !agreed(ctx, std) {
 			fmt.Fprintln(std.out, "Left as it is.")
 			return exitFailed
 		}
 	}
 	return takeAway(ctx, std, v, in, was, func(err error) int { return failed(fs, std, err) })
+}
+
+func holds(n int) string {
+	if n == 1 {
+		return "1 hold"
+	}
+	return fmt.Sprintf("%d holds", n)
 }
 
 // takeAway frees the very lock that was shown.

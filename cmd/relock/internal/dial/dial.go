@@ -18,6 +18,8 @@ var (
 	// ErrUnreachable is returned when no Redis answers at the URL, or when it
 	// refuses us.
 	ErrUnreachable = errors.New("cannot reach Redis")
+	// ErrReadOnly is returned for a replica where a primary is needed.
+	ErrReadOnly = errors.New("is a replica, which takes no writes")
 	// ErrBadURL is returned when a URL cannot be read.
 	ErrBadURL = errors.New("not a Redis URL")
 )
@@ -48,6 +50,21 @@ func (s *Server) Ask(ctx context.Context) error {
 	defer cancel()
 	if err := s.Rdb.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("%w at %s: %w", ErrUnreachable, s.Where, err)
+	}
+	return nil
+}
+
+// Writable returns ErrReadOnly if the server is a replica. One that does not tell is taken for a primary; a cluster's client finds those
+// by itself.
+func (s *Server) Writable(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, AnswerWithin)
+	defer cancel()
+	if s.Cluster {
+		return nil
+	}
+	info, err := s.Rdb.Info(ctx, "replication").Result()
+	if err == nil && strings.Contains(info, "role:slave") && strings.Contains(info, "slave_read_only:1") {
+		return fmt.Errorf("the Redis at %s %w", s.Where, ErrReadOnly)
 	}
 	return nil
 }
