@@ -128,6 +128,7 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 			o.to(asking) // it has joined the queue, but its grant would not be heard
 			return
 		}
+		o.wait(ans.Place)
 		o.stage = queued
 		h.dog.await(o, ans)
 	case ans.State == engine.Taken:
@@ -144,7 +145,7 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 
 // grant gives o the lock. It needs h.mu.
 func (h *host) grant(o *hold, ans engine.Answer) {
-	o.answer = ans
+	o.answer, o.via = ans, viaOf(o.stage)
 	h.dog.forget(o)
 	if o.interrupt != nil {
 		o.interrupt()
@@ -173,6 +174,7 @@ func (h *host) Deliver(m engine.Message) {
 	}
 	if !m.Sent.IsZero() {
 		h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: m.Sent})
+		o.via = ViaMessage
 		return
 	}
 	if m.Token <= o.last.Token {
@@ -184,6 +186,7 @@ func (h *host) Deliver(m engine.Message) {
 	}
 	o.byMessage = true
 	h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: sent})
+	o.via = ViaMessage
 }
 
 // returnStray releases a grant for nobody: its waiter is gone, and its
@@ -230,6 +233,6 @@ func (o *hold) notAcquired(cause error) error {
 func (o *hold) asHolder() engine.Answer {
 	return engine.Answer{
 		State: engine.Taken, Owner: o.req.Owner, Token: o.token,
-		Left: time.Until(o.validUntil()), Age: time.Since(o.answer.Sent),
+		Left: time.Until(o.validUntil()), Age: o.held(),
 	}
 }

@@ -47,16 +47,30 @@ func (s *single) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine
 // tryAll takes several locks of one slot, or none. It returns the holds, or why
 // there are none.
 func (h *host) tryAll(ctx context.Context, ls []*lock, owners []Owner) ([]*hold, error) {
-	holds := make([]*hold, 0, len(ls))
-	requests := make([]*engine.Request, len(ls))
+	holds := make([]*hold, len(ls))
 	for i, l := range ls {
-		o := h.newHold(ctx, l, owners[i], false)
+		holds[i] = h.newHold(ctx, l, owners[i], false)
+		h.asked(ctx, holds[i])
+	}
+	err := h.obtainAll(ctx, holds)
+	for _, o := range holds {
+		h.returned(o, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return holds, nil
+}
+
+// obtainAll takes the locks of all holds, or of none.
+func (h *host) obtainAll(ctx context.Context, holds []*hold) error {
+	requests := make([]*engine.Request, len(holds))
+	for i, o := range holds {
 		if err := h.enter(o, false); err != nil {
-			return nil, h.abandonAll(holds, err)
+			return h.abandonAll(holds[:i], err)
 		}
 		o.first = time.Now()
 		requests[i] = &o.req
-		holds = append(holds, o)
 	}
 	var answers []engine.Answer
 	err := h.ask(ctx, func(ctx context.Context) (err error) {
@@ -70,7 +84,7 @@ func (h *host) tryAll(ctx context.Context, ls []*lock, owners []Owner) ([]*hold,
 		return err
 	})
 	if err != nil {
-		return nil, h.abandonAll(holds, err)
+		return h.abandonAll(holds, err)
 	}
 	for i, o := range holds {
 		if answers[i].State == engine.Absent {
@@ -81,7 +95,7 @@ func (h *host) tryAll(ctx context.Context, ls []*lock, owners []Owner) ([]*hold,
 	}
 	for _, o := range holds {
 		if h.stageOf(o) == failed {
-			return nil, h.abandonAll(holds, o.failure)
+			return h.abandonAll(holds, o.failure)
 		}
 	}
 	for i, o := range holds {
@@ -89,10 +103,10 @@ func (h *host) tryAll(ctx context.Context, ls []*lock, owners []Owner) ([]*hold,
 			for _, had := range holds[:i] {
 				h.spawn(func(ctx context.Context) { _ = had.unlock(ctx) })
 			}
-			return nil, h.abandonAll(holds[i+1:], err)
+			return h.abandonAll(holds[i+1:], err)
 		}
 	}
-	return holds, nil
+	return nil
 }
 
 func (h *host) abandonAll(holds []*hold, err error) error {

@@ -61,6 +61,9 @@ func BenchmarkPair(b *testing.B) {
 	b.Run("Mutex", func(b *testing.B) { benchPairs(b, bg, benchClient(b).Mutex("pair")) })
 	b.Run("Reentrant", func(b *testing.B) { benchPairs(b, bg, benchClient(b).Reentrant("pair")) })
 	b.Run("no server", func(b *testing.B) { benchPairs(b, bg, clientOn(b, newReady()).Mutex("pair")) })
+	b.Run("no server, a tracer of losses", func(b *testing.B) {
+		benchPairs(b, bg, clientOn(b, newReady(), WithTracer(&lossOnly{})).Mutex("pair"))
+	})
 	b.Run("floor of two round trips", func(b *testing.B) {
 		redistest.Require(b)
 		rdb := redistest.StartT(b).Client()

@@ -148,6 +148,14 @@
 // steps back can repeat one, to a client that has seen none. They stay below
 // 2^53, the last number that Lua counts exactly.
 //
+// # Seeing it
+//
+// [Client.Stats] counts what the client's locks have come to; [WithTracer] has a
+// [Tracer] told of each step of each hold; [WithLogger] logs what no caller can be
+// told. They are part of the life above, which is written once, so a lock on a
+// quorum and the members of a MultiLock show the same. Every lease that was had
+// is held, or was released, lost or closed, and is counted as one of these.
+//
 // # Fencing in SQL
 //
 // What [Guard] does for Redis data takes one column in a table. A holder raises

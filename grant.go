@@ -14,6 +14,7 @@ import (
 func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
 	v := validity{o.answer.Sent, o.answer.Left}
 	o.token = o.answer.Token
+	h.set.trace.granted(o)
 	if o.lock.set.maxHold > 0 {
 		o.lastEnd = h.grantedAt(ctx, o).Add(o.lock.set.maxHold).Sub(h.epoch)
 	}
@@ -37,12 +38,14 @@ func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
 			return nil, h.abandon(o, err)
 		}
 	}
-	if v.remaining(time.Now()) <= 0 || o.lastEnd > 0 && h.clock() >= int64(o.lastEnd) {
+	now := time.Now()
+	if v.remaining(now) <= 0 || o.lastEnd > 0 && now.Sub(h.epoch) >= o.lastEnd {
 		if !o.req.Wait {
 			return nil, h.abandon(o, fmt.Errorf("%w: answered after the hold had ended", ErrLost))
 		}
 		return nil, nil
 	}
+	o.began = now.Sub(h.epoch)
 	return o, h.begin(ctx, o, v)
 }
 
@@ -111,6 +114,7 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 	}
 	o.stage = held
 	h.waiting--
+	h.holding++
 	ln := h.lineOf(o)
 	if o.place != nil {
 		ln.waiters.Remove(o.place)
@@ -120,6 +124,7 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 		ln.holder = o
 	}
 	h.mu.Unlock()
+	h.acquired(o)
 	o.believe(v)
 	h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})
 	return nil

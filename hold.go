@@ -20,6 +20,8 @@ type hold struct {
 
 	// As a waiter; guarded by host.mu.
 	stage     stage
+	via       Via           // how the grant came
+	inQueue   bool          // it had to wait for its turn
 	place     *place        // in its line; nil for an owner that is not fresh
 	ready     chan struct{} // a buffer of one: the stage has changed
 	interrupt func()        // ends the acquire that is under way
@@ -27,12 +29,14 @@ type hold struct {
 	last      engine.Answer // the last "waiting", or "taken"
 	answer    engine.Answer // the grant
 	byMessage bool          // it came by message: it is as old as the last check-in
+	ahead     int32         // how many were in front of it when it began to wait
 	failure   error         // why it cannot be had
 	blind     bool          // grants to it cannot be heard: it asks often
 	behind    bool          // it found others of this client in front of it
 
 	// As a lease.
 	token    int64
+	began    time.Duration // since epoch: when Lock returned it
 	lastEnd  time.Duration // of WithMaxHold, since epoch; 0: none
 	valid    atomic.Int64  // nanoseconds since epoch
 	cause    atomic.Pointer[error]
@@ -163,13 +167,14 @@ func (o *hold) renewNow(ctx context.Context, ttl time.Duration) error {
 		ans, err = h.eng.Renew(ctx, r)
 		return err
 	})
+	h.renewed(o, ans, err)
 	switch {
 	case o.err() != nil:
 		return o.err()
 	case err != nil:
 		return err
 	case ans.State != engine.Granted:
-		o.lose()
+		o.lose(LostGone)
 		return ErrLost
 	}
 	o.believe(validity{ans.Sent, ans.Left})
@@ -187,14 +192,17 @@ func (o *hold) unlock(ctx context.Context) error {
 		return ErrNotHeld
 	}
 	if o.err() != nil {
-		o.lose() // its deadline may have passed unnoticed
+		o.lose(LostExpired) // its deadline may have passed unnoticed
 	}
 	if !o.end(ErrUnlocked) {
 		return *o.cause.Load()
 	}
 	h.dog.forget(o)
+	ctx, told := h.set.trace.givesBack(ctx, o)
 	next := h.leave(o)
 	err := h.giveBack(ctx, o, next)
+	h.released(o, err)
+	told(err)
 	if err != nil && (!errors.Is(err, ErrLost) || o.unsure.Load() > 0) {
 		h.spawn(func(ctx context.Context) { h.withdraw(ctx, o, nil, o.validUntil()) })
 	}
@@ -205,13 +213,12 @@ func (o *hold) unlock(ctx context.Context) error {
 // lose ends the lease as lost. The hold is given back all the same, in the
 // background: the server may still count it, or a late copy of its acquire may
 // yet put it there.
-func (o *hold) lose() {
+func (o *hold) lose(why LossReason) {
 	if !o.end(ErrLost) {
 		return
 	}
 	h := o.lock.host
 	h.dog.forget(o)
-	h.set.log.Warn("relock: lease lost", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token)
 	if next := h.leave(o); next != nil {
 		h.unname(next)
 	}
@@ -219,6 +226,7 @@ func (o *hold) lose() {
 		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.set.call)))
 	})
 	h.left(o)
+	h.lost(o, why)
 }
 
 // loseAll ends the leases of this host on a grant that was taken away.
@@ -232,6 +240,6 @@ func (h *host) loseAll(name string, token int64) {
 	}
 	h.mu.Unlock()
 	for _, o := range lost {
-		o.lose()
+		o.lose(LostForced)
 	}
 }

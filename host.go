@@ -19,12 +19,13 @@ const buryFor = time.Minute
 // A host runs the life of locks over one engine: waiting, leases, the watchdog
 // and loss. Every lock kind lives on one.
 type host struct {
-	eng   engine.Engine
-	id    string // begins the id of each of its holds
-	set   settings
-	epoch time.Time
-	seq   atomic.Uint64
-	dog   watchdog
+	eng    engine.Engine
+	id     string // begins the id of each of its holds
+	set    settings
+	epoch  time.Time
+	seq    atomic.Uint64
+	dog    watchdog
+	counts counts
 
 	done   chan struct{}   // closed by close
 	bg     context.Context // ends when close has waited long enough
@@ -34,6 +35,7 @@ type host struct {
 	lines   map[string]*line
 	holds   map[string]*hold // by id: who waits, and who holds
 	waiting int              // of those, who wait
+	holding int              // of those, who hold
 	tasks   int              // goroutines in the background
 	closed  bool
 	drained chan struct{} // closed when closed, and holds and tasks are none
@@ -178,7 +180,9 @@ func (h *host) close() error {
 	}
 	h.mu.Unlock()
 	for _, o := range leases {
-		o.end(ErrClosed)
+		if o.end(ErrClosed) {
+			h.counts.closed.Add(1)
+		}
 		h.dog.forget(o)
 	}
 	h.releaseAll(leases)
@@ -209,8 +213,10 @@ func (h *host) releaseAll(leases []*hold) {
 		h.spawn(func(ctx context.Context) {
 			for i := lane; i < len(leases); i += lanes {
 				o := leases[i]
+				_, told := h.set.trace.givesBack(ctx, o)
 				h.leave(o)
 				h.withdraw(ctx, o, nil, o.validUntil())
+				told(ErrClosed)
 				h.left(o)
 			}
 		})

@@ -174,6 +174,7 @@ func (l *lock) forceUnlock(ctx context.Context) (bool, error) {
 	}
 	if freed {
 		l.host.loseAll(l.name, int64(st.Token))
+		l.host.forced(ctx, l, st)
 	}
 	return freed, nil
 }

@@ -35,7 +35,9 @@ func (c *Client) QuorumNode() engine.Node {
 // NewLocks returns a Client whose locks live on eng, with the settings of like:
 // the way of package redlock to the life of a lock.
 func NewLocks(eng engine.Engine, like *Client) *Client {
-	return &Client{host: newHost(eng, newID(), like.set), set: like.set}
+	set := like.set
+	set.quorum = true
+	return &Client{host: newHost(eng, newID(), set), set: set}
 }
 
 // cast makes a vote of an acquire.

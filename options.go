@@ -35,6 +35,8 @@ type settings struct {
 	call      time.Duration
 	retention time.Duration
 	log       *slog.Logger
+	trace     *tracers // nil: none
+	quorum    bool     // the locks are a RedLock's
 	err       error
 }
 
@@ -170,9 +172,10 @@ func WithFenceRetention(d time.Duration) interface {
 	})
 }
 
-// WithLogger sets who is told what no caller can be told: that the right to
-// subscribe is missing, that Redis does not answer, that a lease was lost. By
-// default nothing is logged.
+// WithLogger sets who is told what no caller can be told: at level Warn that a
+// lease was lost and why, that Redis does not answer a request, a renewal or a
+// release, that the right to subscribe is missing; at level Info that a lock was
+// taken away by ForceUnlock. By default nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return clientOption(func(s *settings) {
 		s.log = l

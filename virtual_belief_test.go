@@ -1,6 +1,7 @@
 package relock
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -95,5 +96,27 @@ func TestAFixedLeaseByMessageHasItsWholeTTL(t *testing.T) {
 		if left := time.Until(lease.ValidUntil()); left < ttl-drift(ttl)-2*time.Second {
 			t.Errorf("%v left of %v when Lock returns", left, ttl)
 		}
+	})
+}
+
+func TestWhoWaitsBehindALocalHolderIsToldSinceWhen(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		other, _ := b.client()
+		lease := lockOf(t, other.Mutex("a"))
+		go func() {
+			pass(DefaultCheckInterval - 1)
+			unlock(t, lease)
+		}()
+		lease = lockOf(t, c.Mutex("a")) // by message, nearly an interval after its last request
+		since := time.Now()
+		ctx, cancel := context.WithTimeout(bg, time.Second)
+		defer cancel()
+		_, err := c.Mutex("a").Lock(ctx)
+		taken, ok := errors.AsType[*NotAcquiredError](err)
+		if !ok || taken.Owner != lease.Owner() || !taken.Since.Equal(since) {
+			t.Errorf("got %v, want that %s has held it for a second", err, lease.Owner())
+		}
+		unlock(t, lease)
 	})
 }

@@ -14,7 +14,7 @@ import (
 //
 // From any but local and held it may also fail; every stage but held may be
 // given up, which takes the hold out of the host's map.
-type stage int
+type stage uint8
 
 const (
 	local   stage = iota // behind another hold of this client; the server knows nothing of it
@@ -43,11 +43,23 @@ type line struct {
 	seen    engine.Answer // the holder in the way of the first, as last heard
 }
 
-// acquire is the life of every Lock and TryLock call.
+// acquire is the life of every Lock and TryLock call, as others are told of it.
 func (h *host) acquire(ctx context.Context, l *lock, owner Owner, wait bool) (*hold, error) {
 	o := h.newHold(ctx, l, owner, wait)
-	if err := h.enter(o, owner == "" && wait); err != nil {
+	ctx = h.asked(ctx, o)
+	o, err := h.obtain(ctx, o, owner == "" && wait)
+	h.returned(o, err)
+	if err != nil {
 		return nil, err
+	}
+	return o, nil
+}
+
+// obtain takes o's lock, in its line if it is to queue. It returns the hold that
+// it is by then: one that was retried is another.
+func (h *host) obtain(ctx context.Context, o *hold, queue bool) (*hold, error) {
+	if err := h.enter(o, queue); err != nil {
+		return o, err
 	}
 	for {
 		switch h.stageOf(o) {
@@ -58,15 +70,15 @@ func (h *host) acquire(ctx context.Context, l *lock, owner Owner, wait bool) (*h
 		case granted:
 			lease, err := h.take(ctx, o)
 			if lease != nil || err != nil {
-				return lease, err
+				return o, err
 			}
 			o = h.retry(o)
 			continue
 		case failed:
-			return nil, h.abandon(o, o.failure)
+			return o, h.abandon(o, o.failure)
 		}
 		if err := h.park(ctx, o); err != nil {
-			return nil, h.abandon(o, err)
+			return o, h.abandon(o, err)
 		}
 	}
 }
@@ -118,6 +130,7 @@ func (h *host) enter(o *hold, queue bool) error {
 		// waiting for that very owner, in another process.
 		if ln.holder != nil || ln.waiters.Len() > 0 {
 			o.stage, o.behind = local, true
+			o.wait(ln.waiters.Len())
 		}
 		o.place = ln.waiters.PushBack(o)
 	}
@@ -221,7 +234,9 @@ func (h *host) leaveLocked(o *hold) *hold {
 	if o.stage == gone {
 		return nil
 	}
-	if o.stage != held {
+	if o.stage == held {
+		h.holding--
+	} else {
 		h.waiting--
 	}
 	o.stage = gone
@@ -275,7 +290,10 @@ func (h *host) drop(o *hold) func(context.Context) {
 // place, with the time it has waited, under a new id: the old one is withdrawn,
 // and refused from then on.
 func (h *host) retry(old *hold) *hold {
-	o := &hold{lock: old.lock, req: old.req, from: old.from, ready: make(chan struct{}, 1), stage: asking}
+	o := &hold{
+		lock: old.lock, req: old.req, from: old.from, ready: make(chan struct{}, 1), stage: asking,
+		inQueue: old.inQueue, ahead: old.ahead,
+	}
 	o.req.Hold = h.newID()
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -172,7 +172,7 @@ func (w *watchdog) send(due []*hold, now time.Time) {
 			batch = append(batch, p)
 		case o.valid.Load() == 0, o.cause.Load() != nil: // granted or given up just now; ended just now
 		case !now.Before(o.validUntil()):
-			o.lose()
+			o.lose(LostExpired)
 		case o.lock.set.fixed:
 			w.watch(o, engine.Answer{})
 		default:
@@ -202,21 +202,35 @@ func (w *watchdog) renew(o *hold) engine.Pulse {
 // renewed takes the answer to a renewal. An error leaves the lease as it is: it
 // is asked again until its validity ends, by itself.
 func (w *watchdog) renewed(o *hold, ans engine.Answer, err error) {
+	w.host.renewed(o, ans, err)
 	switch {
 	case err != nil:
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if o.cause.Load() == nil {
-			o.renewAt = time.Now().Add(min(pause(o.retries), o.req.TTL/10))
-			o.retries++
-			w.set(o, o.nextDue())
+		if w.again(o) == 3 {
+			w.host.set.log.Warn("relock: no renewal for a third time", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token,
+				"error", err, "left", time.Until(o.validUntil()))
 		}
-	case ans.State != engine.Granted, o.err() != nil:
-		o.lose()
+	case ans.State != engine.Granted:
+		o.lose(LostGone)
+	case o.err() != nil:
+		o.lose(LostExpired)
 	default:
 		o.believe(validity{ans.Sent, ans.Left})
 		w.watch(o, ans)
 	}
+}
+
+// again has o renewed once more, and returns how often in a row that was not
+// answered.
+func (w *watchdog) again(o *hold) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.cause.Load() != nil {
+		return 0
+	}
+	o.renewAt = time.Now().Add(min(pause(o.retries), o.req.TTL/10))
+	o.retries++
+	w.set(o, o.nextDue())
+	return o.retries
 }
 
 // checkIn returns the request of one that waits, and false for a lease.

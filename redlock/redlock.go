@@ -17,8 +17,8 @@ type RedLock struct {
 }
 
 // New returns a RedLock on the servers of clients, one node each. It does no
-// I/O. The prefix, TTL, check interval and logger of its locks are those of the
-// first client; each node is asked within the call timeout of its own. Close it
+// I/O. The prefix, TTL, check interval, logger and tracers of its locks are those
+// of the first client; each node is asked within the call timeout of its own. Close it
 // before its clients.
 //
 // Two nodes are allowed, and tolerate the loss of none: both are a quorum.
@@ -81,6 +81,10 @@ func nodesOf(clients []*relock.Client) ([]engine.Node, error) {
 // Close ends the RedLock as [relock.Client.Close] ends a client. The clients
 // stay open.
 func (r *RedLock) Close() error { return r.locks.Close() }
+
+// Stats returns what the RedLock's locks have come to: a lock on a quorum counts
+// once, here, and not at the clients of its nodes.
+func (r *RedLock) Stats() relock.Stats { return r.locks.Stats() }
 
 // A Mutex is a lock on a quorum that its holder does not re-enter. Its methods
 // are those of [relock.Mutex]; *relock.QuorumError is returned where too few

@@ -1,0 +1,56 @@
+package relock
+
+import "sync/atomic"
+
+// Stats are what a client's locks have come to since it was made, and how many
+// there are now. Each number is exact, but they are read one after the other:
+// while nothing is under way,
+//
+//	Acquired = Held + Released + Unanswered + Lost + Closed
+//
+// The locks of a RedLock are counted by the RedLock, and not by the clients of
+// its nodes. Those of a MultiLock count as its members do, each at its client.
+type Stats struct {
+	Held    int // leases now
+	Waiting int // calls of Lock and TryLock that are under way now
+
+	Acquired    uint64 // leases had
+	HandOffs    uint64 // of Acquired: passed on by a release to a call that waited
+	CheckIns    uint64 // of Acquired: found by asking again: a holder's time had run out, or a message was lost
+	NotAcquired uint64 // calls that ended with ErrNotAcquired
+	Failed      uint64 // calls that ended with another error, after something was sent
+
+	Renewals      uint64 // answered
+	RenewFailures uint64 // not answered, or refused; the lease may have been renewed by a later one
+
+	Released   uint64 // leases given back, and that was answered
+	Unanswered uint64 // leases given back, and that was not answered in time: the release goes on in the background
+	Lost       uint64 // leases that ended with ErrLost, those included that Unlock found lost
+	Closed     uint64 // leases that Close ended
+	Forced     uint64 // locks freed by ForceUnlock
+}
+
+// counts are the Stats that only rise.
+type counts struct {
+	acquired, handOffs, checkIns, notAcquired, failed atomic.Uint64
+	renewals, renewFailures                           atomic.Uint64
+	released, unanswered, lost, closed, forced        atomic.Uint64
+}
+
+// Stats returns what the client's locks have come to. It asks no server.
+func (c *Client) Stats() Stats { return c.host.stats() }
+
+func (h *host) stats() Stats {
+	h.mu.Lock()
+	held, waiting := h.holding, h.waiting
+	h.mu.Unlock()
+	n := &h.counts
+	return Stats{
+		Held: held, Waiting: waiting,
+		Acquired: n.acquired.Load(), HandOffs: n.handOffs.Load(), CheckIns: n.checkIns.Load(),
+		NotAcquired: n.notAcquired.Load(), Failed: n.failed.Load(),
+		Renewals: n.renewals.Load(), RenewFailures: n.renewFailures.Load(),
+		Released: n.released.Load(), Unanswered: n.unanswered.Load(), Lost: n.lost.Load(),
+		Closed: n.closed.Load(), Forced: n.forced.Load(),
+	}
+}

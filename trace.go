@@ -1,0 +1,267 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// tracers are the parts of a client's tracers. A nil *tracers, which is most
+// clients', costs a comparison where it is asked: nothing is measured or made
+// for it.
+type tracers struct {
+	acquire []AcquireTracer
+	grant   []GrantTracer
+	handOff []HandOffTracer
+	renew   []RenewTracer
+	lost    []LostTracer
+	release []ReleaseTracer
+	force   []ForceTracer
+}
+
+// add takes t's parts, and tells whether it has any.
+func (ts *tracers) add(t Tracer) bool {
+	parts := [...]bool{
+		addPart(&ts.acquire, t), addPart(&ts.grant, t), addPart(&ts.handOff, t), addPart(&ts.renew, t),
+		addPart(&ts.lost, t), addPart(&ts.release, t), addPart(&ts.force, t),
+	}
+	return parts != [len(parts)]bool{}
+}
+
+func addPart[P any](parts *[]P, t Tracer) bool {
+	p, ok := t.(P)
+	if ok {
+		*parts = append((*parts)[:len(*parts):len(*parts)], p)
+	}
+	return ok
+}
+
+// tracedContext is a hold's context for its tracers, beside that of its caller,
+// which the lease's context comes from.
+type tracedContext struct {
+	context.Context
+	traced context.Context
+}
+
+// traced is the context that a tracer is told of o with.
+func (o *hold) traced() context.Context {
+	if c, ok := o.from.(*tracedContext); ok {
+		return c.traced
+	}
+	return o.from
+}
+
+func (o *hold) event() Traced {
+	return Traced{
+		Name: o.req.Name, Hold: o.req.Hold, Owner: Owner(o.req.Owner), Token: Token(o.token),
+		Quorum: o.lock.host.set.quorum,
+	}
+}
+
+// wait notes how many are in front of o, when it begins to wait. It needs
+// host.mu.
+func (o *hold) wait(ahead int) {
+	if !o.inQueue {
+		o.inQueue, o.ahead = true, int32(ahead)
+	}
+}
+
+// viaOf is how an answer grants a lock to a hold that has come as far as s.
+func viaOf(s stage) Via {
+	switch s {
+	case named:
+		return ViaRelease
+	case queued:
+		return ViaCheckIn
+	}
+	return ViaRequest
+}
+
+// held is for how long o has been a lease.
+func (o *hold) held() time.Duration { return time.Since(o.lock.host.epoch) - o.began }
+
+// asked tells that o's call begins, and returns the context for its requests.
+func (ts *tracers) asked(ctx context.Context, o *hold) context.Context {
+	if ts == nil || len(ts.acquire) == 0 {
+		return ctx
+	}
+	traced := ctx
+	for _, t := range ts.acquire {
+		traced = t.TraceAcquireStart(traced, AcquireStart{Traced: o.event(), Try: !o.req.Wait}) //nolint:fatcontext // each tracer adds to what the one before returned
+	}
+	o.from = &tracedContext{ctx, traced}
+	return traced
+}
+
+// answered tells what o's call returns.
+func (ts *tracers) answered(o *hold, err error) {
+	if ts == nil || len(ts.acquire) == 0 {
+		return
+	}
+	e := AcquireEnd{
+		Traced: o.event(), Try: !o.req.Wait, Waited: time.Since(o.req.Arrived),
+		Queued: o.inQueue, Ahead: int(o.ahead), Err: err,
+	}
+	for _, t := range ts.acquire {
+		t.TraceAcquireEnd(o.traced(), e)
+	}
+}
+
+// granted tells that the server has given o the lock.
+func (ts *tracers) granted(o *hold) {
+	if ts == nil || len(ts.grant)+len(ts.handOff) == 0 {
+		return
+	}
+	e := Granted{
+		Traced: o.event(), Count: o.answer.Count, Via: o.via, Waited: time.Since(o.req.Arrived),
+		Queued: o.inQueue, Ahead: int(o.ahead),
+	}
+	for _, t := range ts.grant {
+		t.TraceGrant(o.traced(), e)
+	}
+	if o.via == ViaRequest {
+		return
+	}
+	for _, t := range ts.handOff {
+		t.TraceHandOff(o.traced(), e)
+	}
+}
+
+// renewed tells what came of a renewal.
+func (ts *tracers) renewed(o *hold, ans engine.Answer, err error) {
+	if ts == nil || len(ts.renew) == 0 {
+		return
+	}
+	e := Renewed{Traced: o.event(), Left: time.Until(o.validUntil()), Err: err}
+	switch {
+	case err == nil && ans.State != engine.Granted:
+		e.Err = ErrLost
+		fallthrough
+	case err == nil:
+		e.Took = time.Since(ans.Sent)
+	}
+	for _, t := range ts.renew {
+		t.TraceRenew(o.traced(), e)
+	}
+}
+
+// isLost tells that o is lost.
+func (ts *tracers) isLost(o *hold, why LossReason) {
+	if ts == nil || len(ts.lost) == 0 {
+		return
+	}
+	e := Lost{Traced: o.event(), Held: o.held(), Reason: why}
+	for _, t := range ts.lost {
+		t.TraceLost(o.traced(), e)
+	}
+}
+
+// givesBack tells that the release of o is sent, and returns the context for it,
+// and a function that tells what came of it.
+func (ts *tracers) givesBack(ctx context.Context, o *hold) (context.Context, func(error)) {
+	if ts == nil || len(ts.release) == 0 {
+		return ctx, nothing
+	}
+	return ts.givingBack(ctx, o)
+}
+
+func nothing(error) {}
+
+// givingBack is apart from givesBack since what its function captures is made
+// where it begins.
+func (ts *tracers) givingBack(ctx context.Context, o *hold) (context.Context, func(error)) {
+	start := time.Now()
+	e := ReleaseStart{Traced: o.event(), Held: o.held()}
+	for _, t := range ts.release {
+		ctx = t.TraceReleaseStart(ctx, e) //nolint:fatcontext // likewise
+	}
+	return ctx, func(err error) {
+		for _, t := range ts.release {
+			t.TraceReleaseEnd(ctx, ReleaseEnd{Traced: e.Traced, Held: e.Held, Took: time.Since(start), Err: err})
+		}
+	}
+}
+
+// forced tells that the lock was taken away from whom st says.
+func (ts *tracers) forced(ctx context.Context, l *lock, st Status) {
+	if ts == nil {
+		return
+	}
+	for _, t := range ts.force {
+		t.TraceForce(ctx, Forced{Name: l.name, Owner: st.Owner, Token: st.Token, Since: st.Since, Quorum: l.host.set.quorum})
+	}
+}
+
+// What follows is where the life of a lock is counted, logged and traced: each
+// is one call in it.
+
+// asked is when o's call begins.
+func (h *host) asked(ctx context.Context, o *hold) context.Context { return h.set.trace.asked(ctx, o) }
+
+// returned is when o's call returns.
+func (h *host) returned(o *hold, err error) {
+	switch {
+	case err == nil, o.valid.Load() != 0: // begin has counted it
+	case errors.Is(err, ErrNotAcquired):
+		h.counts.notAcquired.Add(1)
+	default:
+		h.counts.failed.Add(1)
+	}
+	h.set.trace.answered(o, err)
+}
+
+// acquired is when o becomes a lease.
+func (h *host) acquired(o *hold) {
+	h.counts.acquired.Add(1)
+	switch o.via {
+	case ViaMessage, ViaRelease:
+		h.counts.handOffs.Add(1)
+	case ViaCheckIn:
+		h.counts.checkIns.Add(1)
+	}
+}
+
+// renewed is when a renewal of o was answered or has failed. What comes after
+// the lease's end says nothing of it.
+func (h *host) renewed(o *hold, ans engine.Answer, err error) {
+	if o.cause.Load() != nil {
+		return
+	}
+	if err == nil && ans.State == engine.Granted {
+		h.counts.renewals.Add(1)
+	} else {
+		h.counts.renewFailures.Add(1)
+	}
+	h.set.trace.renewed(o, ans, err)
+}
+
+// lost is when o ended as lost.
+func (h *host) lost(o *hold, why LossReason) {
+	h.counts.lost.Add(1)
+	h.set.log.Warn("relock: lease lost", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "reason", string(why))
+	h.set.trace.isLost(o, why)
+}
+
+// released is when the release of o was answered, or has failed.
+func (h *host) released(o *hold, err error) {
+	switch {
+	case err == nil:
+		h.counts.released.Add(1)
+	case errors.Is(err, ErrLost):
+		h.lost(o, LostGone)
+	default:
+		h.counts.unanswered.Add(1)
+		h.set.log.Warn("relock: release not answered, sent again in the background",
+			"lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "error", err)
+	}
+}
+
+// forced is when a lock was taken away from whom st says.
+func (h *host) forced(ctx context.Context, l *lock, st Status) {
+	h.counts.forced.Add(1)
+	h.set.log.Info("relock: lock taken away by force",
+		"lock", l.name, "owner", string(st.Owner), "token", int64(st.Token), "since", st.Since)
+	h.set.trace.forced(ctx, l, st)
+}
