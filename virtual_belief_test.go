@@ -120,3 +120,19 @@ func TestWhoWaitsBehindALocalHolderIsToldSinceWhen(t *testing.T) {
 		unlock(t, lease)
 	})
 }
+
+func TestAShorterExtendShortensNothing(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		lease := lockOf(t, c.Mutex("a", WithLease(ttl)))
+		until := lease.ValidUntil()
+		if err := lease.Extend(bg, ttl/2); err != nil {
+			t.Fatal(err)
+		}
+		// Were the server's answer to tell of less, it would be no reason either.
+		lease.o.(*hold).believe(validity{time.Now(), ttl / 2})
+		if got := lease.ValidUntil(); got.Before(until) {
+			t.Errorf("shorter by %v", until.Sub(got))
+		}
+	})
+}
