@@ -85,7 +85,9 @@
 // of three tolerate none, a quorum of four tolerates two, of five four. Run the
 // nodes with appendfsync always, or keep a restarted node away for the longest
 // TTL. A node that has lost everything is found by its id and refused, see below;
-// it does not vote again. The proof also needs one list of nodes for all.
+// it does not vote again. The proof also needs one list of nodes for all; one fence
+// retention ([relock.WithFenceRetention]); and clocks of nodes that are not set
+// back by more than that, since a node whose record has expired goes by its clock.
 //
 // # Nodes
 //
