@@ -3,6 +3,7 @@ package relock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -78,6 +79,57 @@ func TestALeaseIsHadOnceItsReplicasHaveIt(t *testing.T) {
 	}
 	if _, err := clientOn(t, r.Primary.Client()).Mutex("a", WithReplicas(3, 50*time.Millisecond)).TryLock(bg); !errors.Is(err, ErrNotReplicated) {
 		t.Errorf("3 of 2 replicas: got %v, want ErrNotReplicated", err)
+	}
+}
+
+// elsewhere has its subscriptions at another server than its commands: what is
+// left of a primary that has become a replica.
+type elsewhere struct {
+	*redis.Client
+	replica *redis.Client
+}
+
+func (e elsewhere) Subscribe(ctx context.Context, channels ...string) *redis.PubSub {
+	return e.replica.Subscribe(ctx, channels...)
+}
+
+// A message reaches the replicas too. A waiter that hears it only there must not
+// take the lock by it, while the primary, which sees no subscriber, goes on to
+// the next.
+func TestAWaiterThatHearsAReplicaIsNotGrantedBesideTheNext(t *testing.T) {
+	r := startReplicas(t, 1)
+	holder := clientOn(t, r.Primary.Client())
+	astray := clientOn(t, elsewhere{r.Primary.Client(), r.Replicas[0].Client()}, WithCheckInterval(500*time.Millisecond))
+	next := clientOn(t, r.Primary.Client())
+	for _, others := range []bool{true, false} {
+		t.Run(fmt.Sprintf("others wait: %v", others), func(t *testing.T) {
+			lease := lockOf(t, holder.Mutex("a"))
+			first, second := make(chan *Lease, 1), make(chan *Lease, 1)
+			go func() { first <- lockOf(t, astray.Mutex("a")) }()
+			awaitWaiters(t, holder.Mutex("a"), 1)
+			if others {
+				go func() { second <- lockOf(t, next.Mutex("a")) }()
+				awaitWaiters(t, holder.Mutex("a"), 2)
+			}
+			unlock(t, lease)
+			if others {
+				lease = <-second
+			} else {
+				lease = lockOf(t, next.Mutex("a"))
+			}
+			if err := r.WaitSync(bg); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case both := <-first:
+				if lease.Err() == nil && both.Err() == nil {
+					t.Fatalf("two hold the lock, under tokens %d and %d", lease.Token(), both.Token())
+				}
+			case <-time.After(200 * time.Millisecond): // what was sent to it has long been heard
+			}
+			unlock(t, lease)
+			unlock(t, <-first)
+		})
 	}
 }
 

@@ -165,13 +165,18 @@ func TestScriptsWithoutTheRightToPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	mute := srv.Client(func(o *redis.Options) { o.Username, o.Password = "mute", "secret" })
+	heard := admin.Subscribe(context.Background(), "c")
+	defer heard.Close()
+	if _, err := heard.Receive(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	for _, alone := range []int{0, 1} {
 		s := newScriptTest(t, mute, 5_000, "lock"+strings.Repeat("-alone", alone))
 		if err := mute.Publish(context.Background(), "c", "x").Err(); !redis.HasErrorPrefix(err, "NOPERM") {
 			t.Fatalf("PUBLISH: got error %v, want NOPERM", err)
 		}
 		token := s.grant(ask{hold: "a1", owner: "a"})
-		s.wait(ask{hold: "b1", owner: "b", alone: alone})
+		s.wait(ask{hold: "b1", owner: "b", channel: "c", alone: alone})
 		s.want(s.release(give{hold: "a1", token: token})[:1], 1)
 		s.wantHolder("b")
 		s.want(s.acquire(ask{hold: "b1", owner: "b", channel: "c", alone: alone}), 1, anyToken{}, 1, left(testTTL))

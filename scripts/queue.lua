@@ -47,12 +47,20 @@ local function first_waiter(place)
   end
 end
 
+-- listens tells whether this server has a subscriber of channel, or may not say.
+local function listens(channel)
+  local reply = redis.pcall('PUBSUB', 'NUMSUB', channel)
+  return failed(reply) or tonumber(reply[2]) > 0
+end
+
 -- pass_on grants a free lock to the first live waiter. self hears it by this
 -- script's reply and gets its whole TTL; another hears it by a message, which
 -- is the grant, and gets no more than its entry's life until it renews: a
 -- waiter that died unnoticed must not cost a whole TTL. Where its client knows
--- that the server is no cluster's (alone), a message that nobody receives passes
--- the entry over, but leaves it in its place: the client may be reconnecting.
+-- that the server is no cluster's (alone), an entry whose channel nobody listens
+-- to is passed over, but keeps its place: the client may be reconnecting. It is
+-- sent no message: that would reach the server's replicas too, and a client whose
+-- subscription is at one would take it for its grant.
 local function pass_on(lock, self, floor, retention_ms)
   local place, token, err = 0, nil, nil
   while place < PASSES do
@@ -70,11 +78,12 @@ local function pass_on(lock, self, floor, retention_ms)
     local heard = true
     if hold ~= self then
       ttl_ms = math.min(ttl_ms, w.life_ms)
-      local n = redis.pcall('PUBLISH', w.channel,
-        hold .. ' ' .. int(token) .. ' ' .. int(ttl_ms) .. ' ' .. KEYS[1])
-      heard = failed(n) or n > 0 or w.alone ~= '1'
+      heard = w.alone ~= '1' or listens(w.channel)
     end
     if heard then
+      if hold ~= self then
+        redis.pcall('PUBLISH', w.channel, hold .. ' ' .. int(token) .. ' ' .. int(ttl_ms) .. ' ' .. KEYS[1])
+      end
       leave_queue(hold)
       hold_free(lock, w.owner, hold, token, ttl_ms)
       return nil
