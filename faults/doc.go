@@ -5,6 +5,7 @@
 //
 //	go run . -for 60m -topology all -seed 1   any length, with live progress
 //	go run . -short                           every topology, about two minutes
+//	go run . -fencing 100000                  what a Guard is worth
 //
 // It ends with the figure to publish, and fails if there was a violation; what
 // belongs to that is kept in a folder, and the command that replays its schedule

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -52,6 +53,7 @@ type options struct {
 	keep       string
 	workers    int
 	actors     int
+	only       *regexp.Regexp
 }
 
 const shortRound = 12 * time.Second
@@ -68,12 +70,22 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	set.StringVar(&o.keep, "keep", filepath.Join(os.TempDir(), "relock-faults"), "folder for what belongs to a violation")
 	set.IntVar(&o.workers, "workers", 3, "worker processes")
 	set.IntVar(&o.actors, "actors", 12, "goroutines of a worker")
+	only := set.String("only", "", "regular expression for the kinds of faults to inject")
+	fencing := set.Int("fencing", 0, "only show what a Guard is worth, in so many read-modify-writes")
 	if err := set.Parse(args); err != nil {
 		return err
 	}
 	var err error
+	if *only != "" {
+		if o.only, err = regexp.Compile(*only); err != nil {
+			return err
+		}
+	}
 	if o.topologies, err = parseTopologies(*topology); err != nil {
 		return err
+	}
+	if *fencing > 0 {
+		return o.fence(ctx, out, *fencing)
 	}
 	if *short {
 		o.total, o.round = 0, shortRound
@@ -136,7 +148,7 @@ func (o *options) play(ctx context.Context, out io.Writer) error {
 }
 
 func (o *options) config() chaos.Config {
-	return chaos.Config{Workers: o.workers, Actors: o.actors, Shared: 6, Pause: 4 * time.Millisecond}
+	return chaos.Config{Workers: o.workers, Actors: o.actors, Shared: 6, Pause: 4 * time.Millisecond, Only: o.only}
 }
 
 func (o *options) playOne(ctx context.Context, out io.Writer, t *total, p chaos.Plan) error {
@@ -161,6 +173,13 @@ func (o *options) playOne(ctx context.Context, out io.Writer, t *total, p chaos.
 	return errors.Join(err, o.report(out, outcome))
 }
 
+func (o *options) onlyFlag() string {
+	if o.only == nil {
+		return ""
+	}
+	return fmt.Sprintf(" -only %q", o.only)
+}
+
 // report keeps what belongs to a violation, and says how it is replayed.
 func (o *options) report(out io.Writer, found *chaos.Outcome) error {
 	kept := filepath.Join(o.keep, fmt.Sprintf("%s-%d", found.Topology, found.Seed))
@@ -174,7 +193,7 @@ func (o *options) report(out io.Writer, found *chaos.Outcome) error {
 	for _, v := range found.Verdict.Violations {
 		fmt.Fprintln(out, "VIOLATION", v)
 	}
-	fmt.Fprintf(out, "history, logs and pictures: %s\nreplay: go run . -topology %s -seed %d -for %v -round %v -workers %d -actors %d\n",
-		kept, found.Topology, found.Seed, found.For, found.For, o.workers, o.actors)
+	fmt.Fprintf(out, "history, logs and pictures: %s\nreplay: go run . -topology %s -seed %d -for %v -round %v -workers %d -actors %d%s\n",
+		kept, found.Topology, found.Seed, found.For, found.For, o.workers, o.actors, o.onlyFlag())
 	return nil
 }

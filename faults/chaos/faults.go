@@ -2,6 +2,10 @@ package chaos
 
 import (
 	"context"
+	"iter"
+	"math/rand/v2"
+	"regexp"
+	"slices"
 
 	"github.com/relock-go/relock/faults/history"
 	"github.com/relock-go/relock/faults/rig"
@@ -62,19 +66,34 @@ var catalogue = []fault{
 	{"store's reply dropped", everywhere, 3, false, (*Field).dropStoreReply},
 }
 
-// menu returns the faults of a topology, each as often as it weighs.
-func menu(t rig.Topology) []*fault {
+// menu returns the faults of a topology whose kinds match only, if that is given.
+func menu(t rig.Topology, only *regexp.Regexp) []*fault {
 	var list []*fault
 	for i := range catalogue {
 		one := &catalogue[i]
-		for _, on := range one.on {
-			if on != t {
-				continue
-			}
-			for range one.weight {
-				list = append(list, one)
-			}
+		if slices.Contains(one.on, t) && (only == nil || only.MatchString(one.kind)) {
+			list = append(list, one)
 		}
 	}
 	return list
+}
+
+// deal is a deck of faults: first each once, then each as often as it weighs,
+// again and again, in an order drawn anew each time.
+func deal(rng *rand.Rand, list []*fault) iter.Seq[*fault] {
+	return func(yield func(*fault) bool) {
+		deck := slices.Clone(list)
+		for {
+			rng.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+			for _, one := range deck {
+				if !yield(one) {
+					return
+				}
+			}
+			deck = deck[:0]
+			for _, one := range list {
+				deck = append(deck, slices.Repeat([]*fault{one}, one.weight)...)
+			}
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -29,6 +30,7 @@ type Field struct {
 
 	dir    string
 	seed   uint64
+	only   *regexp.Regexp
 	job    work.Job
 	procs  []*Proc
 	made   int // workers that were started so far
@@ -41,13 +43,15 @@ type Field struct {
 type Config struct {
 	Workers, Actors, Shared int
 	Pause                   time.Duration
-	Plain                   bool
+	Only                    *regexp.Regexp // the kinds of faults that are injected; nil: all
+	Steady                  bool           // every section changes contended data
+	Plain                   bool           // and does so without a Guard
 }
 
 // NewField starts the workers. Their histories go into dir.
 func NewField(ctx context.Context, r *rig.Rig, c Config, seed uint64, dir string) (*Field, error) {
 	f := &Field{
-		Rig: r, dir: dir, seed: seed, Verdict: history.NewVerdict(),
+		Rig: r, dir: dir, seed: seed, only: c.Only, Verdict: history.NewVerdict(),
 		admins: map[*redistest.Server]*redis.Client{}, rng: rand.New(rand.NewPCG(seed, 0)),
 	}
 	for i := range c.Shared {
@@ -56,7 +60,7 @@ func NewField(ctx context.Context, r *rig.Rig, c Config, seed uint64, dir string
 	f.job = work.Job{
 		Seed: seed, Topology: r.Topology, Addrs: r.Addrs(), Store: r.Store.Addr(),
 		TTL: Timing.TTL, Check: Timing.Check, Call: Timing.Call,
-		Shared: f.Shared, Actors: c.Actors, Pause: c.Pause, Plain: c.Plain,
+		Shared: f.Shared, Actors: c.Actors, Pause: c.Pause, Steady: c.Steady, Plain: c.Plain,
 	}
 	var err error
 	if f.probes, err = openProbes(f.job, r); err != nil {

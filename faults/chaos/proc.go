@@ -150,6 +150,12 @@ func (p *Proc) Kill() {
 	<-p.gone
 }
 
+func (p *Proc) wasKilled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.killed
+}
+
 // Finish waits for a worker that was told to finish. It returns what the worker
 // says was left over.
 func (p *Proc) Finish(patience time.Duration) (leak string, err error) {

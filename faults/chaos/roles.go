@@ -47,9 +47,9 @@ func (f *Field) awaitFailover(ctx context.Context, old *redistest.Server, slot i
 	})
 }
 
-// demote has a primary that was restarted follow its successor. Its sentinels
-// would, after some ten seconds.
-func (f *Field) demote(ctx context.Context, old *redistest.Server) error {
+// demote has the other servers follow a new primary. Their sentinels would, after
+// some ten seconds.
+func (f *Field) demote(ctx context.Context) error {
 	if f.Rig.Topology != rig.Sentinel {
 		return nil
 	}
@@ -57,7 +57,15 @@ func (f *Field) demote(ctx context.Context, old *redistest.Server) error {
 	if err != nil {
 		return err
 	}
-	return f.admin(old).Do(ctx, "replicaof", "127.0.0.1", now.Port()).Err()
+	for _, s := range f.Rig.Servers {
+		if s == now {
+			continue
+		}
+		if err := f.admin(s).Do(ctx, "replicaof", "127.0.0.1", now.Port()).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // askReplica has a replica of a cluster's master take over from it.
@@ -115,8 +123,8 @@ func (f *Field) linked(ctx context.Context, primaries int) error {
 	return nil
 }
 
-// sentinelsAgree returns nil if all sentinels name one primary, and see both
-// replicas in order: the next failover has somewhere to go.
+// sentinelsAgree returns nil if all sentinels name one primary and take neither
+// it nor a replica for dead: the next failover has somewhere to go.
 func (f *Field) sentinelsAgree(ctx context.Context) error {
 	named := map[string]bool{}
 	for _, one := range f.Rig.Sentinels.Sentinels {
@@ -135,7 +143,7 @@ func (f *Field) sentinelsAgree(ctx context.Context) error {
 		}
 		for _, r := range replicas {
 			one, _ := r.(map[any]any)
-			if flags := fmt.Sprint(one["flags"]); strings.Contains(flags, "down") || one["master-link-status"] != "ok" {
+			if flags := fmt.Sprint(one["flags"]); strings.Contains(flags, "down") {
 				return fmt.Errorf("%w: a replica is %s", errRoles, flags)
 			}
 		}

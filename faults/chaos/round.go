@@ -83,7 +83,7 @@ func (f *Field) judge(ctx context.Context) (*history.Verdict, error) {
 	bound := Timing.TTL + Timing.Check + time.Second
 	v := h.Check(history.Rules{
 		Contended: f.Shared, HealBound: bound + Slack, LossSlack: Slack,
-		Reissue: func(string) bool { return f.Rig.Topology == rig.Quorum },
+		Quorum:  f.Rig.Topology == rig.Quorum,
 		Timeout: 30 * time.Second, Pictures: f.dir,
 	})
 	v.Merge(f.Verdict)

@@ -2,13 +2,17 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"time"
 
 	"github.com/relock-go/relock/faults/history"
 	"github.com/relock-go/relock/faults/work"
 )
+
+var errNoFault = errors.New("chaos: no such fault")
 
 // turn is one fault of a schedule.
 type turn struct {
@@ -18,17 +22,20 @@ type turn struct {
 }
 
 // turns draws a schedule without end.
-func (f *Field) turns() func() turn {
-	rng := rand.New(rand.NewPCG(f.seed, 1))
-	list := menu(f.Rig.Topology)
-	return func() turn {
-		t := turn{fault: list[rng.IntN(len(list))], seed: rng.Uint64()}
-		// Mostly short rests: the next fault meets what is left of the last.
-		t.rest = time.Duration(rng.Int64N(int64(500 * time.Millisecond)))
-		if rng.IntN(4) == 0 {
-			t.rest += Timing.TTL + Timing.Check
+func turns(seed uint64, list []*fault) iter.Seq[turn] {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	return func(yield func(turn) bool) {
+		for one := range deal(rng, list) {
+			t := turn{fault: one, seed: rng.Uint64()}
+			// Mostly short rests: the next fault meets what is left of the last.
+			t.rest = time.Duration(rng.Int64N(int64(500 * time.Millisecond)))
+			if rng.IntN(4) == 0 {
+				t.rest += Timing.TTL + Timing.Check
+			}
+			if !yield(t) {
+				return
+			}
 		}
-		return t
 	}
 }
 
@@ -38,9 +45,14 @@ func (f *Field) Run(ctx context.Context, d time.Duration, tell func(history.Wind
 	defer cancel()
 	roles := f.watchRoles()
 	defer roles.end(f)
-	next := f.turns()
-	for ctx.Err() == nil {
-		t := next()
+	list := menu(f.Rig.Topology, f.only)
+	if len(list) == 0 {
+		return fmt.Errorf("%w of %s", errNoFault, f.Rig.Topology)
+	}
+	for t := range turns(f.seed, list) {
+		if ctx.Err() != nil {
+			break
+		}
 		if err := f.strike(ctx, t, tell); err != nil {
 			return err
 		}
@@ -71,6 +83,9 @@ func (f *Field) Finish() {
 		p.say(work.OrderFinish)
 	}
 	for _, p := range f.procs {
+		if p.wasKilled() { // by the last fault, and nobody came in its place
+			continue
+		}
 		f.Verdict.Checked["S6"]++
 		leak, err := p.Finish(patience)
 		if err != nil {

@@ -100,10 +100,7 @@ func (f *Field) failOver(ctx context.Context, w *history.Window, old *redistest.
 	if err := old.Restart(heal); err != nil {
 		return err
 	}
-	if err := f.demote(heal, old); err != nil {
-		return err
-	}
-	return f.awaitOrder(heal)
+	return f.settle(heal)
 }
 
 // failoverWithoutData cuts the replicas off, lets locks be taken that they do
@@ -172,7 +169,15 @@ func (f *Field) plannedFailover(ctx context.Context, w *history.Window) error {
 	if err := f.awaitFailover(heal, old, slot); err != nil {
 		return err
 	}
-	return f.awaitOrder(heal)
+	return f.settle(heal)
+}
+
+// settle returns when all servers have their roles after a failover.
+func (f *Field) settle(ctx context.Context) error {
+	if err := f.demote(ctx); err != nil {
+		return err
+	}
+	return f.awaitOrder(ctx)
 }
 
 // migrateSlot moves the slot of a contended lock, and leaves it half moved for a

@@ -38,6 +38,7 @@ var cases = []struct {
 	events []Event
 	window []Window
 	log    []Entry
+	quorum bool
 	want   []string // the checks that must find something; none: the history is fine
 }{
 	{name: "two holders in turn", events: two()},
@@ -72,6 +73,17 @@ var cases = []struct {
 		name:   "S4: a re-entry takes another token",
 		events: []Event{granted("1", "x", 5, 0, 10), granted("2", "x", 6, 11, 12), unlocked("1", 20, 30), unlocked("2", 31, 40)},
 		want:   []string{"S4"},
+	},
+	{
+		name:   "on a quorum a re-entry may take a greater token",
+		events: []Event{granted("1", "x", 5, 0, 10), granted("2", "x", 6, 11, 12), unlocked("1", 20, 30), unlocked("2", 31, 40)},
+		quorum: true,
+	},
+	{
+		name:   "S4: on a quorum a re-entry takes a smaller token",
+		events: []Event{granted("1", "x", 5, 0, 12), granted("2", "x", 4, 0, 10), unlocked("1", 20, 30), unlocked("2", 31, 40), granted("3", "y", 6, 50, 51), granted("4", "x", 6, 11, 60)},
+		quorum: true,
+		want:   []string{"S1", "S1 by Porcupine", "S4"},
 	},
 	{
 		name: "S4: the inner release frees the lock",
@@ -220,7 +232,7 @@ func TestKnownHistoriesAreJudgedAsTheyShould(t *testing.T) {
 			if c.log != nil {
 				h.Store = map[string][]Entry{"a": c.log}
 			}
-			v := h.Check(Rules{Contended: []string{"a"}, HealBound: 1000, LossSlack: 100, Timeout: time.Minute})
+			v := h.Check(Rules{Contended: []string{"a"}, HealBound: 1000, LossSlack: 100, Timeout: time.Minute, Quorum: c.quorum})
 			var got []string
 			for _, one := range v.Violations {
 				if !slices.Contains(got, one.Check) {

@@ -19,9 +19,8 @@ const MaxPartition = 50_000
 type Rules struct {
 	// Contended are the locks that are wanted all the time.
 	Contended []string
-	// Reissue tells whether an owner's last token may be granted to it again: a
-	// quorum does.
-	Reissue func(lock string) bool
+	// Quorum tells that the locks are a quorum's.
+	Quorum bool
 	// HealBound and LossSlack bound L1 and L3, scheduling slack included.
 	HealBound, LossSlack time.Duration
 	// Timeout bounds Porcupine's work on one partition.
@@ -42,8 +41,8 @@ func (h *History) Check(r Rules) *Verdict {
 	h.checkLoss(v, r.LossSlack)
 	h.checkHeal(v, byLock, r.Contended, r.HealBound)
 	for _, name := range slices.Sorted(maps.Keys(byLock)) {
-		reissue := r.Reissue != nil && r.Reissue(name)
-		r.linearizable(v, "S4", name, mutexModel(reissue), h.mutexSteps(byLock[name]))
+		v.Anew += renewedTokens(byLock[name])
+		r.linearizable(v, "S4", name, mutexModel(r.Quorum), h.mutexSteps(byLock[name]))
 		r.linearizable(v, "S1 by Porcupine", name, tokenModel(), tokenSteps(byLock[name]))
 	}
 	store := h.storeSteps()

@@ -37,16 +37,19 @@ type mutexState struct {
 // mutexModel is S4: a fenced reentrant mutex. An owner's first hold takes a
 // token above all before, its further ones repeat it, and another gets in only
 // when all are gone. Each hold that was not released cleanly ends at some time,
-// by expiry. With reissue an owner may have its last token again when nobody had
-// a greater one in between, as a quorum grants it.
-func mutexModel(reissue bool) porcupine.Model {
+// by expiry.
+//
+// A quorum is freer. An owner may have its last token again when nobody had a
+// greater one in between; and a further hold may have a greater one, where too
+// few nodes could say that the owner's is still good.
+func mutexModel(quorum bool) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return mutexState{} },
 		Step: func(state, input, _ any) (bool, any) {
 			s, in := state.(mutexState), input.(step)
 			switch in.kind {
 			case stepAcquire:
-				return s.acquire(in, reissue)
+				return s.acquire(in, quorum)
 			case stepRelease:
 				if in.owner != s.owner {
 					return false, s
@@ -60,12 +63,13 @@ func mutexModel(reissue bool) porcupine.Model {
 	}
 }
 
-func (s mutexState) acquire(in step, reissue bool) (bool, any) {
+func (s mutexState) acquire(in step, quorum bool) (bool, any) {
 	if s.holds != "" {
-		ok := s.owner == in.owner && s.current == in.token && !s.has(in.hold)
+		ok := s.owner == in.owner && (s.current == in.token || quorum && in.token > s.highest)
+		s.current, s.highest = in.token, max(s.highest, in.token)
 		return ok, s.with(in.hold)
 	}
-	again := reissue && in.token == s.highest && in.owner == s.owner
+	again := quorum && in.token == s.highest && in.owner == s.owner
 	if in.token <= s.highest && !again {
 		return false, s
 	}

@@ -31,6 +31,22 @@ func ownersOfTokens(v *Verdict, name string, list []*hold) {
 	}
 }
 
+// renewedTokens counts the holds that were had with a greater token while their
+// owner believed in another.
+func renewedTokens(list []*hold) (n int) {
+	last := map[string]*hold{}
+	for _, o := range list {
+		before := last[o.Owner]
+		if before != nil && before.Token < o.Token && before.until > o.Return {
+			n++
+		}
+		if before == nil || o.until >= before.until {
+			last[o.Owner] = o
+		}
+	}
+	return n
+}
+
 // tokensRise sweeps over the calls in order, with the greatest token that had
 // returned before each. list is in the order of the returns.
 func tokensRise(v *Verdict, name string, list []*hold) {

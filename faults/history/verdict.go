@@ -25,6 +25,9 @@ type Verdict struct {
 	// Excused are breaches of S3 inside faults that lose acknowledged locks: a
 	// lease promises no more there. They are counted and reported.
 	Excused int `json:"excused"`
+	// Anew are the further holds of an owner whose token is greater than that of
+	// one it still had: of quorums only, elsewhere they are violations.
+	Anew int `json:"anew"`
 	// Unknown are partitions that Porcupine did not decide.
 	Unknown int `json:"unknown"`
 	// Delays are the greatest of each liveness bound.
@@ -50,6 +53,7 @@ func (v *Verdict) Merge(other *Verdict) {
 	v.Operations += other.Operations
 	v.Excused += other.Excused
 	v.Unknown += other.Unknown
+	v.Anew += other.Anew
 	v.Violations = append(v.Violations, other.Violations...)
 	for check, n := range other.Checked {
 		v.Checked[check] += n

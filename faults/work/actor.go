@@ -48,6 +48,8 @@ func (a *actor) rest(ctx context.Context, d time.Duration) {
 // section takes one lock in one of the ways.
 func (a *actor) section(ctx context.Context) {
 	switch n := a.rng.IntN(100); {
+	case a.job.Steady:
+		a.steady(ctx)
 	case a.index >= a.job.Actors/2:
 		a.private(ctx)
 	case n < 55:
@@ -68,6 +70,14 @@ func (a *actor) private(ctx context.Context) {
 	a.take(ctx, kindMutex, a.locks.Mutex(fmt.Sprintf("own-%d-%d", a.job.Worker, a.index)))
 }
 
+// steady is a section that changes contended data and does nothing else.
+func (a *actor) steady(ctx context.Context) {
+	if h := a.lock(ctx, kindMutex, a.locks.Mutex(a.shared())); h != nil {
+		a.change(ctx, h)
+		a.unlock(ctx, h)
+	}
+}
+
 // options has a few holds take a fixed lease.
 func (a *actor) options() []relock.LockOption {
 	if a.rng.IntN(10) == 0 {
@@ -79,7 +89,7 @@ func (a *actor) options() []relock.LockOption {
 // take is one section: lock, change the data, unlock.
 func (a *actor) take(ctx context.Context, kind string, l relock.Locker) {
 	if h := a.lock(ctx, kind, l); h != nil {
-		if a.rng.IntN(100) < a.changes(l) {
+		if a.rng.IntN(100) < a.changes() {
 			a.change(ctx, h)
 		}
 		a.linger(ctx, h)
@@ -88,7 +98,7 @@ func (a *actor) take(ctx context.Context, kind string, l relock.Locker) {
 }
 
 // changes is in how many of 100 sections the data are changed.
-func (a *actor) changes(relock.Locker) int {
+func (a *actor) changes() int {
 	if a.index >= a.job.Actors/2 {
 		return 20
 	}

@@ -27,8 +27,9 @@ type Job struct {
 	Call     time.Duration     `json:"call"`
 	Shared   []string          `json:"shared"` // locks that all workers contend for
 	Actors   int               `json:"actors"`
-	Pause    time.Duration     `json:"pause"` // between two sections of a goroutine, on average
-	Plain    bool              `json:"plain"` // write without a Guard, to see updates lost
+	Pause    time.Duration     `json:"pause"`  // between two sections of a goroutine, on average
+	Steady   bool              `json:"steady"` // every section changes contended data, and no section lingers
+	Plain    bool              `json:"plain"`  // write without a Guard, to see updates lost
 }
 
 // Locks makes the locks of a topology.
