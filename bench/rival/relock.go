@@ -21,7 +21,7 @@ var Relock = Kind{
 // among goroutines.
 var RelockAuto = Kind{
 	Name:     "relock (AutoPipeliner)",
-	Settings: "Client.Mutex on redis.Client.AutoPipeline(), defaults",
+	Settings: "Client.Mutex on redis.Client.AsyncAutoPipeline(), defaults",
 	Commands: []string{"evalsha", "eval"},
 	Open:     func(env Env) (Client, error) { return openRelock(env, true, mutexLocker) },
 }
@@ -44,15 +44,18 @@ type relockClient struct {
 func openRelock(env Env, auto bool, locker func(*relock.Client, string) Locker) (Client, error) {
 	c := &relockClient{rdb: Dial(env.Addrs[0]), locker: locker}
 	var rdb relock.Redis = c.rdb
+	background := env.Background
+	if background == nil {
+		background = new(atomic.Int64)
+	}
 	if auto {
 		var err error
-		if c.auto, err = c.rdb.AutoPipeline(); err != nil {
+		if c.auto, err = c.rdb.AsyncAutoPipeline(); err != nil {
 			return nil, err
 		}
-		rdb = c.auto
-	}
-	if env.Background != nil {
-		rdb = counting{rdb, env.Background}
+		rdb = countingPipes{c.auto, background}
+	} else {
+		c.rdb.AddHook(counting{background})
 	}
 	opts := []relock.Option{relock.WithTTL(env.TTL)}
 	if env.CheckInterval > 0 {
@@ -102,13 +105,29 @@ type relockHeld struct{ *relock.Lease }
 func (h relockHeld) Lost() <-chan struct{} { return h.Context().Done() }
 
 // counting counts what goes out in pipelines: relock's renewals and check-ins,
-// and nothing else, do.
-type counting struct {
-	relock.Redis
+// and nothing else, do. It is a hook, so that relock sees the client itself.
+type counting struct{ background *atomic.Int64 }
+
+func (counting) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (counting) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (c counting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		c.background.Add(int64(len(cmds)))
+		return next(ctx, cmds)
+	}
+}
+
+// countingPipes does the same for an AutoPipeliner, all of whose commands go out
+// in pipelines: those of its own Pipeline are relock's.
+type countingPipes struct {
+	*redis.AutoPipeliner
 	background *atomic.Int64
 }
 
-func (c counting) Pipeline() redis.Pipeliner { return countingPipe{c.Redis.Pipeline(), c.background} }
+func (c countingPipes) Pipeline() redis.Pipeliner {
+	return countingPipe{c.AutoPipeliner.Pipeline(), c.background}
+}
 
 type countingPipe struct {
 	redis.Pipeliner

@@ -92,7 +92,7 @@ func Single() []Kind {
 }
 
 // Composite are the kinds that take several locks as one.
-func Composite() []Kind { return nil }
+func Composite() []Kind { return []Kind{RelockMultiLock} }
 
 // Contended are those of them that differ when somebody waits.
 func Contended() []Kind {
@@ -107,7 +107,7 @@ func Keeping() []Kind { return []Kind{Relock, Redsync, Redislock100, Rueidislock
 func Queueing() []Kind { return []Kind{RelockReentrant, Redisson} }
 
 // Quorum are the kinds that need several servers.
-func Quorum() []Kind { return []Kind{Redsync5, Redsync5Fast} }
+func Quorum() []Kind { return []Kind{RelockRedLock, Redsync5, Redsync5Fast} }
 
 // All are all of them.
 func All() []Kind { return slices.Concat(Single(), Composite(), Quorum()) }
