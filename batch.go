@@ -23,14 +23,14 @@ func (s *single) Slot(name string) string {
 
 // AcquireAll sends one script for all of the requests.
 func (s *single) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine.Answer, error) {
-	all := &command{script: &allScript}
+	var keys, args []any
 	for _, r := range rs {
 		c := s.acquireCommand(r)
-		all.keys = append(all.keys, c.keys...)
-		all.args = append(all.args, c.args...)
+		keys = append(keys, c.keys()...)
+		args = append(args, c.args()...)
 	}
 	sent := time.Now()
-	val, err := all.run(ctx, s.rdb)
+	val, err := newCommand(&allScript, keys, args...).run(ctx, s.rdb)
 	if err != nil {
 		return nil, err
 	}

@@ -127,10 +127,11 @@ func ended(ctx context.Context) error {
 // fromServer translates the error of a command. What the server answered is
 // certain; anything else leaves open whether the command takes effect.
 func fromServer(err error) error {
+	if err == nil {
+		return nil
+	}
 	var answer redis.Error
 	switch {
-	case err == nil:
-		return nil
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return fmt.Errorf("%w: %w", ErrWrongType, err)
 	case redis.HasErrorPrefix(err, "FORGOT"):

@@ -201,11 +201,8 @@ func (g *Guard) run(ctx context.Context, sc *script, keys []string, s Sequencer,
 	}
 	bounded, cancel := context.WithTimeout(ctx, g.set.call)
 	defer cancel()
-	c := &command{
-		script: sc,
-		keys:   append(keys[:len(keys):len(keys)], keyOf(g.set.prefix, kindGuard, keys[0])),
-		args:   append(args[:len(args):len(args)], int64(s.Token), string(s.Owner), ms(g.set.retention)),
-	}
+	c := newCommand(sc, append(anys(keys), keyOf(g.set.prefix, kindGuard, keys[0])),
+		append(args[:len(args):len(args)], int64(s.Token), string(s.Owner), ms(g.set.retention))...)
 	val, err := c.run(bounded, g.rdb)
 	if err != nil {
 		return nil, fmt.Errorf("relock: guarded write to %q: %w", keys[0], err)

@@ -210,7 +210,7 @@ func (r *fuzzRun) run(sc *script, floor int64, want []any, args ...any) {
 	if sc == &renewScript {
 		keys = keys[:1]
 	}
-	val, err := (&command{sc, keys, args}).run(ctx, r.w.rdb)
+	val, err := newCommand(sc, anys(keys), args...).run(ctx, r.w.rdb)
 	if err != nil {
 		r.Fatal(err)
 	}

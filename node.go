@@ -28,7 +28,7 @@ func (c *Client) QuorumNode() engine.Node {
 		return nil
 	}
 	s := newSingle(c.eng.rdb, newID(), c.set)
-	s.space, s.ballot = quorumSpace, &ballot{}
+	s.space, s.ballot, s.keys = quorumSpace, &ballot{}, newKeyCache(c.set.prefix, quorumSpace)
 	return node{s}
 }
 
@@ -40,18 +40,17 @@ func NewLocks(eng engine.Engine, like *Client) *Client {
 	return &Client{host: newHost(eng, newID(), set), set: set}
 }
 
-// cast makes a vote of an acquire.
-func (b *ballot) cast(c *command, s *single, p engine.Proposal) {
-	c.script = &voteScript
-	id := ""
+// cast returns the acquire r, whose arguments are args, as a vote.
+func (b *ballot) cast(s *single, r *engine.Request, args []any) *command {
+	keys, id := s.keys.of(r.Name), ""
 	if known := b.id.Load(); known != nil {
 		id = *known
 		if _, cluster := s.rdb.(masters); !cluster {
 			// A cluster has no one server for this key beside the lock's.
-			c.keys = append(c.keys, nodeKey(s.set.prefix))
+			keys = append(keys, nodeKey(s.set.prefix))
 		}
 	}
-	c.args = append(c.args, p.Token, int(p.Kind), ms(s.set.retention), id)
+	return newCommand(&voteScript, keys, append(args, r.Propose.Token, int(r.Propose.Kind), ms(s.set.retention), id)...)
 }
 
 // Addr returns the address the server was configured with.
@@ -78,7 +77,7 @@ func (n node) Enrol(ctx context.Context, id, roster string) (engine.Enrolment, e
 }
 
 func (s *single) enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
-	c := &command{&enrolScript, []string{nodeKey(s.set.prefix)}, []any{id, roster}}
+	c := newCommand(&enrolScript, []any{nodeKey(s.set.prefix)}, id, roster)
 	val, err := c.run(ctx, s.rdb)
 	if err != nil {
 		return engine.Enrolment{}, err

@@ -25,7 +25,7 @@ func (s *single) renewReplicated(ctx context.Context, r *engine.Renewal) (engine
 	var node interface{ Pipeline() redis.Pipeliner } = s.rdb
 	c := s.renewCommand(r)
 	if cluster, ok := s.rdb.(masters); ok {
-		master, err := cluster.MasterForKey(ctx, c.keys[0])
+		master, err := cluster.MasterForKey(ctx, s.lockKey(r.Name))
 		if err != nil {
 			return engine.Answer{}, s.suspect(fromServer(err))
 		}

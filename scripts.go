@@ -1,7 +1,6 @@
 package relock
 
 import (
-	"context"
 	"crypto/sha1"
 	"embed"
 	"encoding/hex"
@@ -9,8 +8,6 @@ import (
 	"maps"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/relock-go/relock/internal/engine"
 )
@@ -57,71 +54,15 @@ func expand(name string, before map[string]bool) string {
 }
 
 // A script is the source of one operation, and the name the server knows it by.
-type script struct{ source, sha string }
+type script struct {
+	source, sha string
+	name        any // sha, as it is sent
+}
 
 func newScript(source string) script {
 	sum := sha1.Sum([]byte(source))
-	return script{source, hex.EncodeToString(sum[:])}
-}
-
-// once is a command that go-redis sends only once: it would resend a script
-// whose reply was lost under its own timeouts, unasked. Resends are ours.
-type once struct{ *redis.Cmd }
-
-func (once) NoRetry() bool { return true }
-
-// command is one run of a script: by its name, and by its source where the
-// server does not know it.
-type command struct {
-	script *script
-	keys   []string
-	args   []any
-}
-
-func (c *command) cmd(ctx context.Context, verb, body string) once {
-	all := make([]any, 0, 3+len(c.keys)+len(c.args))
-	all = append(all, verb, body, len(c.keys))
-	for _, k := range c.keys {
-		all = append(all, k)
-	}
-	return once{redis.NewCmd(ctx, append(all, c.args...)...)}
-}
-
-func (c *command) evalSHA(ctx context.Context) once { return c.cmd(ctx, "evalsha", c.script.sha) }
-func (c *command) eval(ctx context.Context) once    { return c.cmd(ctx, "eval", c.script.source) }
-
-// unknownScript tells whether a command failed since its server does not have
-// the script: nothing was executed.
-func unknownScript(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
-
-// run sends c and returns its reply by the end of ctx: go-redis itself does not
-// give up a reply it waits for. The command is then left to its goroutine.
-func (c *command) run(ctx context.Context, rdb Redis) (any, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, err)
-	}
-	type reply struct {
-		val any
-		err error
-	}
-	done := make(chan reply, 1)
-	go func() {
-		cmd := c.evalSHA(ctx)
-		_ = rdb.Process(ctx, cmd)
-		val, err := cmd.Result()
-		if unknownScript(err) {
-			cmd = c.eval(ctx)
-			_ = rdb.Process(ctx, cmd)
-			val, err = cmd.Result()
-		}
-		done <- reply{val, err}
-	}()
-	select {
-	case r := <-done:
-		return r.val, fromServer(r.err)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
-	}
+	sha := hex.EncodeToString(sum[:])
+	return script{source, sha, sha}
 }
 
 // ms rounds up: a TTL of 0 would be no TTL.

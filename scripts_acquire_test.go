@@ -312,7 +312,7 @@ func TestAcquireReenters(t *testing.T) {
 func TestRunRefusesAnEndedContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := (&command{&statusScript, nil, nil}).run(ctx, nil); !errors.Is(err, context.Canceled) {
+	if _, err := newCommand(&statusScript, nil).run(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want context.Canceled", err)
 	}
 }

@@ -190,12 +190,8 @@ func TestUnknownScripts(t *testing.T) {
 		s.Helper()
 		s.do("script", "flush")
 	}
-	holds := func(token int64, ids ...string) []*command {
-		var batch []*command
-		for _, id := range ids {
-			batch = append(batch, &command{&renewScript, nil, []any{id, token, testTTL}})
-		}
-		return batch
+	renewal := func(s *scriptTest, id string, token int64) *command {
+		return newCommand(&renewScript, []any{s.lock}, id, token, testTTL)
 	}
 	runScriptCases(t, []scriptCase{
 		{"a script that the server has forgotten is sent, and runs once", func(s *scriptTest) {
@@ -221,12 +217,11 @@ func TestUnknownScripts(t *testing.T) {
 		{"a batch runs each of its commands once, and answers each", func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			s.acquire(ask{hold: "a2", owner: "a"})
-			batch := holds(token, "a1", "gone", "a2")
-			for _, c := range batch {
-				c.keys = s.keys[:1]
+			batch := []*command{
+				renewal(s, "a1", token), renewal(s, "gone", token), renewal(s, "a2", token),
+				newCommand(&acquireScript, anys(s.keys), ask{hold: "a3", owner: "a"}.args()...),
+				newCommand(&statusScript, anys(s.keys)),
 			}
-			batch = append(batch, &command{&acquireScript, s.keys, ask{hold: "a3", owner: "a"}.args()},
-				&command{&statusScript, s.keys, nil})
 			flush(s)
 			s.mustRun(&statusScript, s.keys) // only some are unknown
 			vals, errs := runAll(context.Background(), s.rdb, batch)
@@ -244,8 +239,7 @@ func TestUnknownScripts(t *testing.T) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			foreign := newScriptTest(s.T, s.rdb, s.slack, s.name+"-foreign")
 			foreign.do("set", foreign.lock, "x")
-			batch := holds(token, "a1", "a1", "a1")
-			batch[0].keys, batch[1].keys, batch[2].keys = s.keys[:1], foreign.keys[:1], s.keys[:1]
+			batch := []*command{renewal(s, "a1", token), renewal(foreign, "a1", token), renewal(s, "a1", token)}
 			flush(s)
 			vals, errs := runAll(context.Background(), s.rdb, batch)
 			if errs[0] != nil || errs[2] != nil || !redis.HasErrorPrefix(errs[1], "WRONGTYPE") {
@@ -256,7 +250,7 @@ func TestUnknownScripts(t *testing.T) {
 		{"a batch whose time is over is not answered", func(s *scriptTest) {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
-			_, errs := runAll(ctx, s.rdb, []*command{{&statusScript, s.keys, nil}})
+			_, errs := runAll(ctx, s.rdb, []*command{newCommand(&statusScript, anys(s.keys))})
 			if !errors.Is(errs[0], context.Canceled) {
 				s.Errorf("got error %v, want context.Canceled", errs[0])
 			}

@@ -74,7 +74,7 @@ func newScriptTest(t *testing.T, rdb *redis.Client, slack int64, name string) *s
 }
 
 func (s *scriptTest) run(sc *script, keys []string, args ...any) ([]any, error) {
-	val, err := (&command{sc, keys, args}).run(context.Background(), s.rdb)
+	val, err := newCommand(sc, anys(keys), args...).run(context.Background(), s.rdb)
 	list, _ := val.([]any)
 	return list, err
 }

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -24,6 +22,8 @@ type single struct {
 	space     string  // before the kinds of its keys
 	ballot    *ballot // of a node of a quorum; else nil
 	channel   string
+	keys      *keyCache
+	direct    *direct
 	notify    *notifier
 	highWater atomic.Int64 // the greatest token this client has seen
 }
@@ -31,7 +31,7 @@ type single struct {
 var _ engine.Engine = (*single)(nil)
 
 func newSingle(rdb Redis, id string, set settings) *single {
-	s := &single{rdb: rdb, set: set, channel: channelOf(set.prefix, id)}
+	s := &single{rdb: rdb, set: set, channel: channelOf(set.prefix, id), keys: newKeyCache(set.prefix, ""), direct: newDirect(rdb)}
 	s.notify = newNotifier(rdb, s.channel, set, s.parse)
 	return s
 }
@@ -52,8 +52,18 @@ func (s *single) sees(token int64) {
 	}
 }
 
-func (s *single) run(ctx context.Context, c *command) (any, error) {
-	val, err := c.run(ctx, s.rdb)
+func (s *single) run(ctx context.Context, c *command) (val any, err error) {
+	began := time.Now()
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ctx.Err())
+	case s.direct.enter():
+		val, err = s.direct.run(ctx, c, began)
+		s.direct.leave()
+	default:
+		val, err = c.run(ctx, s.rdb)
+	}
+	s.direct.saw(time.Since(began), err)
 	return val, s.suspect(err)
 }
 
@@ -61,7 +71,10 @@ func (s *single) run(ctx context.Context, c *command) (any, error) {
 // answer, and returns err: go-redis itself does so on a MOVED only, and else
 // once a minute, which is longer than a lease.
 func (s *single) suspect(err error) error {
-	moved := redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "READONLY")
+	if err == nil {
+		return nil
+	}
+	moved := hasPrefix(err, "MOVED") || hasPrefix(err, "ASK") || hasPrefix(err, "READONLY")
 	if moved || errors.Is(err, engine.ErrUnknown) {
 		lookAgain(s.rdb)
 	}
@@ -75,8 +88,7 @@ func lookAgain(rdb Redis) {
 }
 
 func (s *single) command(sc *script, name string, args ...any) *command {
-	keys := spaceKeys(s.set.prefix, s.space, name)
-	return &command{sc, keys[:], args}
+	return newCommand(sc, s.keys.of(name), args...)
 }
 
 func (s *single) lockKey(name string) string { return keyOf(s.set.prefix, s.space+kindLock, name) }
@@ -97,12 +109,14 @@ func (s *single) acquireCommand(r *engine.Request) *command {
 	if r.Wait {
 		channel = s.channel
 	}
-	c := s.command(&acquireScript, r.Name, r.Hold, r.Owner, ms(r.TTL), channel,
-		time.Since(r.Arrived).Microseconds(), ms(r.Life), s.highWater.Load(), s.retention(), s.alone())
-	if s.ballot != nil {
-		s.ballot.cast(c, s, r.Propose)
+	args := [...]any{
+		r.Hold, r.Owner, ms(r.TTL), channel,
+		time.Since(r.Arrived).Microseconds(), ms(r.Life), s.highWater.Load(), s.retention(), s.alone(),
 	}
-	return c
+	if s.ballot != nil {
+		return s.ballot.cast(s, r, args[:])
+	}
+	return s.command(&acquireScript, r.Name, args[:]...)
 }
 
 // retention is for how long the scripts keep the fence; 0 is for a node of a
@@ -115,7 +129,7 @@ func (s *single) retention() int64 {
 }
 
 func (s *single) renewCommand(r *engine.Renewal) *command {
-	return &command{&renewScript, []string{s.lockKey(r.Name)}, []any{r.Hold, r.Token, ms(r.TTL)}}
+	return newCommand(&renewScript, s.keys.of(r.Name)[:1], r.Hold, r.Token, ms(r.TTL))
 }
 
 func (s *single) readAnswer(val any, sent time.Time) (engine.Answer, error) {
@@ -150,11 +164,10 @@ func (s *single) Release(ctx context.Context, r *engine.Release) (engine.Release
 	sent := time.Now()
 	c := s.releaseCommand(r)
 	val, err := s.run(ctx, c)
-	if redis.HasErrorPrefix(err, "TRYAGAIN") || redis.HasErrorPrefix(err, "OOM") {
+	if hasPrefix(err, "TRYAGAIN") || hasPrefix(err, "OOM") {
 		// Give back the lock itself, which is one key, and leave the queue to
 		// its check-ins.
-		c.keys = c.keys[:1]
-		val, err = s.run(ctx, c)
+		val, err = s.run(ctx, newCommand(c.script, c.keys()[:1], c.args()...))
 	}
 	if err != nil {
 		return engine.Released{}, err
@@ -170,13 +183,12 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 	if r.Bury {
 		bury = ms(buryFor)
 	}
-	args := []any{r.Hold, r.Token, bury, s.highWater.Load(), s.retention()}
-	if n := r.Next; n != nil {
-		args = append(args, n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.alone())
-	} else {
-		args = append(args, "")
+	n := r.Next
+	if n == nil {
+		return s.command(&releaseScript, r.Name, r.Hold, r.Token, bury, s.highWater.Load(), s.retention(), "")
 	}
-	return s.command(&releaseScript, r.Name, args...)
+	return s.command(&releaseScript, r.Name, r.Hold, r.Token, bury, s.highWater.Load(), s.retention(),
+		n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.alone())
 }
 
 func (s *single) Force(ctx context.Context, name string, token int64) (bool, error) {

@@ -7,16 +7,31 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/relock-go/relock/internal/redistest"
 )
 
 // An AutoPipeliner batches the commands of many goroutines, and takes no notice
 // of the context of one that is queued.
 
+// pipeliners are its two faces: one blocks its callers, the other takes commands
+// and has them waited for.
+var pipeliners = map[string]func(*redis.Client) (*redis.AutoPipeliner, error){
+	"blocking": (*redis.Client).AutoPipeline,
+	"async":    (*redis.Client).AsyncAutoPipeline,
+}
+
+func onEachPipeliner(t *testing.T, test func(t *testing.T, face string)) {
+	for face := range pipeliners {
+		t.Run(face, func(t *testing.T) { test(t, face) })
+	}
+}
+
 // pipelined returns a Client on an AutoPipeliner of its own.
-func pipelined(t *testing.T, s *redistest.Server, opts ...Option) *Client {
+func pipelined(t *testing.T, s *redistest.Server, face string, opts ...Option) *Client {
 	t.Helper()
-	pipeliner, err := s.Client().AutoPipeline()
+	pipeliner, err := pipeliners[face](s.Client())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,9 +39,11 @@ func pipelined(t *testing.T, s *redistest.Server, opts ...Option) *Client {
 	return clientOn(t, pipeliner, opts...)
 }
 
-func TestAnAutoPipelinerCarriesLocks(t *testing.T) {
+func TestAnAutoPipelinerCarriesLocks(t *testing.T) { onEachPipeliner(t, carriesLocks) }
+
+func carriesLocks(t *testing.T, face string) {
 	r := newRig(t)
-	a, b := pipelined(t, r.server), pipelined(t, r.server)
+	a, b := pipelined(t, r.server, face), pipelined(t, r.server, face)
 	t.Run("contended", func(t *testing.T) {
 		const goroutines, times = 8, 10
 		inside, sections, last := 0, 0, Token(0) // the lock is their guard
@@ -75,9 +92,11 @@ func TestAnAutoPipelinerCarriesLocks(t *testing.T) {
 	awaitClean(t, r.direct)
 }
 
-func TestAnAutoPipelinerDoesNotDelayACancel(t *testing.T) {
+func TestAnAutoPipelinerDoesNotDelayACancel(t *testing.T) { onEachPipeliner(t, doesNotDelayACancel) }
+
+func doesNotDelayACancel(t *testing.T, face string) {
 	r := newRig(t)
-	c := pipelined(t, r.server)
+	c := pipelined(t, r.server, face)
 	held := lockOf(t, c.Mutex("held"))
 	if err := r.server.Pause(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,126 @@
+package relock
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// once is a command that go-redis sends only once: it would resend a script
+// whose reply was lost under its own timeouts, unasked. Resends are ours.
+type once struct{ *redis.Cmd }
+
+func (once) NoRetry() bool { return true }
+
+// command is one run of a script: by its name, and by its source where the
+// server does not know it.
+type command struct {
+	script *script
+	sent   []any // "evalsha", the name, how many keys, the keys, the arguments
+}
+
+// firstKey is the place of the first key in what is sent.
+const firstKey = 3
+
+func newCommand(sc *script, keys []any, args ...any) *command {
+	sent := make([]any, 0, firstKey+len(keys)+len(args))
+	sent = append(sent, "evalsha", sc.name, len(keys))
+	sent = append(sent, keys...)
+	return &command{sc, append(sent, args...)}
+}
+
+// anys returns texts as a command takes them.
+func anys(texts []string) []any {
+	all := make([]any, len(texts), len(texts)+1)
+	for i, t := range texts {
+		all[i] = t
+	}
+	return all
+}
+
+func (c *command) keys() []any { return c.sent[firstKey:][:c.sent[2].(int)] }
+func (c *command) args() []any { return c.sent[firstKey+c.sent[2].(int):] }
+
+func (c *command) evalSHA(ctx context.Context) once { return once{redis.NewCmd(ctx, c.sent...)} }
+
+func (c *command) eval(ctx context.Context) once {
+	sent := append([]any{"eval", c.script.source}, c.sent[2:]...)
+	return once{redis.NewCmd(ctx, sent...)}
+}
+
+// unknownScript tells whether a command failed since its server does not have
+// the script: nothing was executed.
+func unknownScript(err error) bool { return hasPrefix(err, "NOSCRIPT") }
+
+// hasPrefix tells whether err is a server's, with that first word; it costs
+// nothing where there is none.
+func hasPrefix(err error, prefix string) bool {
+	return err != nil && redis.HasErrorPrefix(err, prefix)
+}
+
+// process sends c, and again with its source if the server does not know it.
+func (c *command) process(ctx context.Context, rdb Redis) (any, error) {
+	cmd := c.evalSHA(ctx)
+	_ = rdb.Process(ctx, cmd)
+	val, err := cmd.Result()
+	if unknownScript(err) {
+		cmd = c.eval(ctx)
+		_ = rdb.Process(ctx, cmd)
+		val, err = cmd.Result()
+	}
+	return val, err
+}
+
+// reply is what came of a command. It is its sender's until done is closed.
+type reply struct {
+	val  any
+	err  error
+	done chan struct{}
+}
+
+// run sends c and returns its reply by the end of ctx: go-redis itself does not
+// give up a reply it waits for. The command is then left to its goroutine.
+func (c *command) run(ctx context.Context, rdb Redis) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, err)
+	}
+	if queue, ok := rdb.(submitter); ok && !queue.IsBlocking() && !queue.Config().FullDuplex {
+		return c.submit(ctx, queue)
+	}
+	r := &reply{done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.val, r.err = c.process(ctx, rdb)
+	}()
+	select {
+	case <-r.done:
+		return r.val, fromServer(r.err)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
+	}
+}
+
+// submitter is what an AutoPipeliner has that does not block its callers: a
+// command is queued, and its reply waited for by ctx, without a goroutine.
+type submitter interface {
+	Submit(ctx context.Context, cmd redis.Cmder) redis.AutoFuture
+	IsBlocking() bool
+	Config() redis.AutoPipelineOptions
+}
+
+func (c *command) submit(ctx context.Context, queue submitter) (any, error) {
+	cmd := c.evalSHA(ctx)
+	err := queue.Submit(ctx, cmd).WaitContext(ctx)
+	if unknownScript(err) {
+		cmd = c.eval(ctx)
+		err = queue.Submit(ctx, cmd).WaitContext(ctx)
+	}
+	if err != nil && ctx.Err() != nil {
+		// The command may be under way still: it is not to be looked at.
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
+	}
+	return cmd.Val(), fromServer(err)
+}

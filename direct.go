@@ -1,0 +1,103 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// Times of a direct request.
+const (
+	// directFor is when one is given up: well within what a Lock may take to
+	// return once its context has ended.
+	directFor = 20 * time.Millisecond
+	// directQuick is what a reply may take for the server to count as near.
+	directQuick = directFor / 4
+	// directProof is how many replies in a row must have been quick.
+	directProof = 16
+)
+
+// A direct sends requests in the goroutine that makes them. To hand a request
+// to another goroutine and its reply back, as must be done to give up a reply
+// that go-redis waits for, costs a process that has nothing else to do as much
+// as the round trip itself.
+//
+// What keeps the promise that a call ends with its context is that a direct
+// request is given up after directFor whatever happens: no answer, as when a
+// connection breaks, so that the caller asks again by the same hold id. To give
+// one up costs its connection. Therefore only a server whose last replies were
+// all quick is asked directly, not again after one was not, and by no more
+// goroutines at a time than there are processors: a server that stalls costs a
+// client no more connections than that, once.
+type direct struct {
+	rdb     *redis.Client // nil: there is none
+	limited atomic.Pointer[limited]
+	quick   atomic.Int32 // replies in a row, up to directProof
+	busy    atomic.Int32 // requests under way
+	most    int32
+}
+
+// limited is the client with the time limit of direct requests. It is made anew
+// once a second, so that hooks that are added to the client are in it.
+type limited struct {
+	rdb  *redis.Client
+	made time.Time
+}
+
+func newDirect(rdb Redis) *direct {
+	client, _ := rdb.(*redis.Client)
+	return &direct{rdb: client, most: int32(runtime.GOMAXPROCS(0))}
+}
+
+// enter tells whether a request may be sent directly; leave follows it.
+func (d *direct) enter() bool {
+	if d.rdb == nil || d.quick.Load() < directProof {
+		return false
+	}
+	if d.busy.Add(1) > d.most {
+		d.leave()
+		return false
+	}
+	return true
+}
+
+func (d *direct) leave() { d.busy.Add(-1) }
+
+// saw takes note of how long a request took, and whether it was answered.
+func (d *direct) saw(took time.Duration, err error) {
+	switch {
+	case d.rdb == nil:
+	case took > directQuick, errors.Is(err, engine.ErrUnknown):
+		d.quick.Store(0)
+	case d.quick.Load() < directProof:
+		d.quick.Add(1)
+	}
+}
+
+func (d *direct) client(now time.Time) *redis.Client {
+	l := d.limited.Load()
+	if l == nil || now.Sub(l.made) > time.Second {
+		l = &limited{d.rdb.WithTimeout(directFor), now}
+		d.limited.Store(l)
+	}
+	return l.rdb
+}
+
+// run sends c and returns its reply, within directFor.
+func (d *direct) run(ctx context.Context, c *command, now time.Time) (any, error) {
+	bounded, cancel := context.WithDeadline(ctx, now.Add(directFor))
+	defer cancel()
+	val, err := c.process(bounded, d.client(now))
+	err = fromServer(err)
+	if errors.Is(err, engine.ErrUnknown) && ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
+	}
+	return val, err
+}

@@ -1,0 +1,117 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+func TestDirectRequests(t *testing.T) {
+	proven := func() *direct {
+		d := newDirect(&redis.Client{})
+		d.most = 2
+		for range directProof {
+			if d.enter() {
+				t.Fatal("sent directly before the server was known to be near")
+			}
+			d.saw(directQuick, nil)
+		}
+		return d
+	}
+	t.Run("no more are under way than may be", func(t *testing.T) {
+		d := proven()
+		if !d.enter() || !d.enter() {
+			t.Fatal("refused")
+		}
+		if d.enter() {
+			t.Error("one more was let in")
+		}
+		d.leave()
+		if !d.enter() {
+			t.Error("refused after one had left")
+		}
+	})
+	t.Run("a late reply ends them", func(t *testing.T) {
+		d := proven()
+		d.saw(directQuick+1, nil)
+		if d.enter() {
+			t.Error("sent directly after a late reply")
+		}
+	})
+	t.Run("no reply ends them, a refusal does not", func(t *testing.T) {
+		d := proven()
+		d.saw(0, errors.New("WRONGTYPE"))
+		if !d.enter() {
+			t.Error("not sent directly after the server refused a request at once")
+		}
+		d.saw(0, engine.ErrUnknown)
+		if d.enter() {
+			t.Error("sent directly after no reply")
+		}
+	})
+	t.Run("only a plain client can be asked so", func(t *testing.T) {
+		d := newDirect(&redis.ClusterClient{})
+		for range directProof {
+			d.saw(0, nil)
+		}
+		if d.enter() {
+			t.Error("sent directly through a cluster client")
+		}
+	})
+}
+
+// near has c's server prove that it is near.
+func near(t *testing.T, c *Client) {
+	t.Helper()
+	m := c.Mutex("near")
+	for end := time.Now().Add(30 * time.Second); !c.eng.direct.enter(); {
+		if time.Now().After(end) {
+			t.Skip("no 16 replies in a row came within 5 ms: the machine is too slow for direct requests")
+		}
+		unlock(t, lockOf(t, m))
+	}
+	c.eng.direct.leave()
+}
+
+func TestADirectRequestDoesNotDelayACancel(t *testing.T) {
+	r := newRig(t)
+	c := clientOn(t, r.server.Client())
+	held := lockOf(t, c.Mutex("held"))
+	for _, call := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"Lock", func(ctx context.Context) error { _, err := c.Mutex("free").Lock(ctx); return err }},
+		{"Extend", func(ctx context.Context) error { return held.Extend(ctx, time.Minute) }},
+		{"Unlock", held.Unlock},
+	} {
+		near(t, c)
+		if err := r.server.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(bg)
+		ended := make(chan error, 1)
+		go func() { ended <- call.do(ctx) }()
+		for c.eng.direct.busy.Load() == 0 && c.eng.direct.quick.Load() > 0 {
+			<-time.After(time.Millisecond)
+		}
+		at := time.Now()
+		cancel()
+		err := <-ended
+		if took := time.Since(at); took > promptly {
+			t.Errorf("%s: returned %v after the cancel, want within 50ms", call.name, took)
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v, want the cancel", call.name, err)
+		}
+		if err := r.server.Resume(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitClean(t, r.direct)
+}
