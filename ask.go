@@ -101,8 +101,13 @@ func (o *hold) answered(err error) {
 func (h *host) noteTaken(o *hold, ans engine.Answer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.hears(o, ans)
+}
+
+// hears notes who is in o's way. It needs h.mu.
+func (h *host) hears(o *hold, ans engine.Answer) {
 	o.last = ans
-	h.lineOf(o).seen = ans
+	h.lineOf(o).seen = &ans
 }
 
 // settle makes of an answer the stage it stands for. A grant that came by
@@ -121,8 +126,7 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 		h.grant(o, ans)
 	case ans.State == engine.Waiting:
 		if ans.Sent.After(o.last.Sent) || o.last.State != engine.Waiting {
-			o.last = ans
-			h.lineOf(o).seen = ans
+			h.hears(o, ans)
 		}
 		if o.stage == named && !h.eng.Listening() && !h.eng.Deaf() {
 			o.to(asking) // it has joined the queue, but its grant would not be heard
@@ -209,7 +213,9 @@ func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
 	defer h.mu.Unlock()
 	if o.last.Owner != "" || o.behind && err == nil {
 		if ln := h.lines[o.req.Name]; o.last.Owner == "" && ln != nil {
-			o.last = ln.seen
+			if ln.seen != nil {
+				o.last = *ln.seen
+			}
 			if ln.holder != nil {
 				o.last = ln.holder.asHolder()
 			}

@@ -113,6 +113,7 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 		return h.abandon(o, ErrClosed)
 	}
 	o.stage = held
+	o.ready = nil // nothing wakes a lease, and one of many should be small
 	h.waiting--
 	h.holding++
 	ln := h.lineOf(o)

@@ -29,6 +29,7 @@ func (c *Client) QuorumNode() engine.Node {
 	}
 	s := newSingle(c.eng.rdb, newID(), c.set)
 	s.space, s.ballot, s.keys = quorumSpace, &ballot{}, newKeyCache(c.set.prefix, quorumSpace)
+	s.direct = &direct{} // a quorum asks each node in a goroutine of its own, and minds how long it takes
 	return node{s}
 }
 

@@ -38,9 +38,9 @@ type place = list.Element
 // Invariant, whenever host.mu is free: if waiters is not empty, either holder is
 // set or the first waiter is not in stage local.
 type line struct {
-	holder  *hold         // the hold whose release will name the first waiter
-	waiters list.List     // of *hold, by arrival; fresh owners only
-	seen    engine.Answer // the holder in the way of the first, as last heard
+	holder  *hold          // the hold whose release will name the first waiter
+	waiters list.List      // of *hold, by arrival; fresh owners only
+	seen    *engine.Answer // the holder in the way of the first, as last heard; nil: nothing was
 }
 
 // acquire is the life of every Lock and TryLock call, as others are told of it.
