@@ -8,8 +8,9 @@ import (
 	"github.com/relock-go/relock/bench/result"
 )
 
-// Goal is a number that relock set itself, beside what a run measured.
-type Goal struct{ What, Goal, Measured, Verdict string }
+// Goal is a number that relock set itself, beside what a run measured, and why
+// it was not reached, as far as the run's other figures tell.
+type Goal struct{ What, Goal, Measured, Verdict, Why string }
 
 const (
 	reached   = "reached"
@@ -18,6 +19,10 @@ const (
 	ours      = "relock"
 	pipelined = "relock (AutoPipeliner)"
 	redlock   = "relock RedLock"
+
+	pairsFloor   = "floor: 2 bare EVALSHA"
+	setNX        = "floor: SET NX + delete"
+	handoffFloor = "floor: PUBLISH to receive"
 )
 
 // Goals judges the run by relock's goals.
@@ -54,23 +59,40 @@ func figure(r *result.Run, work, point, entrant string, m result.Metric) (f resu
 }
 
 func atMost(r *result.Run, what string, m result.Metric, limit float64, work, point string) Goal {
-	g := Goal{what, "at most " + m.Format(limit), "", unknown}
+	g := Goal{what, "at most " + m.Format(limit), "", unknown, ""}
 	if f, ok := figure(r, work, point, ours, m); ok {
 		g.Measured, g.Verdict = m.Format(f.Median), verdict(f.Median <= limit)
 	}
 	return g
 }
 
+// serverCPU compares what the server spends on a section of two entrants.
+func serverCPU(r *result.Run, work, point, entrant, other string) string {
+	f, ok := figure(r, work, point, entrant, result.ServerCPU)
+	than, ok2 := figure(r, work, point, other, result.ServerCPU)
+	if !ok || !ok2 {
+		return ""
+	}
+	return fmt.Sprintf("CPU of the server a section: %s; of %s: %s", result.Micros(f.Median), other, result.Micros(than.Median))
+}
+
 // handoff looks at the drains in which every waiter is a client of its own.
 func handoff(r *result.Run) Goal {
-	g := Goal{"hand-off over the floor, a waiter a client", "at most 1.5x, flat from 2 to 128", "", unknown}
+	g := Goal{"hand-off over the floor, a waiter a client", "at most 1.5x, flat from 2 to 128", "", unknown, ""}
 	var each []string
 	worst := 0.0
 	for _, c := range r.Of("drain") {
-		if c.Entrant != ours || c.At["waiters"] != c.At["clients"] || c.Failed != "" {
+		if c.Entrant != ours || c.At["waiters"] != c.At["clients"] {
+			continue
+		}
+		if c.Failed != "" {
+			each, worst = append(each, fmt.Sprintf("%.0f: failed", c.At["clients"])), math.Inf(1)
 			continue
 		}
 		ratio := c.Figures[result.P50].ToFloor
+		if ratio > 1.5 && g.Why == "" {
+			g.Why = serverCPU(r, c.Work, c.Point, ours, handoffFloor)
+		}
 		worst = math.Max(worst, ratio)
 		each = append(each, fmt.Sprintf("%.0f: %.2fx", c.At["clients"], ratio))
 	}
@@ -85,7 +107,7 @@ const checkInterval = 3
 
 func idle(r *result.Run, point string, clients float64) Goal {
 	limit := clients / checkInterval
-	g := Goal{"commands of idle waiters in a second, " + point, "one check-in a client and interval: " + result.Idle.Format(limit), "", unknown}
+	g := Goal{"commands of idle waiters in a second, " + point, "one check-in a client and interval: " + result.Idle.Format(limit), "", unknown, ""}
 	if f, ok := figure(r, "drain", point, ours, result.Idle); ok {
 		g.Measured, g.Verdict = result.Idle.Format(f.Median), verdict(f.Median <= limit*1.1)
 	}
@@ -93,7 +115,7 @@ func idle(r *result.Run, point string, clients float64) Goal {
 }
 
 func fairness(r *result.Run, point string) Goal {
-	g := Goal{"fairness, closed loop of " + point, "Jain >= 0.99, longest wait <= 3x the mean", "", unknown}
+	g := Goal{"fairness, closed loop of " + point, "Jain >= 0.99, longest wait <= 3x the mean", "", unknown, ""}
 	jain, ok := figure(r, "closed", point, ours, result.Jain)
 	over, _ := figure(r, "closed", point, ours, result.OverMean)
 	if ok {
@@ -104,19 +126,23 @@ func fairness(r *result.Run, point string) Goal {
 }
 
 func uncontended(r *result.Run) Goal {
-	g := Goal{"uncontended pair over two bare EVALSHA", "at most 1.1x, 2 commands", "", unknown}
+	g := Goal{"uncontended pair over two bare EVALSHA", "at most 1.1x, 2 commands", "", unknown, ""}
 	lat, ok := figure(r, "pairs", "1 goroutine", ours, result.P50)
 	commands, _ := figure(r, "pairs", "1 goroutine", ours, result.Commands)
 	if ok {
 		g.Measured = fmt.Sprintf("%.2fx, %.2f commands", lat.ToFloor, commands.Median)
 		g.Verdict = verdict(lat.ToFloor <= 1.1 && commands.Median <= 2.005)
+		g.Why = serverCPU(r, "pairs", "1 goroutine", ours, pairsFloor)
+		if least, ok := figure(r, "pairs", "1 goroutine", setNX, result.P50); ok && g.Why != "" {
+			g.Why += fmt.Sprintf(". The least that a lock can do (%s: no token, no queue) is at %.2fx", setNX, least.ToFloor)
+		}
 	}
 	return g
 }
 
 func throughput(r *result.Run) Goal {
 	const point = "64 goroutines"
-	g := Goal{"pairs a second, 64 goroutines on 64 names (AutoPipeliner)", "ahead of every peer", "", unknown}
+	g := Goal{"pairs a second, 64 goroutines on 64 names (AutoPipeliner)", "ahead of every peer", "", unknown, ""}
 	f, ok := figure(r, "names", point, pipelined, result.Pairs)
 	if !ok {
 		return g
@@ -130,11 +156,12 @@ func throughput(r *result.Run) Goal {
 	}
 	g.Measured = fmt.Sprintf("%s; best peer %s with %s", result.Pairs.Format(f.Median), name, result.Pairs.Format(best))
 	g.Verdict = verdict(f.Median > best)
+	g.Why = serverCPU(r, "names", point, pipelined, name)
 	return g
 }
 
 func leases(r *result.Run) Goal {
-	g := Goal{"10,000 leases held by one client", "O(1) goroutines, at most 1 KiB each", "", unknown}
+	g := Goal{"10,000 leases held by one client", "O(1) goroutines, at most 1 KiB each", "", unknown, ""}
 	for _, c := range r.Of("leases") {
 		if c.Entrant != ours || c.At["leases"] != 10_000 || c.Failed != "" {
 			continue
@@ -147,7 +174,7 @@ func leases(r *result.Run) Goal {
 }
 
 func longQueue(r *result.Run) Goal {
-	g := Goal{"server time with 5,000 waiters, acquire and release", "at most 50 µs", "", unknown}
+	g := Goal{"server time with 5,000 waiters, acquire and release", "at most 50 µs", "", unknown, ""}
 	acquire, ok := figure(r, "queue", "5000 waiters", "relock (Reentrant)", result.AcquireTime)
 	release, _ := figure(r, "queue", "5000 waiters", "relock (Reentrant)", result.HandoffTime)
 	if ok {
@@ -159,7 +186,7 @@ func longQueue(r *result.Run) Goal {
 
 // hungNode allows a fifth for the one node less that can be among the first.
 func hungNode(r *result.Run) Goal {
-	g := Goal{"RedLock, one of 5 nodes hung: Lock", "one round trip of the others: the hung node costs nothing", "", unknown}
+	g := Goal{"RedLock, one of 5 nodes hung: Lock", "one round trip of the others: the hung node costs nothing", "", unknown, ""}
 	none, ok0 := figure(r, "redlock", "0 of 5 hung", redlock, result.P50)
 	one, ok1 := figure(r, "redlock", "1 of 5 hung", redlock, result.P50)
 	if ok0 && ok1 {

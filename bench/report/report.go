@@ -49,7 +49,11 @@ func Markdown(w io.Writer, r *result.Run, charts []Chart) {
 func goals(w io.Writer, r *result.Run) {
 	fmt.Fprintf(w, "## Goals\n\n| what | goal | measured | |\n|---|---|---|---|\n")
 	for _, g := range Goals(r) {
-		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", g.What, g.Goal, g.Measured, g.Verdict)
+		verdict := g.Verdict
+		if verdict == missed && g.Why != "" {
+			verdict += ". " + g.Why
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", g.What, g.Goal, g.Measured, verdict)
 	}
 }
 

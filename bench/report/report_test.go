@@ -91,6 +91,35 @@ func TestGoalsAreJudgedByTheirOwnPoint(t *testing.T) {
 	}
 }
 
+func TestAGoalThatWasNotReachedSaysWhatTheRunKnowsOfIt(t *testing.T) {
+	r := &result.Run{}
+	for entrant, s := range map[string]result.Sample{
+		ours:       {result.P50: 150, result.Commands: 2, result.ServerCPU: 40},
+		pairsFloor: {result.P50: 100, result.Commands: 2, result.ServerCPU: 20},
+		setNX:      {result.P50: 108, result.Commands: 2, result.ServerCPU: 24},
+	} {
+		c := &result.Cell{Work: "pairs", Point: "1 goroutine", Entrant: entrant}
+		c.Summarize([]result.Sample{s}, []result.Sample{{result.P50: 100}})
+		r.Cells = append(r.Cells, c)
+	}
+	got := markdown(r)
+	for _, want := range []string{"1.50x, 2.00 commands | not reached. ", "40 µs; of " + pairsFloor + ": 20 µs", "no queue) is at 1.08x"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the report lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+func TestAHandOffThatFailedIsNoGoalReached(t *testing.T) {
+	r := &result.Run{Cells: []*result.Cell{{
+		Work: "drain", Point: "2 waiters in 2 clients", Entrant: ours, Failed: "broken",
+		At: map[string]float64{"waiters": 2, "clients": 2},
+	}}}
+	if g := handoff(r); g.Verdict != missed || !strings.Contains(g.Measured, "failed") {
+		t.Errorf("got %+v, want not reached, and that it failed", g)
+	}
+}
+
 func TestTerminalNamesEveryEntrantAndFailure(t *testing.T) {
 	var b strings.Builder
 	Terminal(&b, sampleRun())
