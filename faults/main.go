@@ -167,7 +167,7 @@ func (o *options) playOne(ctx context.Context, out io.Writer, t *total, p chaos.
 	}
 	t.add(outcome)
 	t.round(out, outcome)
-	if len(outcome.Verdict.Violations) == 0 && err == nil {
+	if len(outcome.Verdict.Violations) == 0 && outcome.Verdict.Unknown == 0 && err == nil {
 		return errors.Join(t.save(o.json), os.RemoveAll(dir))
 	}
 	return errors.Join(err, o.report(out, outcome))
@@ -180,7 +180,7 @@ func (o *options) onlyFlag() string {
 	return fmt.Sprintf(" -only %q", o.only)
 }
 
-// report keeps what belongs to a violation, and says how it is replayed.
+// report keeps what belongs to a violation, or was not decided, and says how it is replayed.
 func (o *options) report(out io.Writer, found *chaos.Outcome) error {
 	kept := filepath.Join(o.keep, fmt.Sprintf("%s-%d", found.Topology, found.Seed))
 	if err := os.MkdirAll(o.keep, 0o700); err != nil {

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -106,9 +107,50 @@ func (in step) String() string {
 	return fmt.Sprintf("%s %s of %s, token %d", verb, in.id, in.owner, in.token)
 }
 
+// narrowed returns the holds in the order of their tokens, with the times in
+// which they can have been granted narrowed down to what that order leaves: none
+// can have been granted before the call of one with a smaller token, or after the
+// return of one with a greater. The model never lets tokens fall, so this takes
+// no legal order away; it spares Porcupine the search for it. Where it leaves no
+// time at all the history is illegal, and is judged as it was recorded.
+func narrowed(list []*hold) []*hold {
+	sorted := slices.Clone(list)
+	slices.SortStableFunc(sorted, func(a, b *hold) int {
+		return cmp.Or(cmp.Compare(a.Token, b.Token), cmp.Compare(a.Call, b.Call))
+	})
+	for i, o := range sorted {
+		one := *o
+		sorted[i] = &one
+	}
+	floor, called := int64(0), int64(0) // of the smaller tokens, and with this one's
+	for i, o := range sorted {
+		if i > 0 && o.Token > sorted[i-1].Token {
+			floor = called
+		}
+		o.Call = max(o.Call, floor)
+		called = max(called, o.Call)
+	}
+	ceiling, returned := Never, Never
+	for i, o := range slices.Backward(sorted) {
+		if i < len(sorted)-1 && o.Token < sorted[i+1].Token {
+			ceiling = returned
+		}
+		o.Return = min(o.Return, ceiling)
+		returned = min(returned, o.Return)
+	}
+	if slices.ContainsFunc(sorted, func(o *hold) bool { return o.Call > o.Return }) {
+		return list
+	}
+	return sorted
+}
+
 // mutexSteps makes the operations of one lock. An acquire that nobody knows of
 // is left out: it could only hold the lock against others.
 func (h *History) mutexSteps(list []*hold) []porcupine.Operation {
+	return h.mutexStepsOf(narrowed(list))
+}
+
+func (h *History) mutexStepsOf(list []*hold) []porcupine.Operation {
 	ops := make([]porcupine.Operation, 0, 2*len(list))
 	for i, o := range list {
 		in := step{hold: i, owner: o.Owner, token: o.Token, id: o.Hold, kind: stepAcquire}
