@@ -67,7 +67,7 @@ func (h *host) rest(ctx context.Context, o *hold, d time.Duration) {
 }
 
 func (h *host) listen(ctx context.Context) error {
-	return h.once(ctx, h.eng.Listen)
+	return h.onceOpen(ctx, h.eng.Listen)
 }
 
 func (h *host) sendAcquire(ctx context.Context, o *hold) (engine.Answer, error) {
@@ -76,7 +76,7 @@ func (h *host) sendAcquire(ctx context.Context, o *hold) (engine.Answer, error) 
 	r := o.req
 	r.Wait = r.Wait && (o.blind || h.eng.Listening() || h.eng.Deaf())
 	h.mu.Lock()
-	if o.stage != asking {
+	if o.stage != asking || h.closed {
 		h.mu.Unlock()
 		return engine.Answer{}, engine.ErrUnknown
 	}
@@ -125,6 +125,7 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 	case ans.State == engine.Granted:
 		h.grant(o, ans)
 	case ans.State == engine.Waiting:
+		o.joined = true
 		if ans.Sent.After(o.last.Sent) || o.last.State != engine.Waiting {
 			h.hears(o, ans)
 		}

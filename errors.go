@@ -23,7 +23,7 @@ var (
 	ErrNotAcquired = errors.New("relock: lock not acquired")
 
 	// ErrNotHeld is returned by a second Unlock, and by every call on a zero
-	// Lease or on one that was unlocked. Nothing was changed.
+	// Lease. Nothing was changed.
 	ErrNotHeld = errors.New("relock: lease not held")
 
 	// ErrLost is returned when a lease ended without its holder's doing: its

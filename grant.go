@@ -55,7 +55,7 @@ func (h *host) grantedAt(ctx context.Context, o *hold) time.Time {
 	if o.byMessage {
 		sent := time.Now()
 		var st engine.Status
-		err := h.once(ctx, func(ctx context.Context) (err error) {
+		err := h.onceOpen(ctx, func(ctx context.Context) (err error) {
 			st, err = h.eng.Status(ctx, o.req.Name)
 			return err
 		})
@@ -81,7 +81,7 @@ func (h *host) needsRenewal(o *hold, v validity) bool {
 func (h *host) confirm(ctx context.Context, o *hold, v validity) (validity, error) {
 	for n := 0; v.remaining(time.Now()) > 0; n++ {
 		var ans engine.Answer
-		err := h.once(ctx, func(ctx context.Context) (err error) {
+		err := h.onceOpen(ctx, func(ctx context.Context) (err error) {
 			ans, err = h.eng.Renew(ctx, o.renewal(o.req.TTL))
 			return err
 		})
@@ -92,6 +92,8 @@ func (h *host) confirm(ctx context.Context, o *hold, v validity) (validity, erro
 			return validity{}, nil
 		case ctx.Err() != nil:
 			return v, h.waitEnded(ctx, o, err)
+		case h.open.Err() != nil:
+			return v, ErrClosed
 		case !passes(err):
 			return v, err
 		}

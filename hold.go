@@ -33,6 +33,7 @@ type hold struct {
 	failure   error         // why it cannot be had
 	blind     bool          // grants to it cannot be heard: it asks often
 	behind    bool          // it found others of this client in front of it
+	joined    bool          // it was in the server's queue
 
 	// As a lease.
 	token    int64

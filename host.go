@@ -27,7 +27,9 @@ type host struct {
 	dog    watchdog
 	counts counts
 
-	done   chan struct{}   // closed by close
+	open   context.Context // ends when close begins
+	shut   context.CancelFunc
+	done   <-chan struct{} // open's
 	bg     context.Context // ends when close has waited long enough
 	cancel context.CancelFunc
 
@@ -44,11 +46,12 @@ type host struct {
 func newHost(eng engine.Engine, id string, set settings) *host {
 	h := &host{
 		eng: eng, id: id, set: set, epoch: time.Now(),
-		done:    make(chan struct{}),
 		lines:   map[string]*line{},
 		holds:   map[string]*hold{},
 		drained: make(chan struct{}),
 	}
+	h.open, h.shut = context.WithCancel(context.Background())
+	h.done = h.open.Done()
 	h.bg, h.cancel = context.WithCancel(context.Background())
 	h.dog.host = h
 	eng.Start(h)
@@ -96,6 +99,14 @@ func (h *host) once(ctx context.Context, send func(context.Context) error) error
 	ctx, cancel := context.WithTimeout(ctx, h.set.call)
 	defer cancel()
 	return send(ctx)
+}
+
+// onceOpen is once for a call that waits for a lock, which close cuts short.
+func (h *host) onceOpen(ctx context.Context, send func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.open, cancel)()
+	return h.once(ctx, send)
 }
 
 // ask sends a request that waits for nothing until it is answered, for no
@@ -161,7 +172,7 @@ func (h *host) checkDrained() {
 }
 
 // close is argued by its order: no hold can enter once closed is set; waiters
-// withdraw themselves when done is closed; leases end before they are released,
+// withdraw themselves when done is closed, and wait for no answer any more; leases end before they are released,
 // so that nobody believes in a lock that is on its way back.
 func (h *host) close() error {
 	h.mu.Lock()
@@ -171,11 +182,14 @@ func (h *host) close() error {
 		return nil
 	}
 	h.closed = true
-	close(h.done)
+	h.shut()
 	var leases []*hold
 	for _, o := range h.holds {
-		if o.stage == held {
+		switch {
+		case o.stage == held:
 			leases = append(leases, o)
+		case o.stage == asking && o.interrupt != nil:
+			o.interrupt()
 		}
 	}
 	h.mu.Unlock()

@@ -133,8 +133,8 @@ func (l *Lease) Members() []*Lease {
 // Extend makes the lease valid for at least d from now, between [MinTTL] and
 // [MaxTTL]; it never shortens it. The watchdog goes on as before.
 //
-// It returns [ErrLost] if the lease was or is found lost, [ErrUnlocked] or
-// [ErrNotHeld] after Unlock, [ErrInvalid] for a d out of range or beyond
+// It returns [ErrLost] if the lease was or is found lost, [ErrUnlocked] after
+// Unlock, [ErrClosed] after Close, [ErrNotHeld] for a zero Lease, [ErrInvalid] for a d out of range or beyond
 // WithMaxHold, and else what Redis said or the cause of ctx: the lease is then
 // valid until ValidUntil, which may have moved.
 func (l *Lease) Extend(ctx context.Context, d time.Duration) error {

@@ -64,7 +64,8 @@ func (m *Mutex) Status(ctx context.Context) (Status, error) { return m.l.status(
 
 // ForceUnlock takes the lock away from whoever holds it, and passes it on. It
 // reads the holder's token and frees the lock only if it still has that token,
-// so that it never evicts a later holder. It tells whether it freed the lock.
+// so that it never evicts a later holder. It tells whether it freed the lock;
+// where an answer was lost and the token is gone, it says no.
 //
 // A lease of this client that it ended ends with [ErrLost] at once; another's
 // learns of it by its next renewal, and a fixed one does not: until then its
@@ -172,8 +173,10 @@ func (l *lock) forceUnlock(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, l.wrap(err)
 	}
+	// Not freed, it is gone all the same: a first copy of the request may have
+	// done it, whose answer was lost.
+	l.host.loseAll(l.name, int64(st.Token))
 	if freed {
-		l.host.loseAll(l.name, int64(st.Token))
 		l.host.forced(ctx, l, st)
 	}
 	return freed, nil

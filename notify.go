@@ -108,9 +108,11 @@ func (n *notifier) askKind(ctx context.Context) {
 func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 	ctx := context.Background()
 	first, silent := true, false
+	var trip time.Duration
+	sent := time.Now()
 	_ = pubsub.Subscribe(ctx, n.channel)
 	for attempt := 0; ; {
-		msg, err := pubsub.ReceiveTimeout(ctx, n.set.check)
+		msg, err := pubsub.ReceiveTimeout(ctx, n.patience(trip))
 		if n.isClosed() {
 			n.end(pubsub, confirmed, ErrClosed)
 			return
@@ -122,6 +124,7 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 			continue
 		case *redis.Subscription:
 			attempt, silent = 0, false
+			trip = time.Since(sent)
 			n.ready.Store(true)
 			if first {
 				first = false
@@ -159,9 +162,19 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 				return
 			}
 			attempt++
+			sent = time.Now()
 			_ = pubsub.Subscribe(ctx, n.channel)
 		}
 	}
+}
+
+// patience is how long a connection may be silent: for a check interval, but not
+// for less than its answers take (trip: those to connect and to subscribe).
+func (n *notifier) patience(trip time.Duration) time.Duration {
+	if !n.ready.Load() {
+		return max(n.set.check, n.set.call)
+	}
+	return max(n.set.check, 2*trip)
 }
 
 // idle tells whether nobody waits. A waiter that came after the first look may

@@ -3,7 +3,10 @@ package relock
 import (
 	"container/list"
 	"context"
+	"errors"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/relock-go/relock/internal/engine"
 )
@@ -269,10 +272,7 @@ func (h *host) abandon(o *hold, err error) error {
 func (h *host) drop(o *hold) func(context.Context) {
 	h.mu.Lock()
 	h.dog.forget(o)
-	known := o.stage != local && !o.first.IsZero()
-	if !o.req.Wait && o.stage == failed && o.last.State == engine.Taken && o.unsure.Load() == 0 {
-		known = false // a try that was told "taken" is in no queue, and one command was enough
-	}
+	known := o.stage != local && !o.first.IsZero() && !o.refused()
 	o.token = 0
 	next := h.leaveLocked(o)
 	h.mu.Unlock()
@@ -284,6 +284,19 @@ func (h *host) drop(o *hold) func(context.Context) {
 	}
 	until := time.Now().Add(max(o.req.TTL, o.req.Life, h.set.call))
 	return func(ctx context.Context) { h.withdraw(ctx, o, next, until) }
+}
+
+// refused tells whether o failed and left nothing on the server: every request
+// about it was answered, the last one with "taken" or an error of the server's,
+// and none with a place in the queue. One command was enough then; and where
+// Redis refuses them all, calls in vain do not pile up withdrawals in vain. It
+// needs h.mu.
+func (o *hold) refused() bool {
+	if o.stage != failed || o.joined || o.unsure.Load() > 0 {
+		return false
+	}
+	var said redis.Error
+	return errors.Is(o.failure, ErrNotAcquired) || errors.As(o.failure, &said) && !noQuorum(o.failure)
 }
 
 // retry gives up a grant that is too old to use, and returns a waiter in its
