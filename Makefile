@@ -1,6 +1,6 @@
 # What can be run. Nothing here does more than the command it shows.
 
-.PHONY: help test race lint fmt demo
+.PHONY: help test race full lint fmt demo
 
 help:            ## this list
 	@sed -n 's/^\([a-z]*\): *## */\1\t/p' $(MAKEFILE_LIST)
@@ -10,6 +10,10 @@ test:            ## the tests; they say what they skip without redis-server
 
 race:            ## the tests under the race detector
 	go test -race ./...
+
+full:            ## each fault as often, and each wait as long, as the claims are about: minutes
+	RELOCK_FULL=1 go test -count=1 -timeout 60m -v ./...
+	RELOCK_FULL=1 go test -run '^$$' -bench HeldLeases -benchtime 1x .
 
 lint:            ## go vet and golangci-lint
 	go vet ./...

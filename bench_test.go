@@ -2,7 +2,9 @@ package relock
 
 import (
 	"context"
+	"runtime"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -208,6 +210,67 @@ func BenchmarkRenewal(b *testing.B) {
 		p.Done(ans, nil)
 	}
 	unlock(b, lease)
+}
+
+// BenchmarkHeldLeases holds many leases that the watchdog keeps, for a minute
+// where RELOCK_FULL is set.
+func BenchmarkHeldLeases(b *testing.B) {
+	const leases = 10_000
+	redistest.Require(b)
+	s := redistest.StartT(b)
+	rdb := s.Client()
+	c := clientOn(b, s.Client(), WithTTL(scaled(6*time.Second, DefaultTTL)))
+	for b.Loop() {
+		unlock(b, lockOf(b, c.Mutex("warm")))
+		bytes, goroutines := inUse()
+		held := lockMany(b, c, leases)
+		more, running := inUse()
+		resetStats(b, rdb)
+		start := time.Now()
+		<-time.After(scaled(6*time.Second, time.Minute))
+		renewals := calls(b, rdb, "evalsha", "eval")
+		took := time.Since(start).Seconds()
+		lost := 0
+		for _, l := range held {
+			if l.Err() != nil {
+				lost++
+			}
+		}
+		b.ReportMetric(float64(running-goroutines), "goroutines")
+		b.ReportMetric(float64(more-bytes)/leases, "B/lease")
+		b.ReportMetric(float64(renewals)/took, "commands/s")
+		b.ReportMetric(float64(lost), "lost")
+		if err := c.Close(); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+// inUse returns the bytes on the heap and the number of goroutines, once both
+// have come to rest.
+func inUse() (uint64, int) {
+	<-time.After(100 * time.Millisecond)
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc, runtime.NumGoroutine()
+}
+
+// lockMany takes n locks, some at a time.
+func lockMany(b *testing.B, c *Client, n int) []*Lease {
+	b.Helper()
+	held := make([]*Lease, n)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				held[i] = lockOf(b, c.Mutex("held"+strconv.FormatInt(i, 10)))
+			}
+		})
+	}
+	wg.Wait()
+	return held
 }
 
 // BenchmarkErr is what a holder may ask before every step.

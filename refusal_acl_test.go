@@ -87,7 +87,7 @@ func TestAUserWhoMayNot(t *testing.T) {
 func TestAUserWithoutChannels(t *testing.T) {
 	r := newRig(t)
 	log, said := logged()
-	c := clientOn(t, r.user(t, "nochannels", "resetchannels"), WithLogger(log))
+	c := clientOn(t, r.user(t, "nochannels", "resetchannels"), WithLogger(log), WithCheckInterval(time.Minute))
 	unlock(t, lockOf(t, c.Mutex("free")))
 	if said() != "" {
 		t.Errorf("logged without contention: %s", said())
@@ -132,6 +132,7 @@ func TestAUserWithoutChannels(t *testing.T) {
 // A release succeeds though its user may not publish, and the waiter, who hears
 // nothing, has the lock by its check-in.
 func TestAUserWhoMayNotPublishReleases(t *testing.T) {
+	t.Parallel()
 	const interval = 300 * time.Millisecond
 	r := newRig(t)
 	for name, rules := range map[string][]string{"no channels": {"resetchannels"}, "no PUBLISH": {"-publish"}} {
@@ -158,6 +159,7 @@ func TestAUserWhoMayNotPublishReleases(t *testing.T) {
 }
 
 func TestAUserWhoIsDeletedWhileHolding(t *testing.T) {
+	t.Parallel()
 	const ttl = 1200 * time.Millisecond
 	r := newRig(t)
 	c := clientOn(t, r.user(t, "leaver"), WithCallTimeout(500*time.Millisecond))

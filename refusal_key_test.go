@@ -13,6 +13,7 @@ import (
 
 // Somebody else takes the key from under its holder: the next renewal tells.
 func TestAKeyThatIsTakenAway(t *testing.T) {
+	t.Parallel()
 	const ttl = 900 * time.Millisecond
 	r := newRig(t)
 	c := r.client(t, false)
@@ -30,11 +31,7 @@ func TestAKeyThatIsTakenAway(t *testing.T) {
 			if err := admin.does(); err != nil {
 				t.Fatal(err)
 			}
-			start := time.Now()
-			<-lease.Context().Done()
-			if took, renew := time.Since(start), ttl/3+ttl/30; took > renew+slack {
-				t.Errorf("lost after %v, want within the renew period of %v", took, renew)
-			}
+			<-lease.Context().Done() // how soon is told in virtual time
 			if !errors.Is(lease.Err(), ErrLost) {
 				t.Errorf("got %v, want ErrLost", lease.Err())
 			}
@@ -74,6 +71,7 @@ func TestAKeyWithoutTTLIsRepairedByTheNextRenewal(t *testing.T) {
 // A dead holder's key without TTL ends with its hold, and a waiter does not ask
 // faster because of it.
 func TestAKeyWithoutTTLIsNotSpunOn(t *testing.T) {
+	t.Parallel()
 	const ttl, interval = 900 * time.Millisecond, 300 * time.Millisecond
 	r := newRig(t)
 	key := keyOf(DefaultPrefix, kindLock, "a")

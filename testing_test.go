@@ -2,7 +2,7 @@ package relock
 
 import (
 	"context"
-	"flag"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,9 +14,14 @@ import (
 	"github.com/relock-go/relock/internal/redistest"
 )
 
-// rounds scales the tests that repeat a fault: 1 is a short run, and what a
-// claim is made of is run with more.
-var rounds = flag.Int("rounds", 1, "how many times as often to repeat each fault")
+// scaled returns how much a test does: short by default, and what the claims are
+// about where RELOCK_FULL is set.
+func scaled[T any](short, full T) T {
+	if os.Getenv("RELOCK_FULL") != "" {
+		return full
+	}
+	return short
+}
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(silence{}) // each refused dial of each fault is a line of go-redis's

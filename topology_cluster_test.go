@@ -146,7 +146,7 @@ func clusterWakesAcrossNodes(t *testing.T, c *redistest.Cluster) {
 			across++
 		}
 		unlock(t, lease)
-		wantTurn(t, turns, 0, 3*time.Second)
+		wantTurn(t, turns, 0, interval/2)
 	}
 	if across < 2 {
 		t.Errorf("%d of 3 locks are on another node than the subscription, want 2 at least", across)

@@ -13,6 +13,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/internal/redistest"
 )
 
@@ -258,6 +259,34 @@ func TestAWaitEndsWithItsContextToTheInstant(t *testing.T) {
 		unlock(t, lease)
 	})
 }
+
+// A grant whose message is lost is found by the next check-in, whenever in the
+// interval it was made.
+func TestAWaiterWhoseMessagesAreLostHasTheLockWithinTheCheckInterval(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		holder, _ := b.client()
+		waiter, _ := b.client()
+		waiter.eng.notify.sink = deafSink{waiter.host}
+		for i := range 20 {
+			lease := lockOf(t, holder.Mutex("a"))
+			got := make(chan *Lease, 1)
+			go func() { got <- lockOf(t, waiter.Mutex("a")) }()
+			pass(time.Second + time.Duration(i)*200*time.Millisecond)
+			start := time.Now()
+			unlock(t, lease)
+			next := <-got
+			if took := time.Since(start); took > DefaultCheckInterval {
+				t.Errorf("had the lock after %v, want within %v", took, DefaultCheckInterval)
+			}
+			unlock(t, next)
+		}
+	})
+}
+
+// deafSink hears no grant.
+type deafSink struct{ engine.Sink }
+
+func (deafSink) Deliver(engine.Message) {}
 
 func TestCloseIsBoundedThoughNothingIsAnswered(t *testing.T) {
 	inBubble(t, func(b *bubble) {

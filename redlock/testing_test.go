@@ -2,7 +2,7 @@ package redlock_test
 
 import (
 	"context"
-	"flag"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,19 +16,16 @@ import (
 	"github.com/relock-go/relock/redlock"
 )
 
-// full runs the long tests at the size that their claims are about.
-var full = flag.Bool("full", false, "run the long tests at full size")
-
-// scaled returns what a test does by default, and with -full.
-func scaled[T any](short, long T) T {
-	if *full {
-		return long
+// scaled returns how much a test does: short by default, and what the claims are
+// about where RELOCK_FULL is set.
+func scaled[T any](short, full T) T {
+	if os.Getenv("RELOCK_FULL") != "" {
+		return full
 	}
 	return short
 }
 
 func TestMain(m *testing.M) {
-	flag.Parse()
 	redis.SetLogger(quiet{}) // go-redis reports every dead node it dials
 	// A pool that could not dial asks once a second whether it may end.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
