@@ -53,7 +53,7 @@ done`
 
 // full asks for as many repetitions as a claim needs, and for limits of time to
 // be held: on a machine that does nothing else.
-var full = os.Getenv("RELOCK_TEST_FULL") != ""
+var full = os.Getenv("RELOCK_FULL") != ""
 
 func TestACommandCutOffFromRedisIsDeadBeforeAnotherStarts(t *testing.T) {
 	const lanes = 10
