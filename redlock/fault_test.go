@@ -211,7 +211,7 @@ func TestALateAcquireIsRefusedAfterItsRelease(t *testing.T) {
 	}
 	t.Cleanup(p.Close)
 	addrs := append([]string{p.Addr()}, r.addrs()[1:]...)
-	red, err := redlock.New(clients(t, addrs, relock.WithCallTimeout(200*time.Millisecond)), redlock.WithNodeTimeout(100*time.Millisecond))
+	red, err := redlock.New(clients(t, addrs, relock.WithCallTimeout(time.Second)), redlock.WithNodeTimeout(500*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package redlock
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/relock-go/relock"
@@ -76,7 +77,8 @@ func (q *quorum) Status(ctx context.Context, name string) (engine.Status, error)
 	return summary(all, q.need), nil
 }
 
-// summary makes one status of those of the nodes.
+// summary makes one status of those of the nodes. A hold that was had, or given
+// back, is so at a quorum; some nodes may not have heard of it yet.
 func summary(all []engine.Status, need int) engine.Status {
 	var best engine.Status
 	nodes := map[string]int{}
@@ -94,6 +96,16 @@ func summary(all []engine.Status, need int) engine.Status {
 	}
 	if free >= need {
 		best = engine.Status{}
+	}
+	var counts []int
+	for _, st := range all {
+		if st.Held && st.Owner == best.Owner {
+			counts = append(counts, st.Count)
+		}
+	}
+	if len(counts) > 0 {
+		slices.Sort(counts)
+		best.Count = counts[max(0, len(counts)-need)]
 	}
 	best.Waiters = waiters
 	return best
