@@ -56,7 +56,7 @@ var catalogue = []fault{
 	{"maxclients reached", notCluster, 2, false, (*Field).maxClients},
 	{"worker stopped past its lease", everywhere, 8, false, (*Field).stopWorker},
 	{"worker stopped between read and write", everywhere, 8, false, (*Field).stopInside},
-	{"worker killed", everywhere, 5, false, (*Field).killWorker},
+	{history.WorkerKilled, everywhere, 5, false, (*Field).killWorker},
 	{"failover after a kill", []rig.Topology{rig.Sentinel, rig.Cluster}, 6, true, (*Field).failover},
 	{"failover to a replica without the data", []rig.Topology{rig.Sentinel, rig.Cluster}, 5, true, (*Field).failoverWithoutData},
 	{"planned failover", []rig.Topology{rig.Sentinel, rig.Cluster}, 5, true, (*Field).plannedFailover},

@@ -52,6 +52,7 @@ func (f *Field) timeWaiter(ctx context.Context, strike func() error) error {
 	if err != nil {
 		return fmt.Errorf("the probe's holder: %w", err)
 	}
+	defer func() { _ = lease.Unlock(ctx) }() // where the strike came to nothing: a further Unlock has no effect
 	had := make(chan error, 1)
 	var at time.Time
 	go func() {

@@ -218,6 +218,23 @@ var cases = []struct {
 		window: []Window{{Kind: "stopped", Worker: 1, Start: 15, End: 1010}},
 	},
 	{
+		name: "a killed worker has written and could not tell",
+		events: []Event{
+			granted("w1-1", "x", 5, 0, 10), granted("w2-1", "y", 6, 60, 61),
+			{Op: Claim, Lock: "a", Hold: "w2-1", Owner: "y", Token: 6, Call: 62, Return: 63, Result: OK},
+			{Op: Read, Lock: "a", Hold: "w2-1", Owner: "y", Token: 6, Call: 64, Return: 65, Result: OK, Value: 1},
+			unlocked("w2-1", 66, 67),
+		},
+		log:    []Entry{{Value: 1, Token: 5, Owner: "x", Hold: "w1-1"}},
+		window: []Window{{Kind: WorkerKilled, Worker: 1, Start: 12, End: 50, Lossy: true}},
+	},
+	{
+		name:   "S2: a worker that lives does not tell of its write",
+		events: []Event{granted("w1-1", "x", 5, 0, 10), unlocked("w1-1", 20, 30)},
+		log:    []Entry{{Value: 1, Token: 5, Owner: "x", Hold: "w1-1"}},
+		want:   []string{"S2"},
+	},
+	{
 		name:   "L1: the lock is not had for long after the heal",
 		events: []Event{granted("1", "x", 5, 0, 10), unlocked("1", 11, 12), granted("2", "y", 6, 11, 5000), unlocked("2", 5001, 5002)},
 		window: []Window{{Kind: "blackhole", Start: 13, End: 100}},

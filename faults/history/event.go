@@ -53,6 +53,10 @@ type Event struct {
 	Worker int    `json:"worker"`
 }
 
+// WorkerKilled is the kind of a fault after which a worker's last call is told by
+// nobody.
+const WorkerKilled = "worker killed"
+
 // Window is the time in which one fault was injected.
 type Window struct {
 	Kind   string `json:"kind"`

@@ -1,5 +1,11 @@
 package history
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // checkStore is S2, as the store's own log of writes tells it. Every write is a
 // read-modify-write that adds one: the values must be 1, 2, 3 without a gap (an
 // update was lost where one comes twice), the tokens must never fall, no two
@@ -46,7 +52,37 @@ func (h *History) applied() map[writeID]bool {
 	return applied
 }
 
+// unrecorded are the writes of the store's log that no worker tells of.
+func (h *History) unrecorded() (list []*Event) {
+	told := map[writeID]bool{}
+	for i := range h.Events {
+		if e := &h.Events[i]; e.Op == Write {
+			told[writeID{e.Lock, e.Hold, e.Value}] = true
+		}
+	}
+	for name, log := range h.Store {
+		for _, e := range log {
+			if !told[writeID{name, e.Hold, e.Value}] {
+				list = append(list, &Event{Op: Write, Lock: name, Hold: e.Hold, Owner: e.Owner, Token: e.Token, Value: e.Value})
+			}
+		}
+	}
+	return list
+}
+
+// killed tells whether the worker of a hold was.
+func (h *History) killed(hold string) bool {
+	return slices.ContainsFunc(h.Windows, func(w Window) bool {
+		return w.Kind == WorkerKilled && strings.HasPrefix(hold, fmt.Sprintf("w%d-", w.Worker))
+	})
+}
+
 func (h *History) writesInLog(v *Verdict) {
+	for _, e := range h.unrecorded() {
+		if !h.killed(e.Hold) {
+			v.Add("S2", e.Lock, 0, "the store has a write of %d by hold %s, whose worker lives and does not tell of it", e.Value, e.Hold)
+		}
+	}
 	applied := h.applied()
 	for i := range h.Events {
 		e := &h.Events[i]

@@ -63,5 +63,10 @@ func (h *History) storeSteps() map[string][]porcupine.Operation {
 		}
 		byLock[e.Lock] = append(byLock[e.Lock], porcupine.Operation{ClientId: e.Worker, Input: e, Call: e.Call, Return: end})
 	}
+	// When a killed worker's last write was sent nobody knows.
+	for _, e := range h.unrecorded() {
+		e.Result = Unknown
+		byLock[e.Lock] = append(byLock[e.Lock], porcupine.Operation{Input: e, Return: Never})
+	}
 	return byLock
 }
