@@ -254,12 +254,17 @@ func (q *quorum) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, e
 
 // Release gives up a hold or a wait at every node. It returns when a quorum has
 // said that the hold was there, or that it was not, and goes on with the others.
+// A resend of it waits for the resends that are under way, by which a lost answer
+// is made good.
 func (q *quorum) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
 	c := q.find(r.Hold)
 	if c == nil {
 		return engine.Released{Gone: true}, nil
 	}
-	c.locked(c.end)
+	c.locked(func() {
+		c.end()
+		c.expectReturns()
+	})
 	for {
 		c.mu.Lock()
 		v, err := c.returned()
@@ -297,6 +302,19 @@ func (c *claim) end() {
 	c.tidy()
 }
 
+// expectReturns has the nodes waited for that were asked in vain and will be asked
+// again. It needs c.mu.
+func (c *claim) expectReturns() {
+	if c.last == nil {
+		return
+	}
+	for i := range c.last.votes {
+		if v := &c.last.votes[i]; v.returned == returning && c.lanes[i].busy {
+			v.returnErr = nil
+		}
+	}
+}
+
 // returned judges the release of the try that was ended. A claim that came to
 // nothing is gone when every lane is empty. It needs c.mu.
 func (c *claim) returned() (verdict, error) {
@@ -313,7 +331,7 @@ func (c *claim) returned() (verdict, error) {
 	for i := range t.votes {
 		v := &t.votes[i]
 		n[v.returned]++
-		if v.returned == returning && v.returnErr == nil {
+		if v.returned == returning && v.returnErr == nil && c.lanes[i].busy {
 			pending++
 		} else if v.returnErr != nil {
 			e.Nodes[c.q.peers[i].addr] = v.returnErr
