@@ -3,6 +3,9 @@ package relock
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +93,17 @@ func TestAHolderAndItsWaitersOutliveAFailover(t *testing.T) {
 	eventually(t, "every waiter listens on the new primary", func() bool {
 		channels, _ := primary.PubSubChannels(bg, DefaultPrefix+":*").Result()
 		return len(channels) == waiters
+	})
+	// One that is slow to come back is passed over in the meantime, and has its
+	// place again with its next check-in.
+	since := primary.Time(bg).Val().UnixMilli()
+	eventually(t, "every waiter has checked in on the new primary", func() bool {
+		entries := primary.HVals(bg, keyOf(DefaultPrefix, kindWaiters, "a")).Val()
+		return len(entries) == waiters && !slices.ContainsFunc(entries, func(entry string) bool {
+			seen, _, _ := strings.Cut(entry, " ")
+			ms, err := strconv.ParseInt(seen, 10, 64)
+			return err != nil || ms < since
+		})
 	})
 	before := lease.ValidUntil()
 	eventually(t, "a renewal on the new primary", func() bool { return lease.Err() != nil || lease.ValidUntil().After(before) })

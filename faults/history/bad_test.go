@@ -218,6 +218,38 @@ var cases = []struct {
 		window: []Window{{Kind: "stopped", Worker: 1, Start: 15, End: 1010}},
 	},
 	{
+		name: "counted: a MultiLock goes with the member that was taken away before the other was had",
+		events: []Event{
+			{Op: Lock, Lock: "b", Hold: "1", Kind: Multi, Owner: "w", Token: 4, Call: 0, Return: 50, Result: OK, Valid: 200},
+			{Op: Lock, Lock: "a", Hold: "1", Kind: Multi, Owner: "x", Token: 5, Call: 0, Return: 50, Result: OK, Valid: 250},
+			granted("2", "y", 6, 60, 70), unlocked("2", 71, 72),
+			{Op: Unlock, Lock: "b", Hold: "1", Kind: Multi, Owner: "w", Token: 4, Call: 150, Return: 151, Result: Lost, Valid: 200},
+			{Op: Unlock, Lock: "a", Hold: "1", Kind: Multi, Owner: "x", Token: 5, Call: 150, Return: 151, Result: Lost, Valid: 250},
+		},
+		window: []Window{{Kind: "lock's key deleted", Lock: "b", Start: 10, End: 11, Lossy: true}},
+	},
+	{
+		name: "a MultiLock ends with the first deadline of its members",
+		events: []Event{
+			{Op: Lock, Lock: "b", Hold: "1", Kind: Multi, Owner: "w", Token: 4, Call: 0, Return: 50, Result: OK, Valid: 65},
+			{Op: Lock, Lock: "a", Hold: "1", Kind: Multi, Owner: "x", Token: 5, Call: 0, Return: 50, Result: OK, Valid: 250},
+			granted("2", "y", 6, 60, 70), unlocked("2", 71, 72),
+			{Op: Unlock, Lock: "b", Hold: "1", Kind: Multi, Owner: "w", Token: 4, Call: 150, Return: 151, Result: Lost, Valid: 65},
+			{Op: Unlock, Lock: "a", Hold: "1", Kind: Multi, Owner: "x", Token: 5, Call: 150, Return: 151, Result: Lost, Valid: 250},
+		},
+	},
+	{
+		name: "S3, S4: a MultiLock that is held still",
+		events: []Event{
+			{Op: Lock, Lock: "b", Hold: "1", Kind: Multi, Owner: "w", Token: 4, Call: 0, Return: 50, Result: OK, Valid: 200},
+			{Op: Lock, Lock: "a", Hold: "1", Kind: Multi, Owner: "x", Token: 5, Call: 0, Return: 50, Result: OK, Valid: 250},
+			granted("2", "y", 6, 60, 70), unlocked("2", 71, 72),
+			{Op: Unlock, Lock: "b", Hold: "1", Kind: Multi, Owner: "w", Token: 4, Call: 150, Return: 151, Result: Lost, Valid: 200},
+			{Op: Unlock, Lock: "a", Hold: "1", Kind: Multi, Owner: "x", Token: 5, Call: 150, Return: 151, Result: Lost, Valid: 250},
+		},
+		want: []string{"S3", "S4"},
+	},
+	{
 		name: "a killed worker has written and could not tell",
 		events: []Event{
 			granted("w1-1", "x", 5, 0, 10), granted("w2-1", "y", 6, 60, 61),

@@ -43,8 +43,8 @@ func (h *History) overlaps(v *Verdict, name string, list []*hold) {
 }
 
 func (h *History) reportOverlap(v *Verdict, name string, a, b *hold) {
-	_, lossA := h.lossy(name, a.Call, a.until)
-	_, lossB := h.lossy(name, b.Call, b.until)
+	_, lossA := h.lossy(a, a.until)
+	_, lossB := h.lossy(b, b.until)
 	if lossA || lossB {
 		v.Excused++
 		return

@@ -89,13 +89,20 @@ type Entry struct {
 	Hold  string
 }
 
-// lossy returns when the first fault began that may have taken name from a
-// holder of [from, to].
-func (h *History) lossy(name string, from, to int64) (since int64, is bool) {
+// lossy returns when the first fault began that may have taken o from its holder
+// before then. With one of a MultiLock's go the others, which may have been had
+// later.
+func (h *History) lossy(o *hold, then int64) (since int64, is bool) {
 	since = Never
+	from := o.Call
+	if len(o.locks) > 1 {
+		from = o.asked
+	}
 	for i := range h.Windows {
-		if w := &h.Windows[i]; w.takes(name, from, to) {
-			since, is = min(since, w.Start), true
+		for _, name := range o.locks {
+			if w := &h.Windows[i]; w.takes(name, from, then) {
+				since, is = min(since, w.Start), true
+			}
 		}
 	}
 	return since, is

@@ -13,6 +13,8 @@ type hold struct {
 	released     bool  // Unlock has returned nil
 	releaseCall  int64
 	releaseReply int64
+	locks        []string // all that the call took
+	asked        int64    // when it was called, whatever is known of this lock's grant
 }
 
 // holds assembles the lives of all holds, by lock, each in the order of their
@@ -21,7 +23,7 @@ func (h *History) holds() map[string][]*hold {
 	byID := map[[2]string]*hold{}
 	for i := range h.Events {
 		if e := &h.Events[i]; e.Op == Lock && e.Result == OK {
-			byID[[2]string{e.Lock, e.Hold}] = &hold{Event: *e, valid: e.Valid, lastSeen: e.Return}
+			byID[[2]string{e.Lock, e.Hold}] = &hold{Event: *e, valid: e.Valid, lastSeen: e.Return, asked: e.Call}
 		}
 	}
 	for i := range h.Events {
@@ -30,15 +32,35 @@ func (h *History) holds() map[string][]*hold {
 			o.see(e)
 		}
 	}
-	byLock := map[string][]*hold{}
+	together := map[string][]*hold{} // the members of a MultiLock's hold
 	for _, o := range byID {
 		o.until = o.believedUntil()
+		together[o.Hold] = append(together[o.Hold], o)
+	}
+	byLock := map[string][]*hold{}
+	for _, o := range byID {
+		o.share(together[o.Hold])
 		byLock[o.Lock] = append(byLock[o.Lock], o)
 	}
 	for _, list := range byLock {
 		slices.SortFunc(list, func(a, b *hold) int { return order(a.Return, b.Return, a.Hold, b.Hold) })
 	}
 	return byLock
+}
+
+// share takes note of the other members of a MultiLock's hold. The loss of one is
+// the loss of all, so nobody believes in any past the first deadline, nor once
+// one of the locks was taken away.
+func (o *hold) share(all []*hold) {
+	o.locks = nil
+	first := Never
+	for _, m := range all {
+		o.locks = append(o.locks, m.Lock)
+		first = min(first, m.valid)
+	}
+	if o.unlock != nil && o.unlock.Result == Lost {
+		o.until = max(min(o.until, first), o.Return)
+	}
 }
 
 func order(a, b int64, x, y string) int {

@@ -20,7 +20,7 @@ func (h *History) judgeLoss(v *Verdict, name string, o *hold, slack time.Duratio
 	v.Checked["L3"]++
 	late := time.Duration(o.ended - max(o.valid, h.awake(o.Worker, o.valid, o.ended)))
 	if late < 0 {
-		if _, taken := h.lossy(name, o.Call, o.ended); !taken && o.Kind != Multi {
+		if _, taken := h.lossy(o, o.ended); !taken && o.Kind != Multi {
 			v.Add("L3", name, o.ended, "hold %s was lost %v before its deadline, and no fault took it", o.Hold, -late)
 		}
 		return

@@ -156,7 +156,7 @@ func (h *History) mutexStepsOf(list []*hold) []porcupine.Operation {
 		in := step{hold: i, owner: o.Owner, token: o.Token, id: o.Hold, kind: stepAcquire}
 		ops = append(ops, porcupine.Operation{ClientId: o.Worker, Input: in, Call: o.Call, Return: o.Return})
 		in.kind = stepEnd
-		since, taken := h.lossy(o.Lock, o.Call, o.until)
+		since, taken := h.lossy(o, o.until)
 		switch {
 		case taken:
 			ops = append(ops, porcupine.Operation{ClientId: o.Worker, Input: in, Call: max(o.Call, since), Return: Never})
