@@ -36,6 +36,9 @@ const (
 // all quick is asked directly, not again after one was not, and by no more
 // goroutines at a time than there are processors: a server that stalls costs a
 // client no more connections than that, once.
+//
+// A client's hooks are then called by the caller too. They are given a context
+// that ends with the request; one that does not mind it delays its caller.
 type direct struct {
 	rdb     *redis.Client // nil: there is none
 	limited atomic.Pointer[limited]
@@ -53,7 +56,17 @@ type limited struct {
 
 func newDirect(rdb Redis) *direct {
 	client, _ := rdb.(*redis.Client)
+	if client != nil && !bounds(client.Options()) {
+		client = nil
+	}
 	return &direct{rdb: client, most: int32(runtime.GOMAXPROCS(0))}
+}
+
+// bounds tells whether go-redis can give up a request of a client by itself: its
+// connections take deadlines, and it calls nothing on the way that may block.
+func bounds(o *redis.Options) bool {
+	return o.ReadTimeout >= 0 && o.WriteTimeout >= 0 && o.Limiter == nil && o.OnConnect == nil &&
+		o.CredentialsProvider == nil && o.CredentialsProviderContext == nil && o.StreamingCredentialsProvider == nil
 }
 
 // enter tells whether a request may be sent directly; leave follows it.
@@ -85,6 +98,9 @@ func (d *direct) client(now time.Time) *redis.Client {
 	l := d.limited.Load()
 	if l == nil || now.Sub(l.made) > time.Second {
 		l = &limited{d.rdb.WithTimeout(directFor), now}
+		// The limit is one for all that a request may need: to connect, to introduce
+		// itself, and to be sent again with its source. The options are the clone's.
+		l.rdb.Options().ContextTimeoutEnabled = true
 		d.limited.Store(l)
 	}
 	return l.rdb
