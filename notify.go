@@ -169,12 +169,14 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 }
 
 // patience is how long a connection may be silent: for a check interval, but not
-// for less than its answers take (trip: those to connect and to subscribe).
+// for less than its answers take (trip: those to connect and to subscribe), unless
+// that is longer than any call may take: go-redis may have connected again itself,
+// much later.
 func (n *notifier) patience(trip time.Duration) time.Duration {
 	if !n.ready.Load() {
 		return max(n.set.check, n.set.call)
 	}
-	return max(n.set.check, 2*trip)
+	return max(n.set.check, min(2*trip, n.set.call))
 }
 
 // idle tells whether nobody waits. A waiter that came after the first look may

@@ -133,6 +133,15 @@ func TestASubscriptionFarAwayIsKept(t *testing.T) {
 	unlock(t, <-got)
 }
 
+// However long a connection took to be made, a silent one is found in time.
+func TestASubscriptionMadeLateIsNotTrustedLonger(t *testing.T) {
+	n := newNotifier(nil, "", newSettings(nil), nil)
+	n.ready.Store(true)
+	if got := n.patience(time.Hour); got > max(DefaultCheckInterval, DefaultCallTimeout) {
+		t.Errorf("silent for %v before it is asked, want no longer than a check interval or a call", got)
+	}
+}
+
 // unheard is an engine whose subscription is never confirmed.
 type unheard struct{ engine.Engine }
 
