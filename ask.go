@@ -123,7 +123,7 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 		o.failure = err
 		o.to(failed)
 	case ans.State == engine.Granted:
-		h.grant(o, ans)
+		h.grant(o, ans, viaOf(o.stage))
 	case ans.State == engine.Waiting:
 		o.joined = true
 		if ans.Sent.After(o.last.Sent) || o.last.State != engine.Waiting {
@@ -133,7 +133,7 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 			o.to(asking) // it has joined the queue, but its grant would not be heard
 			return
 		}
-		o.wait(ans.Place)
+		o.waits(ans.Place)
 		o.stage = queued
 		h.dog.await(o, ans)
 	case ans.State == engine.Taken:
@@ -148,9 +148,20 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 	}
 }
 
+// viaOf is how an answer grants a lock to a hold that has come as far as s.
+func viaOf(s stage) Via {
+	switch s {
+	case named:
+		return ViaRelease
+	case queued:
+		return ViaCheckIn
+	}
+	return ViaRequest
+}
+
 // grant gives o the lock. It needs h.mu.
-func (h *host) grant(o *hold, ans engine.Answer) {
-	o.answer, o.via = ans, viaOf(o.stage)
+func (h *host) grant(o *hold, ans engine.Answer, via Via) {
+	o.answer, o.via = ans, via
 	h.dog.forget(o)
 	if o.interrupt != nil {
 		o.interrupt()
@@ -177,21 +188,17 @@ func (h *host) Deliver(m engine.Message) {
 	if o.stage != asking && o.stage != named && o.stage != queued {
 		return
 	}
-	if !m.Sent.IsZero() {
-		h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: m.Sent})
-		o.via = ViaMessage
-		return
+	sent := m.Sent
+	if sent.IsZero() {
+		if m.Token <= o.last.Token {
+			return
+		}
+		if sent = o.first; o.last.State == engine.Waiting {
+			sent = o.last.Sent
+		}
+		o.byMessage = true
 	}
-	if m.Token <= o.last.Token {
-		return
-	}
-	sent := o.first
-	if o.last.State == engine.Waiting {
-		sent = o.last.Sent
-	}
-	o.byMessage = true
-	h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: sent})
-	o.via = ViaMessage
+	h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: sent}, ViaMessage)
 }
 
 // returnStray releases a grant for nobody: its waiter is gone, and its

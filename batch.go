@@ -50,7 +50,7 @@ func (h *host) tryAll(ctx context.Context, ls []*lock, owners []Owner) ([]*hold,
 	holds := make([]*hold, len(ls))
 	for i, l := range ls {
 		holds[i] = h.newHold(ctx, l, owners[i], false)
-		h.asked(ctx, holds[i])
+		h.called(ctx, holds[i])
 	}
 	err := h.obtainAll(ctx, holds)
 	for _, o := range holds {

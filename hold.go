@@ -21,7 +21,7 @@ type hold struct {
 	// As a waiter; guarded by host.mu.
 	stage     stage
 	via       Via           // how the grant came
-	inQueue   bool          // it had to wait for its turn
+	waited    bool          // it had to wait for its turn
 	place     *place        // in its line; nil for an owner that is not fresh
 	ready     chan struct{} // a buffer of one: the stage has changed
 	interrupt func()        // ends the acquire that is under way
@@ -113,6 +113,9 @@ func (o *hold) err() error {
 func (o *hold) validUntil() time.Time {
 	return o.lock.host.epoch.Add(time.Duration(o.valid.Load()))
 }
+
+// held is for how long o has been a lease.
+func (o *hold) held() time.Duration { return time.Since(o.lock.host.epoch) - o.began }
 
 func (o *hold) wrap(err error) error { return o.lock.wrap(err) }
 

@@ -67,7 +67,7 @@ func TestAnUnsetTracerCostsNoMemory(t *testing.T) {
 	lease := lockOf(t, c.Mutex("a"))
 	o, l := lease.o.(*hold), c.lock("a", nil)
 	if n := testing.AllocsPerRun(100, func() {
-		ctx := c.host.asked(bg, o)
+		ctx := c.host.called(bg, o)
 		c.host.set.trace.granted(o)
 		c.host.acquired(o)
 		c.host.returned(o, nil)
@@ -75,7 +75,7 @@ func TestAnUnsetTracerCostsNoMemory(t *testing.T) {
 		_, told := c.host.set.trace.givesBack(ctx, o)
 		c.host.released(o, nil)
 		told(nil)
-		c.host.set.trace.isLost(o, LostGone)
+		c.host.set.trace.lost(o, LostGone)
 		c.host.set.trace.forced(ctx, &l, Status{})
 	}); n != 0 {
 		t.Errorf("got %v allocations at the events of a hold, want none", n)

@@ -16,7 +16,7 @@ type tracers struct {
 	grant   []GrantTracer
 	handOff []HandOffTracer
 	renew   []RenewTracer
-	lost    []LostTracer
+	loss    []LostTracer
 	release []ReleaseTracer
 	force   []ForceTracer
 }
@@ -25,7 +25,7 @@ type tracers struct {
 func (ts *tracers) add(t Tracer) bool {
 	parts := [...]bool{
 		addPart(&ts.acquire, t), addPart(&ts.grant, t), addPart(&ts.handOff, t), addPart(&ts.renew, t),
-		addPart(&ts.lost, t), addPart(&ts.release, t), addPart(&ts.force, t),
+		addPart(&ts.loss, t), addPart(&ts.release, t), addPart(&ts.force, t),
 	}
 	return parts != [len(parts)]bool{}
 }
@@ -60,30 +60,8 @@ func (o *hold) event() Traced {
 	}
 }
 
-// wait notes how many are in front of o, when it begins to wait. It needs
-// host.mu.
-func (o *hold) wait(ahead int) {
-	if !o.inQueue {
-		o.inQueue, o.ahead = true, int32(ahead)
-	}
-}
-
-// viaOf is how an answer grants a lock to a hold that has come as far as s.
-func viaOf(s stage) Via {
-	switch s {
-	case named:
-		return ViaRelease
-	case queued:
-		return ViaCheckIn
-	}
-	return ViaRequest
-}
-
-// held is for how long o has been a lease.
-func (o *hold) held() time.Duration { return time.Since(o.lock.host.epoch) - o.began }
-
-// asked tells that o's call begins, and returns the context for its requests.
-func (ts *tracers) asked(ctx context.Context, o *hold) context.Context {
+// called tells that o's call begins, and returns the context for its requests.
+func (ts *tracers) called(ctx context.Context, o *hold) context.Context {
 	if ts == nil || len(ts.acquire) == 0 {
 		return ctx
 	}
@@ -95,14 +73,14 @@ func (ts *tracers) asked(ctx context.Context, o *hold) context.Context {
 	return traced
 }
 
-// answered tells what o's call returns.
-func (ts *tracers) answered(o *hold, err error) {
+// returned tells what o's call returns.
+func (ts *tracers) returned(o *hold, err error) {
 	if ts == nil || len(ts.acquire) == 0 {
 		return
 	}
 	e := AcquireEnd{
 		Traced: o.event(), Try: !o.req.Wait, Waited: time.Since(o.req.Arrived),
-		Queued: o.inQueue, Ahead: int(o.ahead), Err: err,
+		Queued: o.waited, Ahead: int(o.ahead), Err: err,
 	}
 	for _, t := range ts.acquire {
 		t.TraceAcquireEnd(o.traced(), e)
@@ -116,7 +94,7 @@ func (ts *tracers) granted(o *hold) {
 	}
 	e := Granted{
 		Traced: o.event(), Count: o.answer.Count, Via: o.via, Waited: time.Since(o.req.Arrived),
-		Queued: o.inQueue, Ahead: int(o.ahead),
+		Queued: o.waited, Ahead: int(o.ahead),
 	}
 	for _, t := range ts.grant {
 		t.TraceGrant(o.traced(), e)
@@ -147,13 +125,13 @@ func (ts *tracers) renewed(o *hold, ans engine.Answer, err error) {
 	}
 }
 
-// isLost tells that o is lost.
-func (ts *tracers) isLost(o *hold, why LossReason) {
-	if ts == nil || len(ts.lost) == 0 {
+// lost tells that o is lost.
+func (ts *tracers) lost(o *hold, why LossReason) {
+	if ts == nil || len(ts.loss) == 0 {
 		return
 	}
 	e := Lost{Traced: o.event(), Held: o.held(), Reason: why}
-	for _, t := range ts.lost {
+	for _, t := range ts.loss {
 		t.TraceLost(o.traced(), e)
 	}
 }
@@ -197,8 +175,10 @@ func (ts *tracers) forced(ctx context.Context, l *lock, st Status) {
 // What follows is where the life of a lock is counted, logged and traced: each
 // is one call in it.
 
-// asked is when o's call begins.
-func (h *host) asked(ctx context.Context, o *hold) context.Context { return h.set.trace.asked(ctx, o) }
+// called is when o's call begins.
+func (h *host) called(ctx context.Context, o *hold) context.Context {
+	return h.set.trace.called(ctx, o)
+}
 
 // returned is when o's call returns.
 func (h *host) returned(o *hold, err error) {
@@ -209,7 +189,7 @@ func (h *host) returned(o *hold, err error) {
 	default:
 		h.counts.failed.Add(1)
 	}
-	h.set.trace.answered(o, err)
+	h.set.trace.returned(o, err)
 }
 
 // acquired is when o becomes a lease.
@@ -241,7 +221,7 @@ func (h *host) renewed(o *hold, ans engine.Answer, err error) {
 func (h *host) lost(o *hold, why LossReason) {
 	h.counts.lost.Add(1)
 	h.set.log.Warn("relock: lease lost", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "reason", string(why))
-	h.set.trace.isLost(o, why)
+	h.set.trace.lost(o, why)
 }
 
 // released is when the release of o was answered, or has failed.

@@ -303,10 +303,10 @@ func TestOptionsThatAreGivenToTwoClientsKeepTheirTracersApart(t *testing.T) {
 	common := WithTracer(&lossOnly{})
 	one := clientOn(t, newReady(), common, WithTracer(&lossOnly{}))
 	two := clientOn(t, newReady(), common, WithTracer(&diary{}))
-	if got, want := len(one.set.trace.lost), 2; got != want || len(one.set.trace.grant) != 0 {
+	if got, want := len(one.set.trace.loss), 2; got != want || len(one.set.trace.grant) != 0 {
 		t.Errorf("got %d tracers of losses and %d of grants, want %d and none", got, len(one.set.trace.grant), want)
 	}
-	if got, want := len(two.set.trace.lost), 2; got != want || len(two.set.trace.grant) != 1 {
+	if got, want := len(two.set.trace.loss), 2; got != want || len(two.set.trace.grant) != 1 {
 		t.Errorf("got %d tracers of losses and %d of grants, want %d and 1", got, len(two.set.trace.grant), want)
 	}
 }

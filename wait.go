@@ -49,7 +49,7 @@ type line struct {
 // acquire is the life of every Lock and TryLock call, as others are told of it.
 func (h *host) acquire(ctx context.Context, l *lock, owner Owner, wait bool) (*hold, error) {
 	o := h.newHold(ctx, l, owner, wait)
-	ctx = h.asked(ctx, o)
+	ctx = h.called(ctx, o)
 	o, err := h.obtain(ctx, o, owner == "" && wait)
 	h.returned(o, err)
 	if err != nil {
@@ -133,11 +133,18 @@ func (h *host) enter(o *hold, queue bool) error {
 		// waiting for that very owner, in another process.
 		if ln.holder != nil || ln.waiters.Len() > 0 {
 			o.stage, o.behind = local, true
-			o.wait(ln.waiters.Len())
+			o.waits(ln.waiters.Len())
 		}
 		o.place = ln.waiters.PushBack(o)
 	}
 	return nil
+}
+
+// waits notes that o begins to wait, behind so many. It needs host.mu.
+func (o *hold) waits(ahead int) {
+	if !o.waited {
+		o.waited, o.ahead = true, int32(ahead)
+	}
 }
 
 // lineOf needs h.mu.
@@ -305,7 +312,7 @@ func (o *hold) refused() bool {
 func (h *host) retry(old *hold) *hold {
 	o := &hold{
 		lock: old.lock, req: old.req, from: old.from, ready: make(chan struct{}, 1), stage: asking,
-		inQueue: old.inQueue, ahead: old.ahead,
+		waited: old.waited, ahead: old.ahead,
 	}
 	o.req.Hold = h.newID()
 	h.mu.Lock()
