@@ -46,7 +46,7 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 			h.set.log.Warn("relock: no answer yet", "lock", o.req.Name, "error", err)
 		}
 		select {
-		case <-h.done:
+		case <-h.open.Done():
 			return ans, ErrClosed
 		default:
 			h.rest(ctx, o, pause(n))
@@ -61,7 +61,7 @@ func (h *host) rest(ctx context.Context, o *hold, d time.Duration) {
 	select {
 	case <-t.C:
 	case <-ctx.Done():
-	case <-h.done:
+	case <-h.open.Done():
 	case <-o.ready:
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
-// Times of a direct request.
+// Bounds of direct requests.
 const (
 	// directFor is when one is given up: well within what a Lock may take to
 	// return once its context has ended.

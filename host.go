@@ -29,7 +29,6 @@ type host struct {
 
 	open   context.Context // ends when close begins
 	shut   context.CancelFunc
-	done   <-chan struct{} // open's
 	bg     context.Context // ends when close has waited long enough
 	cancel context.CancelFunc
 
@@ -51,7 +50,6 @@ func newHost(eng engine.Engine, id string, set settings) *host {
 		drained: make(chan struct{}),
 	}
 	h.open, h.shut = context.WithCancel(context.Background())
-	h.done = h.open.Done()
 	h.bg, h.cancel = context.WithCancel(context.Background())
 	h.dog.host = h
 	eng.Start(h)
@@ -172,8 +170,9 @@ func (h *host) checkDrained() {
 }
 
 // close is argued by its order: no hold can enter once closed is set; waiters
-// withdraw themselves when done is closed, and wait for no answer any more; leases end before they are released,
-// so that nobody believes in a lock that is on its way back.
+// withdraw themselves when open ends, and wait for no answer any more; leases end
+// before they are released, so that nobody believes in a lock that is on its way
+// back.
 func (h *host) close() error {
 	h.mu.Lock()
 	if h.closed {
@@ -227,9 +226,9 @@ func (h *host) releaseAll(leases []*hold) {
 		h.spawn(func(ctx context.Context) {
 			for i := lane; i < len(leases); i += lanes {
 				o := leases[i]
-				_, told := h.set.trace.givesBack(ctx, o)
+				traced, told := h.set.trace.givesBack(ctx, o)
 				h.leave(o)
-				h.withdraw(ctx, o, nil, o.validUntil())
+				h.withdraw(traced, o, nil, o.validUntil())
 				told(ErrClosed)
 				h.left(o)
 			}

@@ -134,9 +134,9 @@ func (l *Lease) Members() []*Lease {
 // [MaxTTL]; it never shortens it. The watchdog goes on as before.
 //
 // It returns [ErrLost] if the lease was or is found lost, [ErrUnlocked] after
-// Unlock, [ErrClosed] after Close, [ErrNotHeld] for a zero Lease, [ErrInvalid] for a d out of range or beyond
-// WithMaxHold, and else what Redis said or the cause of ctx: the lease is then
-// valid until ValidUntil, which may have moved.
+// Unlock, [ErrClosed] after Close, [ErrNotHeld] for a zero Lease, [ErrInvalid]
+// for a d out of range or beyond WithMaxHold, and else what Redis said or the
+// cause of ctx: the lease is then valid until ValidUntil, which may have moved.
 func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld

@@ -18,7 +18,7 @@ type Stats struct {
 	HandOffs    uint64 // of Acquired: passed on by a release to a call that waited
 	CheckIns    uint64 // of Acquired: found by asking again: a holder's time had run out, or a message was lost
 	NotAcquired uint64 // calls that ended with ErrNotAcquired
-	Failed      uint64 // calls that ended with another error, after something was sent
+	Failed      uint64 // calls that ended with another error, of those that a Tracer is told of
 
 	Renewals      uint64 // answered
 	RenewFailures uint64 // not answered, or refused; the lease may have been renewed by a later one

@@ -33,7 +33,7 @@ func (ts *tracers) add(t Tracer) bool {
 func addPart[P any](parts *[]P, t Tracer) bool {
 	p, ok := t.(P)
 	if ok {
-		*parts = append((*parts)[:len(*parts):len(*parts)], p)
+		*parts = append(*parts, p)
 	}
 	return ok
 }

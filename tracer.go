@@ -22,8 +22,8 @@ import (
 // members, each told to its own client's tracer; what a MultiLock takes and gives
 // back since another member is taken shows as that.
 //
-// A call that is refused before anything is sent ([ErrInvalid],
-// [ErrSelfDeadlock], a context that is over) is no event.
+// A call that is refused with [ErrInvalid] or [ErrSelfDeadlock], or since its
+// context is over already, is no event.
 type Tracer any
 
 // Traced says which hold an event is about.
@@ -38,9 +38,12 @@ type Traced struct {
 // AcquireTracer is told of every Lock and TryLock, when it begins and when it
 // returns.
 type AcquireTracer interface {
-	// TraceAcquireStart returns the context of the requests of this call, which
-	// comes from ctx. It is passed to the other methods that are about this
-	// hold, until it is released; the lease's own context does not come from it.
+	// TraceAcquireStart returns a context that comes from ctx. It is passed to
+	// the other methods that are about this hold, until it is released; the
+	// lease's own context does not come from it. It is that of the requests of
+	// this call, but not of those that are sent for many or that may outlast the
+	// call: check-ins, a RedLock's, and one by which a MultiLock tries several
+	// locks.
 	TraceAcquireStart(ctx context.Context, e AcquireStart) context.Context
 	TraceAcquireEnd(ctx context.Context, e AcquireEnd)
 }
@@ -151,7 +154,8 @@ const (
 // valid: by Unlock, or by Close. No release is traced of a lease that was lost.
 type ReleaseTracer interface {
 	// TraceReleaseStart returns the context of the request, which comes from
-	// ctx, that of Unlock.
+	// ctx: that of Unlock, or a background one of Close. A RedLock's requests do
+	// not have it.
 	TraceReleaseStart(ctx context.Context, e ReleaseStart) context.Context
 	TraceReleaseEnd(ctx context.Context, e ReleaseEnd)
 }
@@ -189,13 +193,11 @@ type Forced struct {
 // told, in that order.
 func WithTracer(t Tracer) Option {
 	return clientOption(func(s *settings) {
-		var told tracers
-		if s.trace != nil {
-			told = *s.trace
+		if s.trace == nil {
+			s.trace = &tracers{}
 		}
-		if !told.add(t) {
+		if !s.trace.add(t) {
 			s.fail(invalid("WithTracer(%T): it has no method of a tracer", t))
 		}
-		s.trace = &told
 	})
 }

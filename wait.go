@@ -100,7 +100,7 @@ func (h *host) park(ctx context.Context, o *hold) error {
 		h.registerFirst(o)
 	case <-ctx.Done():
 		return h.waitEnded(ctx, o, nil)
-	case <-h.done:
+	case <-h.open.Done():
 		return ErrClosed
 	}
 	return nil

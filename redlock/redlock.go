@@ -18,8 +18,8 @@ type RedLock struct {
 
 // New returns a RedLock on the servers of clients, one node each. It does no
 // I/O. The prefix, TTL, check interval, logger and tracers of its locks are those
-// of the first client; each node is asked within the call timeout of its own. Close it
-// before its clients.
+// of the first client; each node is asked within the call timeout of its own.
+// Close it before its clients.
 //
 // Two nodes are allowed, and tolerate the loss of none: both are a quorum.
 //

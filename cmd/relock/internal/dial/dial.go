@@ -54,8 +54,8 @@ func (s *Server) Ask(ctx context.Context) error {
 	return nil
 }
 
-// Writable returns ErrReadOnly if the server is a replica. One that does not tell is taken for a primary; a cluster's client finds those
-// by itself.
+// Writable returns ErrReadOnly if the server is a replica. One that does not tell
+// is taken for a primary; a cluster's client finds those by itself.
 func (s *Server) Writable(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, AnswerWithin)
 	defer cancel()
