@@ -69,7 +69,7 @@ func bounds(o *redis.Options) bool {
 		o.CredentialsProvider == nil && o.CredentialsProviderContext == nil && o.StreamingCredentialsProvider == nil
 }
 
-// enter tells whether a request may be sent directly; leave follows it.
+// enter tells whether a request may be sent directly; run or leave follows it.
 func (d *direct) enter() bool {
 	if d.rdb == nil || d.quick.Load() < directProof {
 		return false
@@ -106,8 +106,9 @@ func (d *direct) client(now time.Time) *redis.Client {
 	return l.rdb
 }
 
-// run sends c and returns its reply, within directFor.
+// run sends c and returns its reply, within directFor, and leaves.
 func (d *direct) run(ctx context.Context, c *command, now time.Time) (any, error) {
+	defer d.leave() // also when a hook of the client's panics
 	bounded, cancel := context.WithDeadline(ctx, now.Add(directFor))
 	defer cancel()
 	val, err := c.process(bounded, d.client(now))

@@ -59,7 +59,6 @@ func (s *single) run(ctx context.Context, c *command) (val any, err error) {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ctx.Err())
 	case s.direct.enter():
 		val, err = s.direct.run(ctx, c, began)
-		s.direct.leave()
 	default:
 		val, err = c.run(ctx, s.rdb)
 	}

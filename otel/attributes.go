@@ -67,6 +67,9 @@ func end(err error) string {
 
 // errorType is one of a few words for err.
 func errorType(err error) string {
+	if _, ok := errors.AsType[*relock.QuorumError](err); ok {
+		return "no_quorum" // what single nodes said is in it, and not what it is
+	}
 	for _, known := range []struct {
 		err  error
 		word string
@@ -82,9 +85,6 @@ func errorType(err error) string {
 		if errors.Is(err, known.err) {
 			return known.word
 		}
-	}
-	if quorum, ok := errors.AsType[*relock.QuorumError](err); ok && quorum != nil {
-		return "no_quorum"
 	}
 	return "_OTHER"
 }
