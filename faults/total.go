@@ -42,7 +42,11 @@ func (t *total) elapsed() string { return time.Since(t.Start).Round(time.Second)
 func (t *total) tell(out io.Writer, p chaos.Plan, w history.Window) {
 	t.struck++
 	took := time.Duration(w.End - w.Start).Round(time.Millisecond)
-	fmt.Fprintf(out, "%8s  %-10s %3d  %s, struck %d times in %v\n", t.elapsed(), p.Topology, t.struck, w.Kind, w.Hits, took)
+	fmt.Fprintf(out, "%8s  %-10s %3d  %s, struck %d times in %v", t.elapsed(), p.Topology, t.struck, w.Kind, w.Hits, took)
+	if w.Hits == 0 && w.Note != "" {
+		fmt.Fprintf(out, " (%s)", w.Note)
+	}
+	fmt.Fprintln(out)
 }
 
 func (t *total) add(o *chaos.Outcome) {

@@ -49,17 +49,25 @@ func (f *Field) Run(ctx context.Context, d time.Duration, tell func(history.Wind
 	if len(list) == 0 {
 		return fmt.Errorf("%w of %s", errNoFault, f.Rig.Topology)
 	}
+	missed := 0
 	for t := range turns(f.seed, list) {
 		if ctx.Err() != nil {
 			break
 		}
+		// On a busy machine a fault may fail to be injected: its window says so. What
+		// is wrong with the harness fails more often.
 		if err := f.strike(ctx, t, tell); err != nil {
-			return err
+			if missed++; missed > missable {
+				return fmt.Errorf("%d faults could not be injected; the last: %w", missed, err)
+			}
 		}
 		_ = wait(ctx, t.rest)
 	}
 	return nil
 }
+
+// missable is how many faults of a round may fail to be injected.
+const missable = 3
 
 // strike runs one fault and notes its window. What the end of the run cut short
 // is no error.
@@ -68,12 +76,16 @@ func (f *Field) strike(ctx context.Context, t turn, tell func(history.Window)) e
 	w := history.Window{Kind: t.fault.kind, Lossy: t.fault.lossy, Start: history.Now()}
 	err := t.fault.strike(f, ctx, &w)
 	w.End = history.Now()
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if err != nil {
+		err = fmt.Errorf("chaos: inject %q: %w", w.Kind, err)
+		w.Note = err.Error()
+	}
 	f.Windows = append(f.Windows, w)
 	tell(w)
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("chaos: inject %q: %w", w.Kind, err)
-	}
-	return nil
+	return err
 }
 
 // Finish ends the workers in order and reports what they left over.
