@@ -183,12 +183,12 @@ func TestLateAcquiresLeaveNoOrphan(t *testing.T) {
 		lease := lock(t, red.Mutex(name))
 		// Two nodes decide, before and after the third one's late answer.
 		if i%2 == 0 {
-			<-held.Arrived()
+			await(t, held.Arrived())
 			held.Release()
 			unlock(t, lease)
 		} else {
 			unlock(t, lease)
-			<-held.Arrived()
+			await(t, held.Arrived())
 			held.Release()
 		}
 		if err := held.Delivered(within(t, 10*time.Second)); err != nil {
@@ -232,6 +232,15 @@ func TestALateAcquireIsRefusedAfterItsRelease(t *testing.T) {
 		if left := orphans(t, r.direct[0]); len(left) > 0 {
 			t.Errorf("the late acquire was granted: %q", left)
 		}
+	}
+}
+
+func await(t testing.TB, arrived <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-arrived:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the acquire has never been sent")
 	}
 }
 

@@ -1,0 +1,78 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// What a waiter does while it waits, and when it gives up.
+
+func (b *bubble) waiters(c *Client) int {
+	b.t.Helper()
+	st, err := c.Mutex("a").Status(bg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return st.Waiters
+}
+
+// An entry lives three intervals: who is there after a minute has checked in.
+func TestAWaiterStaysInTheQueueAndLeavesItAtOnce(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		holder, _ := b.client()
+		c, _ := b.client()
+		lease := lockOf(t, holder.Mutex("a"))
+		ctx, cancel := context.WithCancel(bg)
+		done := make(chan error, 1)
+		go func() { _, err := c.Mutex("a").Lock(ctx); done <- err }()
+		for range 20 {
+			pass(DefaultCheckInterval + time.Millisecond)
+			if n := b.waiters(holder); n != 1 {
+				t.Fatalf("%d waiters in the queue, want the one that waits", n)
+			}
+		}
+		cancel()
+		if err := <-done; !errors.Is(err, ErrNotAcquired) {
+			t.Errorf("got %v, want ErrNotAcquired", err)
+		}
+		synctest.Wait()
+		if n := b.waiters(holder); n != 0 {
+			t.Errorf("%d waiters in the queue, and the only one has given up", n)
+		}
+		unlock(t, lease)
+	})
+}
+
+// The holder is gone, and so nobody sends a message: the first in the queue asks
+// when the holder's time is up, and not at its next check-in.
+func TestTheFirstAsksWhenTheHoldersTimeIsUp(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		dead, wire := b.client()
+		c, _ := b.client()
+		const lease = 10 * time.Second // a third of the way between two check-ins
+		start := time.Now()
+		lockOf(t, dead.Mutex("a", WithLease(lease)))
+		wire.cutOff()
+		next := lockOf(t, c.Mutex("a"))
+		if took := time.Since(start); took > lease+minCheck {
+			t.Errorf("had the lock %v after the grant of one that lasts %v", took, lease)
+		}
+		unlock(t, next)
+	})
+}
+
+func TestALeaseEndsAtOnceIfItsOwnClientForcesTheLock(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		lease := lockOf(t, c.Mutex("a", WithLease(time.Hour)))
+		if freed, err := c.Mutex("a").ForceUnlock(bg); !freed || err != nil {
+			t.Fatalf("ForceUnlock: %v, %v", freed, err)
+		}
+		if err := lease.Err(); !errors.Is(err, ErrLost) {
+			t.Errorf("got %v, want ErrLost", err)
+		}
+	})
+}
