@@ -1,0 +1,129 @@
+package main
+
+// together breaks MultiLocks.
+var together = []mutant{
+	{
+		name:   "each process waits for the members in its own order",
+		edit:   edit{"composite.go", "return cmp.Or(strings.Compare(p.name, q.name), strings.Compare(p.id, q.id))", "return cmp.Or(cmp.Compare(p.place, q.place), strings.Compare(p.id, q.id))"},
+		killer: root("TestMembersAreWaitedForInOneOrder"),
+	},
+	{
+		name:   "a try in vain keeps the members that were free",
+		edit:   edit{"composite.go", "	if err := worst(errs); err != nil {\n		giveBackAll(holds)\n", "	if err := worst(errs); err != nil {\n"},
+		killer: root("TestATryInVainHoldsNoMember"),
+	},
+	{
+		name:   "a whole is valid as long as its longest member",
+		edit:   edit{"bundle.go", "u.Before(until)", "u.After(until)"},
+		killer: root("TestAWholeIsBelievedNoLongerThanEachMember"),
+	},
+	{
+		name:   "a whole is believed though a member is over",
+		edit:   edit{"bundle.go", "if l.Err() != nil {", "if l == nil {"},
+		killer: root("TestAWholeIsBelievedNoLongerThanEachMember"),
+	},
+	{
+		name:   "the loss of a member leaves the others held",
+		edit:   edit{"bundle.go", "other.lock.host.spawn(func(ctx context.Context) { _ = other.unlock(ctx) })", "_ = other"},
+		killer: redlock("TestTheLossOfOneMemberIsTheLossOfAll"),
+	},
+	{
+		name:   "a fixed lease of a whole is renewed",
+		edit:   edit{"composite.go", "errs[i] = o.fix(ctx)", "errs[i] = o.err()"},
+		killer: redlock("TestAFixedLeaseBeginsWhenAllAreHeld"),
+	},
+}
+
+// quorum breaks RedLock: its votes, its tokens, its nodes.
+var quorum = []mutant{
+	{
+		name:   "a minority is a quorum",
+		edit:   edit{"redlock/arithmetic.go", "return n/2 + 1 }", "return max(1, n/2) }"},
+		killer: redlock("TestTwoMajoritiesShareANode"),
+	},
+	{
+		name:   "a hold on a quorum ends with the last of its nodes",
+		edit:   edit{"redlock/arithmetic.go", "return answers[need-1]", "return answers[0]"},
+		killer: redlock("TestAQuorumEndsWithTheFirstOfItsNodes"),
+	},
+	{
+		name:   "a renewal is lost where one node does not have the hold",
+		edit:   edit{"redlock/arithmetic.go", "case absent > n-need:", "case absent > 0:"},
+		killer: redlock("TestARenewalIsLostOnlyIfAQuorumCannotHaveIt"),
+	},
+	{
+		name:   "votes short of a quorum are kept",
+		edit:   edit{"redlock/claim.go", "		err = t.quorumError(c.q)\n	}\n	c.drop()\n", "		err = t.quorumError(c.q)\n	}\n	c.try, c.last = nil, t\n"},
+		killer: redlock("TestVotesShortOfAQuorumAreGivenBack"),
+	},
+	{
+		name:   "a waiter keeps a minority of the votes",
+		edit:   edit{"redlock/try.go", "			c.drop()\n			c.refused = true\n", "			c.try, c.last = nil, t\n			c.refused = true\n"},
+		killer: redlock("TestNobodyKeepsAMinorityOfTheVotesWhileWaiting"),
+	},
+	{
+		name:   "a lock is had whatever validity is left",
+		edit:   edit{"redlock/try.go", "left < c.q.set.least(t.req.TTL)", "left < 0"},
+		killer: redlock("TestALockWithLittleValidityLeftIsNotHad"),
+	},
+	{
+		name:   "a token counts where another one was accepted",
+		edit:   edit{"redlock/arithmetic.go", "return p.Token > 0 && a.Token == p.Token && (", "return p.Token > 0 && ("},
+		killer: redlock("TestATokenIsIssuedOnlyAboveWhatAQuorumAccepted"),
+	},
+	{
+		name:   "a token is issued when one node has accepted it",
+		edit:   edit{"redlock/try.go", "	case has >= c.q.need:\n		c.win(t)\n", "	case has >= 1:\n		c.win(t)\n"},
+		killer: redlock("TestATokenIsIssuedOnlyAboveWhatAQuorumAccepted"),
+		also: []edit{{
+			"redlock/try.go",
+			"	votes := t.answers(func(v *vote) bool { return accepted(v.ans, t.proposal) })\n",
+			"	votes := t.answers(isGranted)\n",
+		}},
+	},
+	{
+		name:   "a node accepts a token that is not above the last (> made >=)",
+		edit:   edit{"scripts/vote.lua", "local above = proposed > (accepted or now_us)", "local above = proposed >= (accepted or now_us)"},
+		killer: root("TestVoteAcceptsFreshTokens/embedded"),
+	},
+	{
+		name:   "a node does not remember what it accepted",
+		edit:   edit{"scripts/vote.lua", "if not accepted or accepted < proposed then", "if false then"},
+		killer: root("TestVoteAcceptsFreshTokens/embedded"),
+	},
+	{
+		name:   "a node accepts a token from any future",
+		edit:   edit{"scripts/vote.lua", " and proposed <= now_us + HOUR_US", ""},
+		killer: root("TestVoteAcceptsFreshTokens/embedded"),
+	},
+	{
+		name:   "a node without a record accepts a token behind its clock",
+		edit:   edit{"scripts/vote.lua", "local above = proposed > (accepted or now_us)", "local above = proposed > (accepted or 0)"},
+		killer: root("TestVoteAcceptsFreshTokens/embedded"),
+	},
+	{
+		name:   "an owner's token is accepted though a greater one was",
+		edit:   edit{"scripts/vote.lua", "return proposed >= (accepted or now_us - retention_ms * 1000)", "return true"},
+		killer: root("TestVoteKeepsTheTokenOfAnOwner/embedded"),
+	},
+	{
+		name:   "a further hold is given a fresh token",
+		edit:   edit{"scripts/vote.lua", "return above and (kind == '2' or count == 1 or token == 0)", "return above"},
+		killer: root("TestVoteKeepsTheTokenOfAnOwner/embedded"),
+	},
+	{
+		name:   "a node that has forgotten votes",
+		edit:   edit{"scripts/vote.lua", "if KEYS[6] and redis.call('HGET', KEYS[6], 'id') ~= ARGV[13] then", "if false then"},
+		killer: redlock("TestANodeThatForgetsInUseHasNoVote"),
+	},
+	{
+		name:   "an attempt that was given up leaves no tombstone",
+		edit:   edit{"redlock/lane.go", "Bury: v.unsure}", "Bury: false}"},
+		killer: redlock("TestALateAcquireIsRefusedAfterItsRelease"),
+	},
+	{
+		name:   "a hold never spreads to nodes that come back",
+		edit:   edit{"redlock/renewal.go", "n.c.locked(n.c.mend)", "_ = n.c.mend"},
+		killer: redlock("TestAHoldSpreadsToNodesThatComeBack"),
+	},
+}

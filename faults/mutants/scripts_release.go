@@ -1,0 +1,180 @@
+package main
+
+// queueing breaks who is next.
+var queueing = []mutant{
+	{
+		name:   "the queue is in the order of the requests",
+		edit:   edit{"scripts/queue.lua", "int(now_us - w.waited_us)", "int(now_us)"},
+		killer: root("TestAcquireQueues/embedded"),
+	},
+	{
+		name:   "a check-in loses its place",
+		edit:   edit{"scripts/queue.lua", "'ZADD', KEYS[3], 'NX', ", "'ZADD', KEYS[3], "},
+		killer: root("TestAcquireQueues/embedded"),
+	},
+	{
+		name:   "a waiter that fell silent is granted",
+		edit:   edit{"scripts/queue.lua", "if seen and seen + life > now then", "if seen then"},
+		killer: root("TestAcquireQueues/embedded"),
+	},
+	{
+		name:   "a grant by message lives as long as any",
+		edit:   edit{"scripts/queue.lua", "ttl_ms = math.min(ttl_ms, w.life_ms)", ""},
+		killer: root("TestGrantsByMessage/embedded"),
+	},
+	{
+		name:   "a waiter that nobody can reach is granted",
+		edit:   edit{"scripts/queue.lua", "heard = w.alone ~= '1' or listens(w.channel)", "heard = true"},
+		killer: root("TestGrantsByMessage/embedded"),
+	},
+	{
+		name:   "on a cluster a message without a receiver counts as unheard",
+		edit:   edit{"scripts/queue.lua", "heard = w.alone ~= '1' or listens(w.channel)", "heard = listens(w.channel)"},
+		killer: root("TestGrantsByMessage/embedded"),
+	},
+	{
+		name:   "PUBLISH is called, not pcalled",
+		edit:   edit{"scripts/queue.lua", "redis.pcall('PUBLISH'", "redis.call('PUBLISH'"},
+		killer: root("TestScriptsWithoutTheRightToPublish"),
+	},
+}
+
+// releasing breaks what a release gives up, and to whom.
+var releasing = []mutant{
+	{
+		name: "a release does not compare the token",
+		edit: edit{
+			"scripts/release.lua",
+			"seen[2] and (seen[1] == ARGV[2] or ARGV[2] == '0')",
+			"seen[2]",
+		},
+		killer: root("TestRelease/embedded"),
+	},
+	{
+		name: "a release beside waiters does not compare the token",
+		edit: edit{
+			"scripts/release.lua",
+			"lock.token and (token == 0 or token == lock.token) and lock.holds[hold] ~= nil",
+			"lock.token and lock.holds[hold] ~= nil",
+		},
+		killer: root("TestRelease/embedded"),
+	},
+	{
+		name: "a release does not look for its hold",
+		edit: edit{
+			"scripts/release.lua",
+			"local mine = lock.token and (token == 0 or token == lock.token) and lock.holds[hold] ~= nil",
+			"local mine = lock.token and (token == 0 or token == lock.token)",
+		},
+		killer: root("TestRelease/embedded"),
+	},
+	{
+		name: "an inner release counts down before it deletes",
+		edit: edit{
+			"scripts/release.lua",
+			"redis.call('HDEL', KEYS[1], 'hold:' .. hold)\n    drop_ended(lock)\n",
+			"redis.call('HINCRBY', KEYS[1], 'owner:' .. lock.owner, -1)\n    redis.call('HDEL', KEYS[1], 'hold:' .. hold)\n    drop_ended(lock)\n",
+		},
+		killer: root("TestScriptsOnFullMemory/an inner hold is released"),
+	},
+	{
+		name: "a withdrawal does not pass on what was granted in the meantime",
+		edit: edit{
+			"scripts/release.lua",
+			"if lock.free then\n  pass_on(lock, next,",
+			"if lock.free and token ~= 0 then\n  pass_on(lock, next,",
+		},
+		killer: root("TestWithdraw/embedded"),
+	},
+	{
+		name:   "a waiter that gives up keeps its place",
+		edit:   edit{"scripts/release.lua", "if not mine and leave_queue(hold) == 1 then", "if false then"},
+		killer: root("TestWithdraw/embedded"),
+	},
+	{
+		name:   "no tombstone is left",
+		edit:   edit{"scripts/release.lua", "if bury_ms > 0 then", "if false then"},
+		killer: root("TestWithdraw/embedded"),
+	},
+	{
+		name:   "a late release grants its next again",
+		edit:   edit{"scripts/release.lua", "if status == 0 then\n  return { 0, lock.count, 0 }\nend\n", ""},
+		killer: root("TestReleaseNamesTheNext/embedded"),
+	},
+	{
+		name:   "a next that was withdrawn is granted",
+		edit:   edit{"scripts/release.lua", "and not lock.holds[next] and not in_grave(next) then", "and not lock.holds[next] then"},
+		killer: root("TestReleaseNamesTheNext/embedded"),
+	},
+	{
+		name:   "a lock is forced whatever its token",
+		edit:   edit{"scripts/force.lua", "if lock.free or lock.token ~= tonumber(ARGV[1]) then", "if lock.free then"},
+		killer: root("TestForce/embedded"),
+	},
+}
+
+// renewing breaks what a renewal may prolong.
+var renewing = []mutant{
+	{
+		name:   "a renewal looks at the owner only",
+		edit:   edit{"scripts/renew.lua", "local stop = lock.holds[hold]", "local stop = not lock.free and lock.last"},
+		killer: root("TestRenew/embedded"),
+	},
+	{
+		name:   "a renewal does not compare the token",
+		edit:   edit{"scripts/renew.lua", "if not stop or token ~= 0 and token ~= lock.token then", "if not stop then"},
+		killer: root("TestRenew/embedded"),
+	},
+	{
+		name: "a renewal makes the key again",
+		edit: edit{
+			"scripts/renew.lua",
+			"local stop = lock.holds[hold]",
+			"if lock.free then\n  hold_free(lock, hold, hold, token, ttl_ms)\nend\nlocal stop = lock.holds[hold]",
+		},
+		killer: root("TestRenew/embedded"),
+	},
+	{
+		name:   "a renewal may shorten",
+		edit:   edit{"scripts/renew.lua", "stop = math.max(stop, now + ttl_ms)", "stop = now + ttl_ms"},
+		killer: root("TestRenew/embedded"),
+	},
+	{
+		name: "a renewal writes before PEXPIRE",
+		edit: edit{
+			"scripts/renew.lua",
+			"redis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))\nredis.call('HSET', KEYS[1], 'hold:' .. hold, int(stop))",
+			"redis.call('HSET', KEYS[1], 'hold:' .. hold, int(stop))\nredis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))",
+		},
+		killer: root("TestScriptsOnFullMemory/a hold is renewed"),
+	},
+}
+
+// guarding breaks what a Guard lets in.
+var guarding = []mutant{
+	{
+		name:   "a Guard lets an overtaken holder in",
+		edit:   edit{"scripts/guard.lua", "tonumber(token) < tonumber(seen[1]) or", "false or"},
+		killer: root("TestGuardScript/embedded"),
+	},
+	{
+		name:   "a Guard does not tell two holders of one token apart",
+		edit:   edit{"scripts/guard.lua", "and owner ~= seen[2] then", "and false then"},
+		killer: root("TestGuardScript/embedded"),
+	},
+	{
+		name:   "a Guard compares tokens as text",
+		edit:   edit{"scripts/guard.lua", "elseif tonumber(token) < tonumber(seen[1]) or", "elseif token < seen[1] or"},
+		killer: root("TestGuardScript/embedded"),
+	},
+	{
+		name:   "a Claim is not remembered",
+		edit:   edit{"scripts/guard.lua", "redis.call('HSET', fence, 'token', token, 'owner', owner)\n", ""},
+		killer: root("TestGuardScript/embedded"),
+	},
+	{
+		name:   "a Guard that has forgotten lets anybody in",
+		edit:   edit{"scripts/guard.lua", "if tonumber(token) < clock[1] * 1000000", "if false and tonumber(token) < clock[1] * 1000000"},
+		killer: root("TestGuardScript/embedded"),
+	},
+}
