@@ -108,6 +108,11 @@
 // gives its hold up leaves a tombstone, and the late copy is refused: nothing
 // else orders two connections.
 //
+// While a server answers quickly, requests leave in the goroutine that makes
+// them, and are given up after 20 ms; else each has a goroutine, since go-redis
+// does not give up a reply that it waits for. Either way a call ends with its
+// context, and one that was given up counts as unanswered.
+//
 // A release succeeds when memory is full, since it deletes before it writes, and
 // when its user may not publish; a waiter then finds its grant at its check-in.
 //
@@ -123,7 +128,15 @@
 // There is one subscription a client, opened at the first contention, confirmed
 // before a waiter registers, and closed when nobody has waited for a check
 // interval. After a reconnect every waiter checks in. A connection that is half
-// open is found within two check intervals.
+// open is found within two check intervals, or two round trips where those are
+// longer.
+//
+// On a server that is known to be no cluster's, an entry whose client is not
+// subscribed just now is passed over, and keeps its place. The script asks for
+// that (PUBSUB NUMSUB) before it publishes: a message also reaches the
+// subscribers of replicas, and must not be a grant to them that the server takes
+// for heard by nobody. For a user without the right to ask, the grant goes to
+// the first all the same; one whose client is gone costs its entry's life.
 //
 // # Validity
 //
