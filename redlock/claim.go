@@ -71,6 +71,7 @@ type vote struct {
 	late      bool // and waited for in vain
 	unsure    bool // a request has no answer, and may take effect late
 	mayHave   bool // the node may count or queue the try
+	counts    bool // it was there when the try was won, or nobody can have had the lock since
 	proposal  engine.Proposal
 	askedAt   time.Time
 	ans       engine.Answer

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/faultproxy"
 	"github.com/relock-go/relock/redlock"
@@ -68,6 +70,82 @@ func TestAHoldSpreadsToNodesThatRefusedItAtFirst(t *testing.T) {
 	}
 	if err := lease.Extend(bg, 2*ttl); err != nil {
 		t.Errorf("three of five nodes live, and Extend says %v", err)
+	}
+	unlock(t, lease)
+}
+
+// late returns a lease of a lock on three nodes that the node in the middle has
+// not heard of, the RedLock of another process, and what lets it hear.
+func late(t *testing.T, name string) (r *rig, lease *relock.Lease, other *redlock.RedLock, hears func()) {
+	t.Helper()
+	r = newRig(t, 3)
+	proxy, err := faultproxy.New(r.servers[1].Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	mine, other := redLock(t, []string{r.servers[0].Addr(), proxy.Addr(), r.servers[2].Addr()}), redLock(t, r.addrs())
+	for _, red := range []*redlock.RedLock{mine, other} {
+		unlock(t, lock(t, red.Mutex("warm")))
+	}
+	awaitClean(t, r.direct...)
+	held := proxy.Hold(faultproxy.Word("relock:redlock:{"+name+"}"), 1)
+	lease = lock(t, mine.Mutex(name))
+	<-held.Arrived()
+	return r, lease, other, func() {
+		t.Helper()
+		held.Release()
+		awaitOn(t, lease, r.direct[1])
+	}
+}
+
+// awaitOn waits until a node has a lease.
+func awaitOn(t *testing.T, lease *relock.Lease, rdb *redis.Client) {
+	t.Helper()
+	eventually(t, "the node has the lock", func() bool {
+		return rdb.HExists(bg, "relock:redlock:{"+lease.Name()+"}", "owner:"+string(lease.Owner())).Val()
+	})
+}
+
+// Where a node forgot a lock and another had it since, a vote that comes only
+// now does not make up for it.
+func TestALateVoteDoesNotHideThatAnotherHadTheLock(t *testing.T) {
+	r, lease, other, hears := late(t, "forgotten")
+	r.direct[0].Del(bg, "relock:redlock:{forgotten}")
+	next := lock(t, other.Mutex("forgotten"))
+	if next.Token() <= lease.Token() {
+		t.Errorf("token %d after %d", next.Token(), lease.Token())
+	}
+	unlock(t, next)
+	awaitClean(t, r.direct[:2]...)
+	hears()
+	if err := lease.Extend(bg, time.Minute); !errors.Is(err, relock.ErrLost) {
+		t.Errorf("another had the lock meanwhile, and Extend says %v", err)
+	}
+	awaitClean(t, r.direct...)
+}
+
+// A vote of a node that has accepted a greater token counts once a quorum
+// without it was renewed.
+func TestALateVoteCountsOnceAQuorumIsSeenWithoutIt(t *testing.T) {
+	const key = "relock:redlock:{proven}"
+	r, lease, _, hears := late(t, "proven")
+	r.direct[1].Set(bg, "relock:redfence:{proven}", int64(lease.Token())+1, time.Minute)
+	hears()
+	if got := r.direct[1].HGet(bg, key, "token").Val(); got == lease.Token().String() {
+		t.Fatalf("the node has accepted %s", got)
+	}
+	for ttl := time.Minute; ; ttl += time.Minute {
+		if err := lease.Extend(bg, ttl); err != nil {
+			t.Fatalf("all nodes have the lock, and Extend says %v", err)
+		}
+		if r.direct[1].PTTL(bg, key).Val() > ttl-time.Minute/2 {
+			break // a quorum answers for Extend: this time all have
+		}
+	}
+	r.direct[0].Del(bg, key)
+	if err := lease.Extend(bg, time.Hour); err != nil {
+		t.Errorf("two of three nodes have the lock, and Extend says %v", err)
 	}
 	unlock(t, lease)
 }

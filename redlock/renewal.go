@@ -9,24 +9,32 @@ import (
 
 // A renewal is one renewal of a hold, at the nodes that granted it.
 type renewal struct {
-	q   *quorum
-	c   *claim // nil: it was given up
-	id  string // of the try
-	req engine.Renewal
-	has []bool // by peer: it granted
+	q     *quorum
+	c     *claim // nil: it was given up
+	id    string // of the try
+	req   engine.Renewal
+	votes []renewalVote // by peer
 
 	mu      sync.Mutex
-	granted []engine.Answer
+	granted []engine.Answer // of the votes that count
 	absent  int
 	pending int
 	errs    map[string]error
+	won     bool
+	proven  []int                      // the votes to count from now on, if it is
 	done    func(engine.Answer, error) // nil once called
+}
+
+// A renewalVote is what the hold has at one peer when it is renewed.
+type renewalVote struct {
+	granted bool // it is to be renewed
+	counts  bool
 }
 
 func (q *quorum) newRenewal(r *engine.Renewal, done func(engine.Answer, error)) *renewal {
 	n := &renewal{
 		q: q, c: q.find(r.Hold), req: *r, done: done,
-		has: make([]bool, len(q.peers)), errs: map[string]error{},
+		votes: make([]renewalVote, len(q.peers)), errs: map[string]error{},
 	}
 	if n.c != nil {
 		n.c.mu.Lock()
@@ -34,12 +42,13 @@ func (q *quorum) newRenewal(r *engine.Renewal, done func(engine.Answer, error)) 
 		if t := n.c.try; t != nil && t.phase == held {
 			n.id = t.id
 			for i := range t.votes {
-				n.has[i] = t.votes[i].state == granted
+				v := &t.votes[i]
+				n.votes[i] = renewalVote{granted: v.state == granted, counts: v.state == granted && v.counts}
 			}
 		}
 	}
-	for i, has := range n.has {
-		if has {
+	for i, v := range n.votes {
+		if v.counts {
 			n.pending++
 		} else {
 			n.absent++
@@ -50,7 +59,7 @@ func (q *quorum) newRenewal(r *engine.Renewal, done func(engine.Answer, error)) 
 }
 
 // at tells whether peer i is asked.
-func (n *renewal) at(i int) bool { return n.has[i] }
+func (n *renewal) at(i int) bool { return n.votes[i].granted }
 
 func (n *renewal) request() *engine.Renewal {
 	// The id of a try is enough: it is never granted twice.
@@ -59,24 +68,32 @@ func (n *renewal) request() *engine.Renewal {
 
 func (n *renewal) answer(i int, ans engine.Answer, err error) {
 	n.mu.Lock()
-	n.pending--
+	has := err == nil && ans.State == engine.Granted
 	switch {
+	case !n.votes[i].counts:
+		if has {
+			n.proven = append(n.proven, i)
+		}
 	case err != nil:
+		n.pending--
 		n.errs[n.q.peers[i].addr] = err
-	case ans.State == engine.Granted:
+	case has:
+		n.pending--
 		n.granted = append(n.granted, ans)
 	default:
+		n.pending--
 		n.absent++
 		n.errs[n.q.peers[i].addr] = relock.ErrNotHeld
 	}
 	n.mu.Unlock()
 	n.judge()
+	n.prove()
 }
 
 // judge says what the renewal came to, once that is known.
 func (n *renewal) judge() {
 	n.mu.Lock()
-	v := renewed(len(n.has), n.q.need, len(n.granted), n.absent, n.pending)
+	v := renewed(len(n.votes), n.q.need, len(n.granted), n.absent, n.pending)
 	done := n.done
 	if v == undecided || done == nil {
 		n.mu.Unlock()
@@ -87,6 +104,7 @@ func (n *renewal) judge() {
 	var err error
 	switch v {
 	case won:
+		n.won = true
 		ans = quorumEnd(n.granted, n.q.need)
 		ans.Token = n.req.Token
 	case silent:
@@ -100,10 +118,33 @@ func (n *renewal) judge() {
 	}
 }
 
+// prove has the votes count that were there when a quorum without them was
+// renewed. It was one all the time until then, so nobody had the lock meanwhile.
+func (n *renewal) prove() {
+	n.mu.Lock()
+	var peers []int
+	if n.won {
+		peers, n.proven = n.proven, nil
+	}
+	n.mu.Unlock()
+	if len(peers) == 0 {
+		return
+	}
+	n.c.locked(func() {
+		if t := n.c.try; t != nil && t.id == n.id {
+			for _, i := range peers {
+				t.votes[i].counts = true
+			}
+		}
+	})
+}
+
 // mend asks for the votes that were not to be had before, since the node could
 // not be asked or had given its vote to another: a hold that began on few nodes
 // is to outlive them. A vote that a node once gave and has no more is not asked
-// for again. It needs c.mu.
+// for again. One that is given now is worth nothing by itself, if the node has
+// accepted a greater token: where nodes forgot, another may have had the lock. It
+// needs c.mu.
 func (c *claim) mend() {
 	t := c.try
 	if t == nil || t.phase != held {

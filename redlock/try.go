@@ -110,6 +110,9 @@ func (c *claim) reply(t *try, i int, ans engine.Answer, err error) {
 			c.q.roster.expel(i, err)
 		}
 		c.q.sees(ans.Accepted)
+		if t.phase == held && v.state == granted && v.ans.Token == t.answer.Token {
+			v.counts = true // nothing greater was accepted here before
+		}
 		if c.try == t && v.knocked && v.state == waiting && v.under == 0 {
 			v.knocked = false
 			c.ask(t, i, true)
@@ -273,6 +276,9 @@ func (c *claim) win(t *try) {
 		return
 	}
 	t.phase, t.since = held, time.Now()
+	for i := range t.votes {
+		t.votes[i].counts = t.votes[i].state == granted
+	}
 	ans.Token, ans.Count = t.proposal.Token, 1
 	for _, v := range votes {
 		ans.Count = max(ans.Count, v.Count)
