@@ -52,6 +52,8 @@ if not lock.free and lock.owner == owner then
   local set = redis.pcall('HSET', KEYS[1], 'hold:' .. hold, int(stop), 'owner:' .. owner, lock.count)
   if failed(set) then
     return set
+  elseif set > 1 then
+    return stepped_back()
   end
   lock.holds[hold] = stop
   redis.call('PEXPIRE', KEYS[1], left_ms)

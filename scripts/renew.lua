@@ -20,6 +20,9 @@ if not stop or token ~= 0 and token ~= lock.token then
 end
 stop = math.max(stop, now + ttl_ms)
 redis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))
-redis.call('HSET', KEYS[1], 'hold:' .. hold, int(stop))
+if redis.call('HSET', KEYS[1], 'hold:' .. hold, int(stop)) > 0 then
+  stepped_back()
+  return { 0 }
+end
 lock.holds[hold] = stop
 return granted(lock, hold)

@@ -51,14 +51,18 @@ local function accepts()
 end
 
 if accepts() then
+  local appeared = 0 -- fields that a lock has always
   if token ~= proposed then
-    redis.call('HSET', KEYS[1], 'token', int(proposed))
     redis.call('HDEL', KEYS[1], 'issued')
+    appeared = redis.call('HSET', KEYS[1], 'token', int(proposed))
     token, issued = proposed, false
   end
   if kind == '1' and not issued then
-    redis.call('HSET', KEYS[1], 'issued', 1)
+    appeared = redis.call('HSET', KEYS[1], 'issued', 1, 'token', int(token)) - 1
     issued = true
+  end
+  if appeared > 0 then
+    return stepped_back()
   end
   if not accepted or accepted < proposed then
     accepted = proposed

@@ -26,10 +26,11 @@ var clocks = []fault{
 	{
 		number: 28,
 		name:   "a server's clock steps",
-		injection: "gettimeofday of a redis-server by LD_PRELOAD, with an offset that is stepped by +60 s, -1 h, and by two hours " +
-			"either way on a minority of a RedLock",
+		injection: "gettimeofday of a redis-server by LD_PRELOAD, with an offset that is stepped by +60 s, -1 h, by two hours " +
+			"either way on a minority of a RedLock, and by -1 h at each of the places where the clock is read",
 		asserted: "forward: the lock is free early, there is a second holder under a greater token, the first is told by its next renewal; " +
 			"back: a live holder goes on and unlocks, the lock of a dead one stays until ForceUnlock or the clock; tokens rise; " +
+			"no key loses its end; " +
 			"a RedLock does without a minority whose clocks are wrong",
 		remark: "libfaketime hangs Debian's redis-server. A RedLock of whose nodes a majority is an hour behind its clients is not had: nodes " +
 			"refuse a token that is an hour ahead of their clocks",
@@ -37,6 +38,7 @@ var clocks = []fault{
 			{of: "60 s forward", kinds: every, world: stepping, run: stepsForward},
 			{of: "an hour back", kinds: []kind{mutex, reentrant, multi, minority}, world: stepping, run: stepsBack(-time.Hour)},
 			{of: "50 minutes back", kinds: []kind{majority}, world: stepping, run: stepsBack(-50 * time.Minute)},
+			{of: "an hour back within a script", kinds: every, world: stepping, run: stepsWithinScripts},
 			{of: "two hours forward", kinds: []kind{minority}, world: stepping, run: wrongClocks(2 * time.Hour)},
 			{of: "two hours back", kinds: []kind{minority}, world: stepping, run: wrongClocks(-2 * time.Hour)},
 		},
@@ -95,7 +97,7 @@ func stepping(t *testing.T, k kind) *world {
 			t.Fatal(err)
 		}
 		n := &node{clock: offset}
-		if err := n.step(0); err != nil {
+		if err := n.stepAfter(0, 0); err != nil {
 			t.Fatal(err)
 		}
 		n.server = redistest.StartT(t, redistest.WithBinary(script))
@@ -105,16 +107,24 @@ func stepping(t *testing.T, k kind) *world {
 	return w
 }
 
-// step sets by how much a node's clock is off. The file is written in place: the
-// server has it in its memory.
+// step sets by how much a node's clock is off.
 func (n *node) step(d time.Duration) error {
+	return n.writeClock(d.Microseconds(), 0, 0)
+}
+
+// stepAfter has a node's clock be right, and off by d once it was read that often.
+func (n *node) stepAfter(reads int, d time.Duration) error {
+	return n.writeClock(0, int64(reads), d.Microseconds())
+}
+
+// writeClock writes the file in place: the server has it in its memory.
+func (n *node) writeClock(numbers ...int64) error {
 	f, err := os.OpenFile(n.clock, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = f.Write(binary.NativeEndian.AppendUint64(nil, uint64(d.Microseconds())))
-	return err
+	return binary.Write(f, binary.NativeEndian, numbers)
 }
 
 // step steps the clocks of the struck nodes, and waits until that is seen.
@@ -168,6 +178,33 @@ func stepsBack(d time.Duration) func(w *world) {
 		w.wantFree(other, 0)
 		w.step(0)
 		w.wantFree(w.behind(), 0)
+	}
+}
+
+// stepsWithinScripts has the clock step back at every place of a script where it
+// is read: a key may not lose its end by that.
+func stepsWithinScripts(w *world) {
+	const reads = 60 // as many as Lock, Extend and Unlock make of it, and more
+	holder := w.behind()
+	w.unlock(w.hold(holder.lock()))
+	for after := range reads {
+		w.strike(func(n *node) error { return n.stepAfter(after+1, -time.Hour) })
+		if lease, err := holder.lock(relock.WithLease(long)).TryLock(w.soon()); err == nil {
+			_ = lease.Extend(w.soon(), 2*long) // the hold may have ended
+			for _, n := range w.struck() {
+				if n.server.Client().PTTL(bg, w.key("lock")).Val() == -1 {
+					w.Fatalf("after %d reads: a key without an end", after+1)
+				}
+			}
+			_ = lease.Unlock(w.soon())
+		}
+		for _, n := range w.struck() {
+			if n.server.Client().PTTL(bg, w.key("lock")).Val() == -1 {
+				w.Fatalf("after %d reads: a key without an end is left behind", after+1)
+			}
+		}
+		w.step(0)
+		w.wantFree(holder, long)
 	}
 }
 

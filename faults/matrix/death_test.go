@@ -168,7 +168,7 @@ func expiresWhileDown(w *world) {
 
 func restored(w *world) {
 	old := w.behind()
-	w.unlock(w.hold(old.lock()))
+	w.unlock(w.holdEverywhere(old.lock()))
 	w.awaitClean()
 	copies := w.TempDir()
 	for i, n := range w.struck() {
@@ -180,7 +180,7 @@ func restored(w *world) {
 	for range 3 {
 		w.unlock(w.hold(old.lock()))
 	}
-	lease := w.hold(old.lock(relock.WithTTL(told)))
+	lease := w.holdEverywhere(old.lock(relock.WithTTL(told)))
 	early := sequencer(lease)
 	w.want(guard.Claim(bg, key, early), nil)
 	kill(w)
