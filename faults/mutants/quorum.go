@@ -126,4 +126,14 @@ var quorum = []mutant{
 		edit:   edit{"redlock/renewal.go", "n.c.locked(n.c.mend)", "_ = n.c.mend"},
 		killer: redlock("TestAHoldSpreadsToNodesThatComeBack"),
 	},
+	{
+		name:   "a late vote counts at once, whatever the node has accepted",
+		edit:   edit{"redlock/renewal.go", "counts: v.state == granted && v.counts}", "counts: v.state == granted}"},
+		killer: redlock("TestALateVoteDoesNotHideThatAnotherHadTheLock"),
+	},
+	{
+		name:   "a late vote never counts where the node has accepted a greater token",
+		edit:   edit{"redlock/renewal.go", "t.votes[i].counts = true", "_ = i"},
+		killer: redlock("TestALateVoteCountsOnceAQuorumIsSeenWithoutIt"),
+	},
 }

@@ -143,8 +143,8 @@ var renewing = []mutant{
 		name: "a renewal writes before PEXPIRE",
 		edit: edit{
 			"scripts/renew.lua",
-			"redis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))\nredis.call('HSET', KEYS[1], 'hold:' .. hold, int(stop))",
-			"redis.call('HSET', KEYS[1], 'hold:' .. hold, int(stop))\nredis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))",
+			"redis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))\n",
+			"redis.call('HSET', KEYS[1], 'hold:' .. hold, int(stop))\nredis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))\n",
 		},
 		killer: root("TestScriptsOnFullMemory/a hold is renewed"),
 	},
