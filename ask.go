@@ -49,7 +49,7 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 		case <-h.open.Done():
 			return ans, ErrClosed
 		default:
-			h.rest(ctx, o, pause(n))
+			h.rest(ctx, o, engine.Pause(n))
 		}
 	}
 }

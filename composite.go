@@ -223,7 +223,7 @@ func (c *Composite) collectAfter(ctx context.Context, first error) ([]*hold, err
 // again.
 func (c *Composite) collect(ctx context.Context) ([]*hold, error) {
 	sorted, err := c.order(ctx)
-	for n := 0; err != nil && passes(err) && sleep(ctx, pause(n)); n++ {
+	for n := 0; err != nil && passes(err) && engine.Sleep(ctx, engine.Pause(n)); n++ {
 		sorted, err = c.order(ctx)
 	}
 	if err != nil {

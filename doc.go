@@ -14,9 +14,9 @@
 // Fenced writes are never accepted out of order, whatever fails, as long as the
 // storage that keeps the fence loses nothing it acknowledged.
 //
-// Two holders never believe in one lock at one time, as long as no failover
-// loses an acknowledged write, no server's clock is stepped, no virtual machine
-// is suspended (its clock stands still) and no process pauses between reading
+// Two holders never believe in one lock at one time, as long as no server loses
+// what it acknowledged (by a failover, a restart, eviction, or a key that others
+// delete), no server's clock is stepped, no virtual machine is suspended (its clock stands still) and no process pauses between reading
 // Err and what it does next for longer than the validity that is left. A lease
 // alone can promise no more: that is what the token is for.
 //
@@ -171,7 +171,7 @@
 //
 // # Fencing in SQL
 //
-// What [Guard] does for Redis data takes one column in a table. A holder raises
+// What [Guard] does for Redis data takes two columns in a table. A holder raises
 // the fence before its first read, and every write has the same condition:
 //
 //	UPDATE account SET fence = $1, fence_owner = $2

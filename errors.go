@@ -35,8 +35,9 @@ var (
 	// ErrUnlocked is the cause of a lease's context after Unlock.
 	ErrUnlocked = errors.New("relock: lease unlocked")
 
-	// ErrClosed is returned by the calls of a closed Client, and is the cause
-	// of the contexts of the leases that Close ended.
+	// ErrClosed is returned by Lock and TryLock of a closed Client and by the
+	// leases that Close ended, and is the cause of their contexts. Status and
+	// ForceUnlock still ask the server.
 	ErrClosed = errors.New("relock: client closed")
 
 	// ErrSelfDeadlock is returned by a Mutex whose context comes from a lease
@@ -91,7 +92,8 @@ func (e *NotAcquiredError) Is(target error) bool { return target == ErrNotAcquir
 func (e *NotAcquiredError) Unwrap() error { return e.cause }
 
 // QuorumError is returned by a RedLock when too few nodes answered for a
-// decision. What was taken has been released.
+// decision. By Lock and TryLock, what was taken is given back in the background.
+// By Extend and Unlock, the lease is as they say.
 type QuorumError struct {
 	Acquired int              // nodes that granted
 	Need     int              // nodes that must

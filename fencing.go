@@ -177,7 +177,8 @@ var guarded sync.Map
 
 // Eval runs a Lua script of the caller's as the write, and returns its reply
 // (redis.Nil for nil). The script sees keys and args as KEYS and ARGV; key is
-// what is guarded, and is KEYS[1]. It runs only if s is not refused.
+// what is guarded, and is KEYS[1]. It runs only if s is not refused. A source is
+// kept for the life of the process: data belong into args.
 func (g *Guard) Eval(ctx context.Context, key string, s Sequencer, source string, keys []string, args ...any) (any, error) {
 	sc, ok := guarded.Load(source)
 	if !ok {

@@ -97,7 +97,7 @@ func (h *host) confirm(ctx context.Context, o *hold, v validity) (validity, erro
 		case !passes(err):
 			return v, err
 		}
-		sleep(ctx, pause(n))
+		engine.Sleep(ctx, engine.Pause(n))
 	}
 	return v, nil
 }

@@ -3,7 +3,6 @@ package relock
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -74,24 +73,6 @@ func (l *lock) wrap(err error) error {
 	return fmt.Errorf("%w (lock %q)", err, l.name)
 }
 
-// pause grows from 5 ms to 500 ms, with jitter.
-func pause(attempt int) time.Duration {
-	d := min(5*time.Millisecond<<min(attempt, 7), 500*time.Millisecond)
-	return d/2 + rand.N(d)
-}
-
-// sleep waits for d; it tells whether ctx was still alive then.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // once sends one request, bounded by the call timeout.
 func (h *host) once(ctx context.Context, send func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, h.set.call)
@@ -114,7 +95,7 @@ func (h *host) ask(ctx context.Context, send func(context.Context) error) error 
 		var err error
 		for n := 0; ; n++ {
 			err = telling(bounded, err, send(bounded))
-			if err == nil || !passes(err) || !sleep(bounded, pause(n)) {
+			if err == nil || !passes(err) || !engine.Sleep(bounded, engine.Pause(n)) {
 				if err != nil && ctx.Err() != nil {
 					return fmt.Errorf("%w: %w", ended(ctx), err)
 				}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/relock-go/relock/internal/engine"
 )
 
 // A Lease is one grant of a lock: what Lock returns. It is a handle; copies are
@@ -40,14 +42,10 @@ type validity struct {
 	left time.Duration // what the server gave
 }
 
-// drift is what two clocks may differ in d, with 2 ms for the server's own
-// resolution (the rule of the Redis distributed-locks page).
-func drift(d time.Duration) time.Duration { return d/100 + 2*time.Millisecond }
-
 // spanning returns the least TTL of which d can be believed.
 func spanning(d time.Duration) time.Duration { return (d+2*time.Millisecond)*100/99 + time.Millisecond }
 
-func (v validity) until() time.Time { return v.sent.Add(v.left - drift(v.left)) }
+func (v validity) until() time.Time { return v.sent.Add(v.left - engine.Drift(v.left)) }
 
 func (v validity) remaining(now time.Time) time.Duration { return v.until().Sub(now) }
 
@@ -135,7 +133,7 @@ func (l *Lease) Members() []*Lease {
 //
 // It returns [ErrLost] if the lease was or is found lost, [ErrUnlocked] after
 // Unlock, [ErrClosed] after Close, [ErrNotHeld] for a zero Lease, [ErrInvalid]
-// for a d out of range or beyond WithMaxHold, and else what Redis said or the
+// for a d out of range or beyond WithMaxHold, [ErrNotReplicated], and else what Redis said or the
 // cause of ctx: the lease is then valid until ValidUntil, which may have moved.
 func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
 	if l == nil || l.o == nil {
@@ -163,6 +161,8 @@ func (l *Lease) Unlock(ctx context.Context) error {
 // first.
 //
 // Do returns fn's error, and [ErrLost] too if the lease was lost while fn ran;
+// where fn returned nil, any other error of Unlock: the work is then done, and the
+// release goes on in the background;
 // where the lock was not had, the error of Lock, within the bound of
 // [WithWait].
 func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease) error) (err error) {

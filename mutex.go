@@ -50,8 +50,9 @@ func (m *Mutex) Lock(ctx context.Context) (*Lease, error) {
 
 // TryLock returns a lease if the lock is free and nobody waits for it, in one
 // round trip. It returns [ErrNotAcquired] with the holder if it is not, and
-// else the errors of [Mutex.Lock]; an answer that does not come is waited for
-// no longer than the call timeout.
+// else the errors of [Mutex.Lock]; [ErrLost] if the answer came after the hold
+// had ended; and an error that matches [context.DeadlineExceeded] if none came
+// within the call timeout, though ctx lives. A call that fails holds nothing.
 func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
 	return m.l.acquire(ctx, freshOwner, false)
 }
@@ -59,7 +60,9 @@ func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
 // Name returns the lock's name.
 func (m *Mutex) Name() string { return m.l.name }
 
-// Status asks the server who holds the lock.
+// Status asks the server who holds the lock. It returns [ErrInvalid],
+// [ErrWrongType], the cause of ctx, or what Redis said; of a RedLock also a
+// [*QuorumError].
 func (m *Mutex) Status(ctx context.Context) (Status, error) { return m.l.status(ctx) }
 
 // ForceUnlock takes the lock away from whoever holds it, and passes it on. It
@@ -69,8 +72,9 @@ func (m *Mutex) Status(ctx context.Context) (Status, error) { return m.l.status(
 //
 // A lease of this client that it ended ends with [ErrLost] at once; another's
 // learns of it by its next renewal, and a fixed one does not: until then its
-// holder believes in it. Only a fencing token keeps
-// its writes out ([Guard]).
+// holder believes in it. Only a fencing token keeps its writes out ([Guard]).
+//
+// It returns the errors of Status; the lock may then have been freed or not.
 func (m *Mutex) ForceUnlock(ctx context.Context) (bool, error) { return m.l.forceUnlock(ctx) }
 
 func (m *Mutex) settings() lockSettings { return m.l.set }

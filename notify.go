@@ -157,7 +157,7 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 				return
 			}
 			silent = false
-			if !n.rest(pause(attempt)) {
+			if !n.rest(engine.Pause(attempt)) {
 				n.end(pubsub, confirmed, ErrClosed)
 				return
 			}

@@ -209,10 +209,13 @@ func WithMaxHold(d time.Duration) LockOption {
 }
 
 // WithReplicas has n replicas acknowledge the hold within timeout, by WAIT,
-// before Lock returns and at each renewal; else the hold is released and Lock
-// returns [ErrNotReplicated]. It makes it less likely that a failover loses the
+// before Lock returns; else the hold is released and Lock returns
+// [ErrNotReplicated]. A renewal that too few acknowledge is repeated and does not
+// count: the lease may end for it. An Extend that too few acknowledge returns
+// ErrNotReplicated and releases nothing. It makes it less likely that a failover loses the
 // lock and proves nothing: the replica that is promoted may be another. It
-// needs a *redis.Client or a *redis.ClusterClient.
+// needs a *redis.Client or a *redis.ClusterClient, and a timeout below a third of
+// the TTL and below the call timeout; a RedLock refuses it.
 func WithReplicas(n int, timeout time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
 		s.replicas, s.replicaTimeout = n, timeout

@@ -66,7 +66,7 @@ func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 		case !passes(err), time.Until(o.validUntil()) < 0, n > 0 && time.Since(start) > h.set.call:
 			return err
 		}
-		sleep(ctx, pause(n))
+		engine.Sleep(ctx, engine.Pause(n))
 	}
 }
 
@@ -90,7 +90,7 @@ func (h *host) persist(ctx context.Context, until time.Time, send func() error) 
 		if errors.Is(err, ErrWrongType) {
 			return // what is there is not ours
 		}
-		if !sleep(ctx, pause(n)) {
+		if !engine.Sleep(ctx, engine.Pause(n)) {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/internal/redistest"
 )
 
@@ -208,7 +209,7 @@ func clusterRenewsBesideAStuckShard(t *testing.T, c *redistest.Cluster) {
 		wantLostAtDeadline(t, lease, ttl)
 	}
 	delete(leases, stuck)
-	mark := time.Now().Add(ttl - drift(ttl)) // of a renewal that is sent from now on
+	mark := time.Now().Add(ttl - engine.Drift(ttl)) // of a renewal that is sent from now on
 	for _, beside := range leases {
 		for _, lease := range beside {
 			eventually(t, "a renewal", func() bool { return lease.Err() != nil || lease.ValidUntil().After(mark) })

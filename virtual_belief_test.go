@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/relock-go/relock/internal/engine"
 )
 
 // What a holder believes, where the server is slow to answer.
@@ -21,7 +23,7 @@ func TestValidityCountsFromBeforeTheRequest(t *testing.T) {
 		wire.lag.Store(int64(2 * time.Second))
 		start := time.Now()
 		lease := lockOf(t, m)
-		if got, want := lease.ValidUntil().Sub(start), ttl-drift(ttl); got != want {
+		if got, want := lease.ValidUntil().Sub(start), ttl-engine.Drift(ttl); got != want {
 			t.Errorf("Lock: valid for %v from the call, want %v", got, want)
 		}
 		start = time.Now()
@@ -93,7 +95,7 @@ func TestMaxHoldIsNotExceededAfterAGrantByMessage(t *testing.T) {
 func TestAFixedLeaseByMessageHasItsWholeTTL(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		lease, _ := b.behind(WithLease(ttl))
-		if left := time.Until(lease.ValidUntil()); left < ttl-drift(ttl)-2*time.Second {
+		if left := time.Until(lease.ValidUntil()); left < ttl-engine.Drift(ttl)-2*time.Second {
 			t.Errorf("%v left of %v when Lock returns", left, ttl)
 		}
 	})

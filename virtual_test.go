@@ -94,10 +94,10 @@ func TestAGrantIsBelievedForItsTTLLessTheDrift(t *testing.T) {
 		c, _ := b.client()
 		start := time.Now()
 		lease := lockOf(t, c.Mutex("a", WithLease(ttl)))
-		if got, want := lease.ValidUntil().Sub(start), ttl-drift(ttl); got != want {
+		if got, want := lease.ValidUntil().Sub(start), ttl-engine.Drift(ttl); got != want {
 			t.Errorf("valid for %v, want %v", got, want)
 		}
-		pass(ttl - drift(ttl) - 1)
+		pass(ttl - engine.Drift(ttl) - 1)
 		if err := lease.Err(); err != nil {
 			t.Errorf("a nanosecond before its end: %v", err)
 		}

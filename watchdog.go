@@ -227,7 +227,7 @@ func (w *watchdog) again(o *hold) int {
 	if o.cause.Load() != nil {
 		return 0
 	}
-	o.renewAt = time.Now().Add(min(pause(o.retries), o.req.TTL/10))
+	o.renewAt = time.Now().Add(min(engine.Pause(o.retries), o.req.TTL/10))
 	o.retries++
 	w.set(o, o.nextDue())
 	return o.retries
@@ -257,7 +257,7 @@ func (w *watchdog) checkIn(o *hold) (engine.Pulse, bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			o.retries++
-			w.set(o, time.Now().Add(min(pause(o.retries), o.checkEvery())))
+			w.set(o, time.Now().Add(min(engine.Pause(o.retries), o.checkEvery())))
 			return
 		}
 		h.settle(o, ans, err)

@@ -81,7 +81,7 @@ func quorumEnd(answers []engine.Answer, need int) engine.Answer {
 
 // remaining is the validity that the host will believe in at now.
 func remaining(a engine.Answer, now time.Time) time.Duration {
-	return a.Sent.Add(a.Left - a.Left/100 - 2*time.Millisecond).Sub(now)
+	return a.Sent.Add(a.Left - engine.Drift(a.Left)).Sub(now)
 }
 
 // accepted tells whether a node that granted with a has accepted p.

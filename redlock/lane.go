@@ -1,7 +1,6 @@
 package redlock
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -86,7 +85,7 @@ func (c *claim) release(t *try, i int) {
 			c.settleReturn(t, i, returning, err)
 		}
 		c.mu.Unlock()
-		if err == nil || !lasts(err) || time.Now().After(until) || !sleep(c.q.bg, pause(n)) {
+		if err == nil || !lasts(err) || time.Now().After(until) || !engine.Sleep(c.q.bg, engine.Pause(n)) {
 			return
 		}
 	}
@@ -102,14 +101,3 @@ func (c *claim) settleReturn(t *try, i int, r returnState, err error) {
 // lasts tells whether an error of a release may pass: anything but a client
 // that was closed.
 func lasts(err error) bool { return !errors.Is(err, errClientClosed) }
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

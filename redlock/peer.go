@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -64,9 +63,3 @@ func (e lateError) Error() string { return fmt.Sprintf("no answer within %v", e.
 
 // errHangs is a node that was not asked, since it owes an answer.
 var errHangs = errors.New("not asked: an earlier request has no answer yet")
-
-// pause grows from 5 ms to 500 ms, with jitter.
-func pause(n int) time.Duration {
-	d := min(5*time.Millisecond<<min(n, 7), 500*time.Millisecond)
-	return d/2 + rand.N(d)
-}

@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/relock-go/relock"
@@ -24,6 +25,10 @@ type renewal struct {
 	proven  []int                      // the votes to count from now on, if it is
 	done    func(engine.Answer, error) // nil once called
 }
+
+// errNoVote is a node that does not have the hold, where too few answered to say
+// that it is lost: it must not pass for [relock.ErrNotHeld].
+var errNoVote = errors.New("the hold is not on this node")
 
 // A renewalVote is what the hold has at one peer when it is renewed.
 type renewalVote struct {
@@ -52,7 +57,7 @@ func (q *quorum) newRenewal(r *engine.Renewal, done func(engine.Answer, error)) 
 			n.pending++
 		} else {
 			n.absent++
-			n.errs[q.peers[i].addr] = relock.ErrNotHeld
+			n.errs[q.peers[i].addr] = errNoVote
 		}
 	}
 	return n
@@ -83,7 +88,7 @@ func (n *renewal) answer(i int, ans engine.Answer, err error) {
 	default:
 		n.pending--
 		n.absent++
-		n.errs[n.q.peers[i].addr] = relock.ErrNotHeld
+		n.errs[n.q.peers[i].addr] = errNoVote
 	}
 	n.mu.Unlock()
 	n.judge()

@@ -3,7 +3,6 @@ package result
 import (
 	"fmt"
 	"math"
-	"time"
 )
 
 // Metric is the key of a figure.
@@ -106,9 +105,6 @@ func Micros(x float64) string {
 	}
 	return digits(x/1e6) + " s"
 }
-
-// Duration is the figure of a duration.
-func Duration(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // digits prints three significant digits, and never an exponent.
 func digits(x float64) string {

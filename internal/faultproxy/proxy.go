@@ -87,9 +87,6 @@ func New(target string) (*Proxy, error) {
 // same for the proxy's life.
 func (p *Proxy) Addr() string { return p.addr }
 
-// Target returns the server's address.
-func (p *Proxy) Target() string { return p.target }
-
 // Close ends the proxy and every connection through it, and returns when its
 // goroutines are gone. A held request whose connection ends here never
 // reaches the server. Later calls do nothing.

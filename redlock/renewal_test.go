@@ -1,0 +1,58 @@
+package redlock
+
+import (
+	"testing"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// A late vote of a node that has accepted a greater token counts once a quorum
+// without it was renewed, whether its own answer comes before that or after.
+func TestALateVoteCountsOnceAQuorumIsSeenWithoutIt(t *testing.T) {
+	const late = 1
+	for name, order := range map[string][]int{"before": {late, 0, 2}, "after": {0, 2, late}} {
+		t.Run(name, func(t *testing.T) {
+			q := &quorum{peers: []*peer{{addr: "a"}, {addr: "b"}, {addr: "c"}}, need: 2, claims: map[string]*claim{}}
+			q.roster = &roster{q: q}
+			c := q.claim("hold")
+			c.try = &try{id: "hold/1", phase: held, votes: make([]vote, len(q.peers))}
+			for i := range c.try.votes {
+				c.try.votes[i].state, c.try.votes[i].counts = granted, i != late
+			}
+			// renewal returns what comes of one in which the peers in order have the hold,
+			// and the others do not.
+			renewal := func(order ...int) engine.State {
+				var got engine.Answer
+				n := q.newRenewal(&engine.Renewal{Hold: "hold", TTL: time.Minute}, func(ans engine.Answer, err error) {
+					if err != nil {
+						t.Error(err)
+					}
+					got = ans
+				})
+				absent := map[int]bool{0: true, 1: true, 2: true}
+				for _, i := range order {
+					absent[i] = false
+				}
+				for i := range q.peers {
+					if absent[i] {
+						n.answer(i, engine.Answer{}, nil)
+					}
+				}
+				for _, i := range order {
+					n.answer(i, engine.Answer{State: engine.Granted, Sent: time.Now(), Left: time.Minute}, nil)
+				}
+				return got.State
+			}
+			if got := renewal(late, 0); got == engine.Granted {
+				t.Fatal("renewed by a late vote and one other")
+			}
+			if got := renewal(order...); got != engine.Granted {
+				t.Fatal("not renewed by all")
+			}
+			if got := renewal(late, 0); got != engine.Granted {
+				t.Error("not renewed by a late vote that was seen beside a quorum")
+			}
+		})
+	}
+}
