@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/faultproxy"
 	"github.com/relock-go/relock/internal/redistest"
 )
@@ -233,5 +234,14 @@ func TestRunOnAQuorum(t *testing.T) {
 	}
 	if status, _, errs = run(t, "run", flags[0], flags[1], flags[0], flags[1], "job", "--", "true"); status != exitUsage && status != exitUnreachable {
 		t.Errorf("one server twice: got status %d and %q", status, errs)
+	}
+}
+
+func TestOwnersMadeHere(t *testing.T) {
+	own := relock.NewOwner()
+	for owner, want := range map[relock.Owner]bool{own: true, own + ".1": true, "x" + own: false, "workflow": false, "": false} {
+		if got := madeHere(owner); got != want {
+			t.Errorf("%q: %v", owner, got)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -189,7 +190,7 @@ func (r *runner) noticeWait(ctx context.Context, lock reentrant) func() {
 		case ctx.Err() != nil:
 		case err != nil:
 			r.report.warn("still trying: " + explain(err))
-		case st.Held:
+		case st.Held && !madeHere(st.Owner): // else our answer is under way
 			r.report.waiting(r.cfg.name, st)
 		}
 	}()
@@ -197,6 +198,12 @@ func (r *runner) noticeWait(ctx context.Context, lock reentrant) func() {
 		cancel()
 		<-ended
 	}
+}
+
+// madeHere tells whether this process made the owner up.
+func madeHere(o relock.Owner) bool {
+	own := relock.NewOwner()
+	return strings.HasPrefix(string(o), string(own[:strings.LastIndexByte(string(own), '/')+1]))
 }
 
 // under runs the command under lease and gives the lease back.
