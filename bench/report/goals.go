@@ -22,6 +22,7 @@ const (
 
 	pairsFloor   = "floor: 2 bare EVALSHA"
 	setNX        = "floor: SET NX + delete"
+	writes       = "floor: relock's reads and writes"
 	handoffFloor = "floor: PUBLISH to receive"
 )
 
@@ -135,6 +136,10 @@ func uncontended(r *result.Run) Goal {
 		g.Why = serverCPU(r, "pairs", "1 goroutine", ours, pairsFloor)
 		if least, ok := figure(r, "pairs", "1 goroutine", setNX, result.P50); ok && g.Why != "" {
 			g.Why += fmt.Sprintf(". The least that a lock can do (%s: no token, no queue) is at %.2fx", setNX, least.ToFloor)
+		}
+		if least, ok := figure(r, "pairs", "1 goroutine", writes, result.P50); ok && g.Why != "" {
+			g.Why += fmt.Sprintf(". What relock must read and write for its token, its hold and an empty queue (%s) is at %.2fx "+
+				"without a decision taken", writes, least.ToFloor)
 		}
 	}
 	return g

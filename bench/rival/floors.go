@@ -72,6 +72,74 @@ func (l *setNXLocker) Unlock(ctx context.Context) error {
 	return err
 }
 
+// Writes is what relock cannot do without: two scripts with the keys and the
+// arguments of relock's, that read and write what a token, a hold with an end and
+// an empty queue take, and decide nothing. It excludes nobody.
+var Writes = Kind{
+	Name:     "floor: relock's reads and writes",
+	Settings: "TIME, EXISTS, GET, SET, HSET and PEXPIRE in one script; HMGET, EXISTS and DEL in another; keys and arguments as relock's",
+	Commands: []string{"evalsha", "eval"},
+	Open:     func(env Env) (Client, error) { return &writes{rdb: Dial(env.Addrs[0]), env: env}, nil },
+}
+
+var (
+	writeHold = redis.NewScript(`
+local clock = redis.call('TIME')
+local now = string.format('%.0f', clock[1] * 1000000 + clock[2])
+if redis.call('EXISTS', KEYS[1], KEYS[3], KEYS[5]) == 0 then
+  redis.call('GET', KEYS[2])
+  redis.call('SET', KEYS[2], now, 'PX', ARGV[8])
+  redis.call('HSET', KEYS[1], 'owner:' .. ARGV[2], 1, 'hold:' .. ARGV[1], now, 'token', now, 'since', now)
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  return 1
+end
+return 0`)
+	dropHold = redis.NewScript(`
+local seen = redis.call('HMGET', KEYS[1], 'token', 'hold:' .. ARGV[1])
+if seen[2] and redis.call('EXISTS', KEYS[3]) == 0 then
+  return redis.call('DEL', KEYS[1])
+end
+return 0`)
+)
+
+type writes struct {
+	rdb *redis.Client
+	env Env
+}
+
+func (w *writes) Close() error { return w.rdb.Close() }
+
+func (w *writes) Locker(name string) Locker {
+	l := &writesLocker{w: w}
+	for _, kind := range []string{"lock", "fence", "queue", "waiters", "tombstones"} {
+		l.keys = append(l.keys, "relock:"+kind+":{"+name+"}")
+	}
+	return l
+}
+
+type writesLocker struct {
+	w    *writes
+	keys []string
+	hold string
+}
+
+func (l *writesLocker) Lock(ctx context.Context) (Held, error) {
+	l.hold = rand.Text()
+	return l, l.run(ctx, writeHold, l.hold, "host/12345/"+l.hold, l.w.env.TTL.Milliseconds(), "", 0, 9000, 0, 3_600_000, 1)
+}
+
+func (l *writesLocker) Unlock(ctx context.Context) error {
+	return l.run(ctx, dropHold, l.hold, 1_700_000_000_000_000, 0, 0, 3_600_000, "")
+}
+
+func (l *writesLocker) run(ctx context.Context, s *redis.Script, args ...any) error {
+	n, err := s.Run(ctx, l.w.rdb, l.keys, args...).Int64()
+	if err == nil && n == 0 {
+		err = errGone
+	}
+	return err
+}
+
 // BareQuorum is the floor of a quorum lock: the script `return 1` on every node
 // at once, twice, each time until a majority has answered.
 var BareQuorum = Kind{

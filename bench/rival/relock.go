@@ -21,7 +21,7 @@ var Relock = Kind{
 // among goroutines.
 var RelockAuto = Kind{
 	Name:     "relock (AutoPipeliner)",
-	Settings: "Client.Mutex on redis.Client.AsyncAutoPipeline(), defaults",
+	Settings: "Client.Mutex on redis.Client.AsyncAutoPipelineWithOptions, two batches at once, unordered",
 	Commands: []string{"evalsha", "eval"},
 	Open:     func(env Env) (Client, error) { return openRelock(env, true, mutexLocker) },
 }
@@ -41,6 +41,10 @@ type relockClient struct {
 	locker func(*relock.Client, string) Locker
 }
 
+// twoBatches keeps the server busy while the client reads replies. relock needs no
+// order: what depends on a reply is sent after it.
+var twoBatches = &redis.AutoPipelineOptions{MaxConcurrentBatches: 2, Unordered: true}
+
 func openRelock(env Env, auto bool, locker func(*relock.Client, string) Locker) (Client, error) {
 	c := &relockClient{rdb: Dial(env.Addrs[0]), locker: locker}
 	var rdb relock.Redis = c.rdb
@@ -50,7 +54,7 @@ func openRelock(env Env, auto bool, locker func(*relock.Client, string) Locker) 
 	}
 	if auto {
 		var err error
-		if c.auto, err = c.rdb.AsyncAutoPipeline(); err != nil {
+		if c.auto, err = c.rdb.AsyncAutoPipelineWithOptions(twoBatches); err != nil {
 			return nil, err
 		}
 		rdb = countingPipes{c.auto, background}

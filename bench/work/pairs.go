@@ -27,7 +27,7 @@ func Pairs(rig *Rig, d time.Duration) Work {
 		},
 		Points: []Point{{
 			Label: "1 goroutine", At: map[string]float64{"goroutines": 1},
-			Entrants: entrantsOf([]rival.Kind{rival.Bare, rival.SetNX}, append(rival.Single(), rival.Composite()...), run),
+			Entrants: entrantsOf([]rival.Kind{rival.Bare, rival.SetNX, rival.Writes}, append(rival.Single(), rival.Composite()...), run),
 		}},
 	}
 }
@@ -47,7 +47,7 @@ func Names(rig *Rig, goroutines []int, d time.Duration) Work {
 		}
 		w.Points = append(w.Points, Point{
 			Label: fmt.Sprintf("%d goroutines", n), At: map[string]float64{"goroutines": float64(n)},
-			Entrants: entrantsOf([]rival.Kind{rival.Bare}, rival.Single(), run),
+			Entrants: entrantsOf([]rival.Kind{rival.Bare, rival.Writes}, rival.Single(), run),
 		})
 	}
 	return w

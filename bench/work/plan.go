@@ -65,7 +65,7 @@ func Full(rig *Rig, scale float64) []Work {
 // Settings says how each entrant of any work is set up.
 func Settings() map[string]string {
 	all := map[string]string{}
-	for _, k := range append(rival.All(), rival.Bare, rival.SetNX, rival.BareQuorum, rival.LocalQueue(), ringKind) {
+	for _, k := range append(rival.All(), rival.Bare, rival.SetNX, rival.Writes, rival.BareQuorum, rival.LocalQueue(), ringKind) {
 		all[k.Name] = k.Settings
 	}
 	return all
