@@ -88,7 +88,9 @@ func (h *host) obtainAll(ctx context.Context, holds []*hold) error {
 	}
 	for i, o := range holds {
 		if answers[i].State == engine.Absent {
-			o.first = time.Time{} // the server has nothing of it
+			if o.unsure.Load() == 0 { // else an earlier copy may yet arrive
+				o.first = time.Time{} // the server has nothing of it
+			}
 			continue
 		}
 		h.settle(o, answers[i], nil)

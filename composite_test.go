@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/faultproxy"
 	"github.com/relock-go/relock/internal/redistest"
 )
 
@@ -53,6 +56,37 @@ func TestMembersAreWaitedForInOneOrder(t *testing.T) {
 	if second := orderOf(members); !slices.Equal(first, second) {
 		t.Errorf("got order %q, and %q where the members are named the other way round", first, second)
 	}
+}
+
+// A copy that is late takes nothing that a try in vain has forgotten about.
+func TestALateCopyOfATryInVainIsWithdrawn(t *testing.T) {
+	redistest.Require(t)
+	server := redistest.StartT(t)
+	p, err := faultproxy.New(server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	far := redis.NewClient(&redis.Options{Addr: p.Addr(), ReadTimeout: 200 * time.Millisecond})
+	t.Cleanup(func() { _ = far.Close() })
+	near := server.Client()
+	c := clientOn(t, far, WithTTL(time.Hour)) // nothing goes by itself
+	both := compositeOf(t, c.Mutex("a"), c.Mutex("b"))
+	unlock(t, lockOf(t, both)) // the script is known
+	other := lockOf(t, clientOn(t, near).Mutex("b"))
+	first := p.Hold(faultproxy.Script(allScript.source), 1)
+	withdrawn := p.Hold(faultproxy.Script(releaseScript.source), 1)
+	if _, err := both.TryLock(bg); !errors.Is(err, ErrNotAcquired) { // by the second copy
+		t.Fatal(err)
+	}
+	<-withdrawn.Arrived()
+	unlock(t, other)
+	first.Release() // takes both
+	if err := first.Delivered(bg); err != nil {
+		t.Fatal(err)
+	}
+	withdrawn.Release()
+	eventually(t, "nobody has a lock", func() bool { return len(keysLeft(t, near)) == 0 })
 }
 
 func TestATryInVainHoldsNoMember(t *testing.T) {

@@ -123,7 +123,7 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 		ln.waiters.Remove(o.place)
 		o.place = nil
 	}
-	if ln.holder == nil {
+	if ln.holder == nil || ln.holder.token < o.token {
 		ln.holder = o
 	}
 	h.mu.Unlock()

@@ -70,12 +70,11 @@ func (n node) CallTimeout() time.Duration { return n.set.call }
 
 // Enrol is described in package engine.
 func (n node) Enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
-	e, err := n.enrol(ctx, id, roster)
-	if err == nil {
-		n.ballot.id.Store(&e.ID)
-	}
-	return e, err
+	return n.enrol(ctx, id, roster)
 }
+
+// Trust is described in package engine.
+func (n node) Trust(id string) { n.ballot.id.Store(&id) }
 
 func (s *single) enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
 	c := newCommand(&enrolScript, []any{nodeKey(s.set.prefix)}, id, roster)

@@ -182,10 +182,17 @@ func TestEnrol(t *testing.T) {
 		{"id and roster are those of the first that gave them", func(s *scriptTest) {
 			keys := []string{nodeKey(s.name)}
 			s.want(s.mustRun(&enrolScript, keys, "x", ""), "x", "")
-			s.want(s.mustRun(&enrolScript, keys, "y", "x,z"), "x", "x,z")
-			s.want(s.mustRun(&enrolScript, keys, "y", "y,z"), "x", "x,z")
+			s.want(s.mustRun(&enrolScript, keys, "x", "x,z"), "x", "x,z")
+			s.want(s.mustRun(&enrolScript, keys, "x", "x,y"), "x", "x,z")
 			s.want(s.mustRun(&enrolScript, keys, "y", ""), "x", "x,z")
 			s.want([]any{s.do("pttl", keys[0])}, -1)
+		}},
+		{"a roster is given to no server but the one that was asked before", func(s *scriptTest) {
+			keys := []string{nodeKey(s.name)}
+			s.want(s.mustRun(&enrolScript, keys, "x", "x,z"), "", "")
+			s.want([]any{s.do("exists", keys[0])}, 0)
+			s.want(s.mustRun(&enrolScript, keys, "y", ""), "y", "")
+			s.want(s.mustRun(&enrolScript, keys, "x", "x,z"), "y", "")
 		}},
 	})
 }

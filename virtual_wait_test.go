@@ -76,3 +76,35 @@ func TestALeaseEndsAtOnceIfItsOwnClientForcesTheLock(t *testing.T) {
 		}
 	})
 }
+
+// A lease that was taken away, and that its holder believes in, holds up the
+// first turn of its client, and none after that.
+func TestALeaseThatWasTakenAwayHoldsUpOneTurn(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		other, _ := b.client()
+		stale := lockOf(t, c.Mutex("x", WithLease(time.Hour)))
+		if freed, err := other.Mutex("x").ForceUnlock(bg); err != nil || !freed {
+			t.Fatal(freed, err)
+		}
+		const turns = 4
+		had := make(chan time.Time, turns)
+		for range turns {
+			go func() {
+				l, err := c.Mutex("x").Lock(bg)
+				if err != nil {
+					t.Error(err)
+				}
+				had <- time.Now()
+				unlock(t, l)
+			}()
+		}
+		first := <-had
+		for range turns - 1 {
+			if after := (<-had).Sub(first); after >= DefaultCheckInterval {
+				t.Errorf("had the lock %v after the first", after)
+			}
+		}
+		_ = stale.Unlock(bg)
+	})
+}

@@ -79,10 +79,8 @@ func quorumEnd(answers []engine.Answer, need int) engine.Answer {
 	return answers[need-1]
 }
 
-// remaining is the validity that the host will believe in at now.
-func remaining(a engine.Answer, now time.Time) time.Duration {
-	return a.Sent.Add(a.Left - engine.Drift(a.Left)).Sub(now)
-}
+// believedEnd is the end of the validity that the host will believe in.
+func believedEnd(a engine.Answer) time.Time { return a.Sent.Add(a.Left - engine.Drift(a.Left)) }
 
 // accepted tells whether a node that granted with a has accepted p.
 func accepted(a engine.Answer, p engine.Proposal) bool {

@@ -65,13 +65,14 @@ const (
 // A vote is what a try has at one node.
 type vote struct {
 	state     voteState
-	asked     bool // a request left, or may have
-	under     int  // requests under way
-	knocked   bool // a message came while one was
-	late      bool // and waited for in vain
-	unsure    bool // a request has no answer, and may take effect late
-	mayHave   bool // the node may count or queue the try
-	counts    bool // it was there when the try was won, or nobody can have had the lock since
+	asked     bool      // a request left, or may have
+	under     int       // requests under way
+	knocked   bool      // a message came while one was
+	late      bool      // and waited for in vain
+	unsure    bool      // a request has no answer, and may take effect late
+	mayHave   bool      // the node may count or queue the try
+	counts    bool      // it was there when the try was won, or nobody can have had the lock since
+	end       time.Time // until then it has the hold, if it forgets nothing
 	proposal  engine.Proposal
 	askedAt   time.Time
 	ans       engine.Answer

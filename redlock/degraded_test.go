@@ -110,19 +110,26 @@ func awaitOn(t *testing.T, lease *relock.Lease, rdb *redis.Client) {
 // Where a node forgot a lock and another had it since, a vote that comes only
 // now does not make up for it.
 func TestALateVoteDoesNotHideThatAnotherHadTheLock(t *testing.T) {
-	r, lease, other, hears := late(t, "forgotten")
-	r.direct[0].Del(bg, "relock:redlock:{forgotten}")
-	next := lock(t, other.Mutex("forgotten"))
-	if next.Token() <= lease.Token() {
-		t.Errorf("token %d after %d", next.Token(), lease.Token())
+	for name, ask := range map[string]func(*relock.Lease) error{
+		"Extend": func(l *relock.Lease) error { return l.Extend(bg, time.Minute) },
+		"Unlock": func(l *relock.Lease) error { return l.Unlock(bg) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, lease, other, hears := late(t, "forgotten")
+			r.direct[0].Del(bg, "relock:redlock:{forgotten}")
+			next := lock(t, other.Mutex("forgotten"))
+			if next.Token() <= lease.Token() {
+				t.Errorf("token %d after %d", next.Token(), lease.Token())
+			}
+			unlock(t, next)
+			awaitClean(t, r.direct[:2]...)
+			hears()
+			if err := ask(lease); !errors.Is(err, relock.ErrLost) {
+				t.Errorf("another had the lock meanwhile, and %s says %v", name, err)
+			}
+			awaitClean(t, r.direct...)
+		})
 	}
-	unlock(t, next)
-	awaitClean(t, r.direct[:2]...)
-	hears()
-	if err := lease.Extend(bg, time.Minute); !errors.Is(err, relock.ErrLost) {
-		t.Errorf("another had the lock meanwhile, and Extend says %v", err)
-	}
-	awaitClean(t, r.direct...)
 }
 
 // An outage is never the answer that a lease was given back.

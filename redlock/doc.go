@@ -21,9 +21,11 @@
 // hangs costs one request.
 //
 // Renewals, [relock.Lease.Extend] and Unlock are decided by a quorum likewise. A
-// renewal also asks the nodes that had no vote to give, so that a hold which
-// began on few nodes outlives them. It never asks again where the hold was and
-// is gone.
+// renewal also asks the nodes that had no vote to give or whose vote has run out,
+// so that a hold which began on few nodes outlives them. It does not ask again
+// where the hold was and is gone before its time. A vote that comes late counts
+// once nobody can have had the lock meanwhile: where the node has accepted no
+// greater token, or a quorum without it was renewed since.
 //
 // TryLock returns [relock.QuorumError], with what each node said, if too few
 // nodes answered for either decision; Lock waits until they do, and returns it

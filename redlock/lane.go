@@ -61,7 +61,8 @@ func (c *claim) giveBack(t *try, i int) {
 
 // release sends the release until it is answered, or what it is about has
 // expired: a node that hangs may execute the acquire whenever it goes on. "Gone"
-// as the answer to a resend is the work of the copy before.
+// as the answer to a resend is the work of the copy before. A vote that does not
+// count is none that was given back: another may have had the lock.
 func (c *claim) release(t *try, i int) {
 	p := c.q.peers[i]
 	v := &t.votes[i]
@@ -77,7 +78,7 @@ func (c *claim) release(t *try, i int) {
 		rel, err := p.release(c.q.bg, r)
 		c.mu.Lock()
 		switch {
-		case err == nil && rel.Gone && n == 0:
+		case err == nil && (rel.Gone && n == 0 || t.phase == held && !v.counts):
 			c.settleReturn(t, i, gone, nil)
 		case err == nil:
 			c.settleReturn(t, i, given, nil)

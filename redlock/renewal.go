@@ -3,6 +3,7 @@ package redlock
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
@@ -46,9 +47,11 @@ func (q *quorum) newRenewal(r *engine.Renewal, done func(engine.Answer, error)) 
 		defer n.c.mu.Unlock()
 		if t := n.c.try; t != nil && t.phase == held {
 			n.id = t.id
+			now := time.Now()
 			for i := range t.votes {
 				v := &t.votes[i]
-				n.votes[i] = renewalVote{granted: v.state == granted, counts: v.state == granted && v.counts}
+				has := v.state == granted
+				n.votes[i] = renewalVote{granted: has, counts: has && v.counts && now.Before(v.end)}
 			}
 		}
 	}
@@ -72,8 +75,15 @@ func (n *renewal) request() *engine.Renewal {
 }
 
 func (n *renewal) answer(i int, ans engine.Answer, err error) {
-	n.mu.Lock()
 	has := err == nil && ans.State == engine.Granted
+	if has {
+		n.c.locked(func() {
+			if t := n.c.try; t != nil && t.id == n.id {
+				t.votes[i].lasts(ans)
+			}
+		})
+	}
+	n.mu.Lock()
 	switch {
 	case !n.votes[i].counts:
 		if has {
@@ -118,8 +128,8 @@ func (n *renewal) judge() {
 	}
 	n.mu.Unlock()
 	done(ans, err)
-	if v == won && n.c != nil {
-		n.c.locked(n.c.mend)
+	if v != taken && n.c != nil {
+		n.c.locked(func() { n.c.mend(n.req.TTL) })
 	}
 }
 
@@ -144,26 +154,28 @@ func (n *renewal) prove() {
 	})
 }
 
-// mend asks for the votes that were not to be had before, since the node could
-// not be asked or had given its vote to another: a hold that began on few nodes
-// is to outlive them. A vote that a node once gave and has no more is not asked
-// for again. One that is given now is worth nothing by itself, if the node has
-// accepted a greater token: where nodes forgot, another may have had the lock. It
-// needs c.mu.
-func (c *claim) mend() {
+// mend asks, for ttl at least, for the votes that were not to be had before, since
+// the node could not be asked or had given its vote to another, and for those
+// that have run out: a hold that began on few nodes is to outlive them. A vote
+// that a node has no more before its time is not asked for. One that is given now
+// is worth nothing by itself, if the node has accepted a greater token: where
+// nodes forgot, another may have had the lock. It needs c.mu.
+func (c *claim) mend(ttl time.Duration) {
 	t := c.try
 	if t == nil || t.phase != held {
 		return
 	}
 	c.q.roster.look(c.q.set.patience(t.req.TTL))
-	proposal := t.proposal
-	t.proposal.Kind = engine.Owned
+	proposal, term := t.proposal, t.req.TTL
+	t.proposal.Kind, t.req.TTL = engine.Owned, max(term, ttl)
+	now := time.Now()
 	for i := range t.votes {
-		if v := &t.votes[i]; v.under == 0 && v.state != granted {
+		if v := &t.votes[i]; v.under == 0 && (v.state != granted || now.After(v.end)) {
+			v.counts = false
 			if c.ask(t, i, false) {
 				c.watch(t)
 			}
 		}
 	}
-	t.proposal = proposal
+	t.proposal, t.req.TTL = proposal, term
 }

@@ -19,6 +19,7 @@ func TestALateVoteCountsOnceAQuorumIsSeenWithoutIt(t *testing.T) {
 			c.try = &try{id: "hold/1", phase: held, votes: make([]vote, len(q.peers))}
 			for i := range c.try.votes {
 				c.try.votes[i].state, c.try.votes[i].counts = granted, i != late
+				c.try.votes[i].end = time.Now().Add(time.Minute)
 			}
 			// renewal returns what comes of one in which the peers in order have the hold,
 			// and the others do not.

@@ -135,6 +135,7 @@ func (r *roster) identify(patience time.Duration, done chan struct{}) {
 	r.refused, r.fatal, r.sorted, r.list = refused, fatal, nil, list
 	for i := range refused {
 		if refused[i] == nil {
+			r.q.peers[i].node.Trust(got[i].ID)
 			r.sorted = append(r.sorted, i)
 		}
 	}

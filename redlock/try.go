@@ -87,7 +87,7 @@ func (c *claim) expire(t *try, patience time.Duration) {
 		c.decide(t)
 		if t.phase == held && !t.spread {
 			t.spread = true
-			c.mend() // not only with the first renewal: the nodes that it began on may not live until then
+			c.mend(t.req.TTL) // not only with the first renewal: the nodes that it began on may not live until then
 		}
 	}
 }
@@ -138,12 +138,20 @@ func (v *vote) take(ans engine.Answer, err error) {
 		v.err = err
 	case ans.State == engine.Granted:
 		v.state, v.ans, v.mayHave = granted, ans, true
+		v.lasts(ans)
 	case ans.State == engine.Waiting:
 		v.state, v.ans, v.mayHave = waiting, ans, true
 	case ans.State == engine.Taken:
 		v.state, v.ans, v.mayHave = refused, ans, v.unsure
 	default:
 		v.state, v.err = failed, fmt.Errorf("the node refused the hold: it was withdrawn")
+	}
+}
+
+// lasts notes until when the node has the hold, by an answer of its. It needs c.mu.
+func (v *vote) lasts(ans engine.Answer) {
+	if end := believedEnd(ans); end.After(v.end) {
+		v.end = end
 	}
 }
 
@@ -271,7 +279,7 @@ func (c *claim) complete(t *try) {
 func (c *claim) win(t *try) {
 	votes := t.answers(func(v *vote) bool { return accepted(v.ans, t.proposal) })
 	ans := quorumEnd(votes, c.q.need)
-	if left := remaining(ans, time.Now()); left < c.q.set.least(t.req.TTL) {
+	if left := time.Until(believedEnd(ans)); left < c.q.set.least(t.req.TTL) {
 		c.giveUp(fmt.Sprintf("a validity of %v is left, less than the minimum", left))
 		return
 	}

@@ -4,8 +4,9 @@
 -- Reply: {id, roster}
 -- Invariant: neither is ever changed, and the key does not expire.
 
-redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
-if ARGV[2] ~= '' then
+if ARGV[2] == '' then
+  redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
+elseif redis.call('HGET', KEYS[1], 'id') == ARGV[1] then
   redis.call('HSETNX', KEYS[1], 'roster', ARGV[2])
 end
-return { redis.call('HGET', KEYS[1], 'id'), redis.call('HGET', KEYS[1], 'roster') or '' }
+return { redis.call('HGET', KEYS[1], 'id') or '', redis.call('HGET', KEYS[1], 'roster') or '' }

@@ -51,19 +51,20 @@ local function accepts()
 end
 
 if accepts() then
-  local appeared = 0 -- fields that a lock has always
-  if token ~= proposed then
+  local changes, appeared = token ~= proposed, 0
+  issued = issued and not changes
+  -- One write, of which nothing but issued may be new: else the key is.
+  if kind == '1' and not issued then
+    appeared = redis.call('HSET', KEYS[1], 'token', int(proposed), 'issued', 1) - 1
+    issued = true
+  elseif changes then
     redis.call('HDEL', KEYS[1], 'issued')
     appeared = redis.call('HSET', KEYS[1], 'token', int(proposed))
-    token, issued = proposed, false
-  end
-  if kind == '1' and not issued then
-    appeared = redis.call('HSET', KEYS[1], 'issued', 1, 'token', int(token)) - 1
-    issued = true
   end
   if appeared > 0 then
     return stepped_back()
   end
+  token = proposed
   if not accepted or accepted < proposed then
     accepted = proposed
     -- It outlives the moment at which the clock has passed it.

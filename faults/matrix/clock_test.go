@@ -38,7 +38,8 @@ var clocks = []fault{
 			{of: "60 s forward", kinds: every, world: stepping, run: stepsForward},
 			{of: "an hour back", kinds: []kind{mutex, reentrant, multi, minority}, world: stepping, run: stepsBack(-time.Hour)},
 			{of: "50 minutes back", kinds: []kind{majority}, world: stepping, run: stepsBack(-50 * time.Minute)},
-			{of: "an hour back within a script", kinds: every, world: stepping, run: stepsWithinScripts},
+			{of: "an hour back within a script", kinds: every, world: stepping, run: stepsWithinScripts((*process).lock)},
+			{of: "an hour back within a script, of an owner", kinds: []kind{majority, minority}, world: stepping, run: stepsWithinScripts(owners)},
 			{of: "two hours forward", kinds: []kind{minority}, world: stepping, run: wrongClocks(2 * time.Hour)},
 			{of: "two hours back", kinds: []kind{minority}, world: stepping, run: wrongClocks(-2 * time.Hour)},
 		},
@@ -181,30 +182,40 @@ func stepsBack(d time.Duration) func(w *world) {
 	}
 }
 
+// owners is the lock of a RedLock as an owner has it that may hold it elsewhere.
+func owners(p *process, opts ...relock.LockOption) relock.Locker {
+	return p.quorum().Reentrant(p.w.name, opts...)
+}
+
 // stepsWithinScripts has the clock step back at every place of a script where it
 // is read: a key may not lose its end by that.
-func stepsWithinScripts(w *world) {
+func stepsWithinScripts(lock func(*process, ...relock.LockOption) relock.Locker) func(*world) {
 	const reads = 60 // as many as Lock, Extend and Unlock make of it, and more
-	holder := w.behind()
-	w.unlock(w.hold(holder.lock()))
-	for after := range reads {
-		w.strike(func(n *node) error { return n.stepAfter(after+1, -time.Hour) })
-		if lease, err := holder.lock(relock.WithLease(long)).TryLock(w.soon()); err == nil {
-			_ = lease.Extend(w.soon(), 2*long) // the hold may have ended
-			for _, n := range w.struck() {
-				if n.server.Client().PTTL(bg, w.key("lock")).Val() == -1 {
-					w.Fatalf("after %d reads: a key without an end", after+1)
-				}
+	return func(w *world) {
+		holder := w.behind()
+		w.unlock(w.hold(holder.lock()))
+		for after := range reads {
+			w.strike(func(n *node) error { return n.stepAfter(after+1, -time.Hour) })
+			ctx := relock.WithOwner(w.soon(), "owner")
+			if lease, err := lock(holder, relock.WithLease(long)).TryLock(ctx); err == nil {
+				_ = lease.Extend(w.soon(), 2*long) // the hold may have ended
+				w.wantEnds(after + 1)
+				_ = lease.Unlock(w.soon())
 			}
-			_ = lease.Unlock(w.soon())
+			w.wantEnds(after + 1)
+			w.step(0)
+			w.wantFree(holder, long)
 		}
-		for _, n := range w.struck() {
-			if n.server.Client().PTTL(bg, w.key("lock")).Val() == -1 {
-				w.Fatalf("after %d reads: a key without an end is left behind", after+1)
-			}
+	}
+}
+
+// wantEnds checks that the lock, if it is there, has an end.
+func (w *world) wantEnds(reads int) {
+	w.Helper()
+	for _, n := range w.struck() {
+		if n.server.Client().PTTL(bg, w.key("lock")).Val() == -1 {
+			w.Fatalf("after %d reads of the clock: a key without an end", reads)
 		}
-		w.step(0)
-		w.wantFree(holder, long)
 	}
 }
 

@@ -4,7 +4,7 @@ package main
 var living = []mutant{
 	{
 		name:   "a lease is believed to the end of its TTL",
-		edit:   edit{"lease.go", "v.sent.Add(v.left - drift(v.left))", "v.sent.Add(v.left)"},
+		edit:   edit{"lease.go", "v.sent.Add(v.left - engine.Drift(v.left))", "v.sent.Add(v.left)"},
 		killer: root("TestAGrantIsBelievedForItsTTLLessTheDrift"),
 	},
 	{
@@ -215,5 +215,15 @@ var replicating = []mutant{
 				"		if unknownScript(err) {\n			val, replicas,",
 		},
 		killer: root("TestCluster/replicas are waited for at the master of the key"),
+	},
+	{
+		name:   "a try in vain forgets a copy that is under way",
+		edit:   edit{"batch.go", "if o.unsure.Load() == 0 { // else", "if true { // else"},
+		killer: root("TestALateCopyOfATryInVainIsWithdrawn"),
+	},
+	{
+		name:   "a lease that was taken away holds up every turn",
+		edit:   edit{"grant.go", "if ln.holder == nil || ln.holder.token < o.token {", "if ln.holder == nil {"},
+		killer: root("TestALeaseThatWasTakenAwayHoldsUpOneTurn"),
 	},
 }

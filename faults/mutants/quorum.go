@@ -123,13 +123,38 @@ var quorum = []mutant{
 	},
 	{
 		name:   "a hold never spreads to nodes that come back",
-		edit:   edit{"redlock/renewal.go", "n.c.locked(n.c.mend)", "_ = n.c.mend"},
+		edit:   edit{"redlock/renewal.go", "n.c.locked(func() { n.c.mend(n.req.TTL) })", "_ = n.c.mend"},
 		killer: redlock("TestAHoldSpreadsToNodesThatComeBack"),
 	},
 	{
 		name:   "a late vote counts at once, whatever the node has accepted",
-		edit:   edit{"redlock/renewal.go", "counts: v.state == granted && v.counts}", "counts: v.state == granted}"},
-		killer: redlock("TestALateVoteDoesNotHideThatAnotherHadTheLock"),
+		edit:   edit{"redlock/renewal.go", "counts: has && v.counts && now.Before(v.end)}", "counts: has && now.Before(v.end)}"},
+		killer: redlock("TestALateVoteDoesNotHideThatAnotherHadTheLock/Extend"),
+	},
+	{
+		name:   "a late vote is given back as if it had counted",
+		edit:   edit{"redlock/lane.go", "(rel.Gone && n == 0 || t.phase == held && !v.counts)", "rel.Gone && n == 0"},
+		killer: redlock("TestALateVoteDoesNotHideThatAnotherHadTheLock/Unlock"),
+	},
+	{
+		name:   "a vote that has run out counts",
+		edit:   edit{"redlock/renewal.go", "has && v.counts && now.Before(v.end)", "has && v.counts && !now.IsZero()"},
+		killer: redlock("TestAVoteThatRanOutDoesNotCount"),
+	},
+	{
+		name:   "a renewal that reaches too few does not spread the hold",
+		edit:   edit{"redlock/renewal.go", "if v != taken && n.c != nil {", "if v == won && n.c != nil {"},
+		killer: redlock("TestAHoldSpreadsWhileItsRenewalsFail"),
+	},
+	{
+		name:   "a vote that comes after Extend ends before the others",
+		edit:   edit{"redlock/renewal.go", "engine.Owned, max(term, ttl)", "engine.Owned, term"},
+		killer: redlock("TestAVoteAfterExtendLasts"),
+	},
+	{
+		name:   "an emptied node is given its id back",
+		edit:   edit{"scripts/enrol.lua", "if ARGV[2] == '' then", "if ARGV[2] ~= nil then"},
+		killer: root("TestEnrol/embedded"),
 	},
 	{
 		name:   "a late vote never counts where the node has accepted a greater token",

@@ -203,8 +203,11 @@ type Node interface {
 	CallTimeout() time.Duration
 	// Enrol returns the node's id, which is id if it has none yet, and the roster
 	// it belongs to, which is roster if that is not empty and it has none yet.
-	// From then on Acquire is refused with ErrForgot by a server without that id.
+	// A roster is given to no server but the one with that id.
 	Enrol(ctx context.Context, id, roster string) (Enrolment, error)
+	// Trust has Acquire be refused with ErrForgot, from now on, by a server without
+	// that id.
+	Trust(id string)
 }
 
 // Enrolment is what a node remembers of the quorum it belongs to.
