@@ -30,7 +30,7 @@ func (s *single) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine
 		args = append(args, c.args()...)
 	}
 	sent := time.Now()
-	val, err := newCommand(&allScript, keys, args...).run(ctx, s.rdb)
+	val, err := s.run(ctx, newCommand(&allScript, keys, args...))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +26,50 @@ func (r *rig) user(t *testing.T, name string, rules ...string) *redis.Client {
 		t.Fatal(err)
 	}
 	return r.server.Client(func(o *redis.Options) { o.Username, o.Password = name, "secret" })
+}
+
+// The user that SECURITY.md gives may do all that a lock takes, and no harm to
+// what is not relock's.
+func TestTheUserOfSecurity(t *testing.T) {
+	r := newRig(t)
+	text, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := regexp.MustCompile(`(?m)^ACL SETUSER .*$`).FindString(string(text))
+	var args []any
+	for word := range strings.FieldsSeq(rule) {
+		args = append(args, word)
+	}
+	if err := r.direct.Do(bg, args...).Err(); err != nil {
+		t.Fatalf("%q: %v", rule, err)
+	}
+	login := func(o *redis.Options) { o.Username, o.Password = "relock", "secret" }
+	c, other := clientOn(t, r.server.Client(login)), clientOn(t, r.server.Client(login))
+	lease := lockOf(t, c.Mutex("a"))
+	next := make(chan *Lease)
+	go func() { next <- lockOf(t, other.Mutex("a")) }()
+	awaitWaiters(t, c.Mutex("a"), 1)
+	if err := lease.Extend(bg, time.Minute); err != nil {
+		t.Error(err)
+	}
+	unlock(t, lease)
+	unlock(t, <-next)
+	nested := lockOf(t, c.Reentrant("b"))
+	if freed, err := other.Reentrant("b").ForceUnlock(bg); err != nil || !freed {
+		t.Errorf("ForceUnlock: %v, %v", freed, err)
+	}
+	_ = nested.Unlock(bg)
+	r.direct.Set(bg, "data", "precious", 0)
+	rdb := r.server.Client(login)
+	for _, harm := range [][]any{
+		{"flushall"}, {"flushdb"}, {"swapdb", 0, 1}, {"client", "kill", "type", "normal"}, {"keys", "*"},
+		{"del", "data"}, {"get", "data"}, {"config", "get", "*"}, {"shutdown"},
+	} {
+		if err := rdb.Do(bg, harm...).Err(); !redis.HasErrorPrefix(err, "NOPERM") {
+			t.Errorf("%v: got %v, want NOPERM", harm, err)
+		}
+	}
 }
 
 // logged is a logger and what it was told.
