@@ -147,7 +147,8 @@ func torture(t *testing.T, n, rounds int) {
 	cancel()
 	faults.Wait()
 	t.Logf("%d acquisitions by 8 clients on %d nodes, %d lost; maximum of counts: %d of %d regressed", had, n, lost, regressed, minted)
-	if n > 3 && regressed == 0 {
+	// Of three nodes two that answer are nearly always the same: that takes longer.
+	if (n > 3 || minted > 10_000) && regressed == 0 {
 		t.Error("the maximum of the nodes' counts has not regressed: these faults prove nothing")
 	}
 	awaitClean(t, r.direct...)
