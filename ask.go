@@ -106,7 +106,7 @@ func (h *host) noteTaken(o *hold, ans engine.Answer) {
 
 // hears notes who is in o's way. It needs h.mu.
 func (h *host) hears(o *hold, ans engine.Answer) {
-	o.last = ans
+	o.last = &ans
 	h.lineOf(o).seen = &ans
 }
 
@@ -137,7 +137,8 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 		o.stage = queued
 		h.dog.await(o, ans)
 	case ans.State == engine.Taken:
-		o.last = ans
+		taken := ans
+		o.last = &taken
 		o.failure = o.notAcquired(nil)
 		o.to(failed)
 	case o.stage == named:
@@ -222,10 +223,11 @@ func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
 	if o.last.Owner != "" || o.behind && err == nil {
 		if ln := h.lines[o.req.Name]; o.last.Owner == "" && ln != nil {
 			if ln.seen != nil {
-				o.last = *ln.seen
+				o.last = ln.seen
 			}
 			if ln.holder != nil {
-				o.last = ln.holder.asHolder()
+				holder := ln.holder.asHolder()
+				o.last = &holder
 			}
 		}
 		return o.notAcquired(cause)

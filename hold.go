@@ -20,20 +20,20 @@ type hold struct {
 
 	// As a waiter; guarded by host.mu.
 	stage     stage
-	via       Via           // how the grant came
-	waited    bool          // it had to wait for its turn
-	place     *place        // in its line; nil for an owner that is not fresh
-	ready     chan struct{} // a buffer of one: the stage has changed
-	interrupt func()        // ends the acquire that is under way
-	first     time.Time     // when the first request about it left
-	last      engine.Answer // the last "waiting", or "taken"
-	answer    engine.Answer // the grant
-	byMessage bool          // it came by message: it is as old as the last check-in
-	ahead     int32         // how many were in front of it when it began to wait
-	failure   error         // why it cannot be had
-	blind     bool          // grants to it cannot be heard: it asks often
-	behind    bool          // it found others of this client in front of it
-	joined    bool          // it was in the server's queue
+	via       Via            // how the grant came
+	waited    bool           // it had to wait for its turn
+	place     *place         // in its line; nil for an owner that is not fresh
+	ready     chan struct{}  // a buffer of one: the stage has changed
+	interrupt func()         // ends the acquire that is under way
+	first     time.Time      // when the first request about it left
+	last      *engine.Answer // the last "waiting", or "taken"; noAnswer before
+	answer    engine.Answer  // the grant
+	byMessage bool           // it came by message: it is as old as the last check-in
+	ahead     int32          // how many were in front of it when it began to wait
+	failure   error          // why it cannot be had
+	blind     bool           // grants to it cannot be heard: it asks often
+	behind    bool           // it found others of this client in front of it
+	joined    bool           // it was in the server's queue
 
 	// As a lease.
 	token    int64
@@ -53,6 +53,9 @@ type hold struct {
 	retries int
 }
 
+// noAnswer is never written to.
+var noAnswer engine.Answer
+
 func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *hold {
 	id := h.newID()
 	shared := owner != ""
@@ -61,7 +64,7 @@ func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *ho
 	}
 	check := min(h.set.check, l.set.ttl/3)
 	return &hold{
-		lock: l, from: ctx, ready: make(chan struct{}, 1),
+		lock: l, from: ctx, ready: make(chan struct{}, 1), last: &noAnswer,
 		req: engine.Request{
 			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
 			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,

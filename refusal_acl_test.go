@@ -63,8 +63,15 @@ func TestTheUserOfSecurity(t *testing.T) {
 	r.direct.Set(bg, "data", "precious", 0)
 	rdb := r.server.Client(login)
 	for _, harm := range [][]any{
-		{"flushall"}, {"flushdb"}, {"swapdb", 0, 1}, {"client", "kill", "type", "normal"}, {"keys", "*"},
-		{"del", "data"}, {"get", "data"}, {"config", "get", "*"}, {"shutdown"},
+		{"flushall"},
+		{"flushdb"},
+		{"swapdb", 0, 1},
+		{"client", "kill", "type", "normal"},
+		{"keys", "*"},
+		{"del", "data"},
+		{"get", "data"},
+		{"config", "get", "*"},
+		{"shutdown"},
 	} {
 		if err := rdb.Do(bg, harm...).Err(); !redis.HasErrorPrefix(err, "NOPERM") {
 			t.Errorf("%v: got %v, want NOPERM", harm, err)
