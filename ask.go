@@ -126,7 +126,7 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 		h.grant(o, ans, viaOf(o.stage))
 	case ans.State == engine.Waiting:
 		o.joined = true
-		if ans.Sent.After(o.last.Sent) || o.last.State != engine.Waiting {
+		if ans.Sent.After(o.heard().Sent) || o.heard().State != engine.Waiting {
 			h.hears(o, ans)
 		}
 		if o.stage == named && !h.eng.Listening() && !h.eng.Deaf() {
@@ -191,11 +191,11 @@ func (h *host) Deliver(m engine.Message) {
 	}
 	sent := m.Sent
 	if sent.IsZero() {
-		if m.Token <= o.last.Token {
+		if m.Token <= o.heard().Token {
 			return
 		}
-		if sent = o.first; o.last.State == engine.Waiting {
-			sent = o.last.Sent
+		if sent = o.first; o.heard().State == engine.Waiting {
+			sent = o.heard().Sent
 		}
 		o.byMessage = true
 	}
@@ -220,8 +220,8 @@ func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if o.last.Owner != "" || o.behind && err == nil {
-		if ln := h.lines[o.req.Name]; o.last.Owner == "" && ln != nil {
+	if o.heard().Owner != "" || o.behind && err == nil {
+		if ln := h.lines[o.req.Name]; o.heard().Owner == "" && ln != nil {
 			if ln.seen != nil {
 				o.last = ln.seen
 			}
@@ -239,9 +239,10 @@ func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
 }
 
 func (o *hold) notAcquired(cause error) error {
+	last := o.heard()
 	return &NotAcquiredError{
-		Name: o.req.Name, Owner: Owner(o.last.Owner), Token: Token(o.last.Token),
-		Since: ago(o.last.Owner != "", o.last.Age), TTL: max(o.last.Left, 0), cause: cause,
+		Name: o.req.Name, Owner: Owner(last.Owner), Token: Token(last.Token),
+		Since: ago(last.Owner != "", last.Age), TTL: max(last.Left, 0), cause: cause,
 	}
 }
 

@@ -26,7 +26,7 @@ type hold struct {
 	ready     chan struct{}  // a buffer of one: the stage has changed
 	interrupt func()         // ends the acquire that is under way
 	first     time.Time      // when the first request about it left
-	last      *engine.Answer // the last "waiting", or "taken"; noAnswer before
+	last      *engine.Answer // the last "waiting", or "taken"; nil before that
 	answer    engine.Answer  // the grant
 	byMessage bool           // it came by message: it is as old as the last check-in
 	ahead     int32          // how many were in front of it when it began to wait
@@ -53,9 +53,6 @@ type hold struct {
 	retries int
 }
 
-// noAnswer is never written to.
-var noAnswer engine.Answer
-
 func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *hold {
 	id := h.newID()
 	shared := owner != ""
@@ -64,12 +61,20 @@ func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *ho
 	}
 	check := min(h.set.check, l.set.ttl/3)
 	return &hold{
-		lock: l, from: ctx, ready: make(chan struct{}, 1), last: &noAnswer,
+		lock: l, from: ctx, ready: make(chan struct{}, 1),
 		req: engine.Request{
 			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
 			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
 		},
 	}
+}
+
+// heard returns the last "waiting", or "taken". It needs host.mu.
+func (o *hold) heard() engine.Answer {
+	if o.last == nil {
+		return engine.Answer{}
+	}
+	return *o.last
 }
 
 // checkEvery is how often o asks for its state while it waits.

@@ -31,7 +31,7 @@ func Goals(r *result.Run) []Goal {
 	all := []Goal{
 		atMost(r, "commands a section, drain of 128 waiters in 4 clients", result.Commands, 1.05, "drain", "128 waiters in 4 clients"),
 		atMost(r, "the same, 128 clients with one waiter each", result.Commands, 2.05, "drain", "128 waiters in 128 clients"),
-		atMost(r, "the same, closed loop", result.Commands, 2.05, "closed", "128 in 128 clients, hold 1ms"),
+		closedLoop(r),
 		handoff(r),
 		idle(r, "128 waiters in 4 clients", 4),
 		idle(r, "128 waiters in 128 clients", 128),
@@ -63,6 +63,20 @@ func atMost(r *result.Run, what string, m result.Metric, limit float64, work, po
 	g := Goal{what, "at most " + m.Format(limit), "", unknown, ""}
 	if f, ok := figure(r, work, point, ours, m); ok {
 		g.Measured, g.Verdict = m.Format(f.Median), verdict(f.Median <= limit)
+	}
+	return g
+}
+
+// closedLoop tells what of the figure is the beginning's.
+func closedLoop(r *result.Run) Goal {
+	const point, clients = "128 in 128 clients, hold 1ms", 128
+	g := atMost(r, "the same, closed loop", result.Commands, 2.05, "closed", point)
+	sections, ok := figure(r, "closed", point, ours, result.Sections)
+	all, _ := figure(r, "closed", point, ours, result.Commands)
+	if ok && g.Verdict == missed {
+		turns := sections.Median + clients
+		g.Why = fmt.Sprintf("a client subscribes before it waits for the first time, which takes a command more, and has but %.1f turns here: "+
+			"%.2f without", turns/clients, all.Median-clients/turns)
 	}
 	return g
 }
