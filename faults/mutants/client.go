@@ -110,14 +110,14 @@ var waiting = []mutant{
 		name: "a grant by message counts from its arrival",
 		edit: edit{
 			"ask.go",
-			"		if sent = o.first; o.last.State == engine.Waiting {\n			sent = o.last.Sent\n		}\n",
+			"		if sent = o.first; o.heard().State == engine.Waiting {\n			sent = o.heard().Sent\n		}\n",
 			"		sent = time.Now()\n",
 		},
 		killer: root("TestAGrantTooOldIsReleasedAndTheWaitGoesOn"),
 	},
 	{
 		name:   "a message from before the last answer is believed",
-		edit:   edit{"ask.go", "		if m.Token <= o.last.Token {\n			return\n		}\n", ""},
+		edit:   edit{"ask.go", "		if m.Token <= o.heard().Token {\n			return\n		}\n", ""},
 		killer: root("TestAMessageFromBeforeTheLastAnswerIsIgnored"),
 	},
 	{
