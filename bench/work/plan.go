@@ -37,7 +37,7 @@ func crowds(of func(waiters int) Crowd, waiters ...int) (all []Crowd) {
 }
 
 // FullTime is about what Full takes at scale 1 and five rounds, on two quiet cores.
-const FullTime = 26 * time.Minute
+const FullTime = 33 * time.Minute
 
 // Full is every work at its full size. scale stretches what lasts for a time.
 func Full(rig *Rig, scale float64) []Work {
