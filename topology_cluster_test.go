@@ -17,9 +17,7 @@ import (
 // One cluster for all of these: it takes seconds to start. What breaks it comes
 // last.
 func TestCluster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds: six nodes meet")
-	}
+	redistest.Slow(t, "six nodes meet")
 	c := redistest.StartClusterT(t)
 	for _, check := range []struct {
 		sentence string

@@ -78,9 +78,7 @@ func wantTurn(t *testing.T, turns <-chan turn, i int, within time.Duration) Toke
 }
 
 func TestAHolderAndItsWaitersOutliveAFailover(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds: an election of sentinels")
-	}
+	redistest.Slow(t, "an election of sentinels")
 	t.Parallel()
 	const interval, waiters = 3 * time.Second, 3
 	s := redistest.StartSentinelsT(t)
@@ -143,9 +141,7 @@ func TestAHolderAndItsWaitersOutliveAFailover(t *testing.T) {
 // lock, and the first is told, refused by the storage, and never outranks the
 // second.
 func TestAFailoverThatLosesTheLock(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds: an election of sentinels")
-	}
+	redistest.Slow(t, "an election of sentinels")
 	t.Parallel()
 	const ttl = 6 * time.Second // longer than the failover takes, so that the deadline tells nobody
 	s := redistest.StartSentinelsT(t)

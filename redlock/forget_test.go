@@ -30,15 +30,23 @@ func (r *rig) between(t *testing.T, i ...int) (addrs []string, proxies []*faultp
 	return addrs, proxies
 }
 
+// apart returns five nodes, a RedLock with proxies before its last two nodes that
+// has been used, and the addresses for another, with a proxy before its first.
+func apart(t *testing.T) (r *rig, her *redlock.RedLock, cut []*faultproxy.Proxy, mine []string, far []*faultproxy.Proxy) {
+	t.Helper()
+	r = newRig(t, 5)
+	hers, cut := r.between(t, 3, 4)
+	mine, far = r.between(t, 0)
+	her = redLock(t, hers)
+	unlock(t, lock(t, her.Mutex("warm")))
+	awaitClean(t, r.direct...)
+	return r, her, cut, mine, far
+}
+
 // A node that is emptied while it is asked who it is, beside one that does not
 // answer, has no vote for a moment either.
 func TestANodeIsTrustedOnlyOnceTheOthersWereAsked(t *testing.T) {
-	r := newRig(t, 5)
-	hers, cut := r.between(t, 3, 4)
-	mine, far := r.between(t, 0)
-	her := redLock(t, hers)
-	unlock(t, lock(t, her.Mutex("warm")))
-	awaitClean(t, r.direct...)
+	r, her, cut, mine, far := apart(t)
 	far[0].Blackhole(faultproxy.Up)
 	my := redLock(t, mine, redlock.WithNodeTimeout(500*time.Millisecond))
 	other := lock(t, my.Mutex("other")) // has the nodes asked again, now and then, since one does not answer
@@ -64,12 +72,7 @@ func TestANodeIsTrustedOnlyOnceTheOthersWereAsked(t *testing.T) {
 
 // The second half of that asking makes no emptied node what it was.
 func TestAnEmptiedNodeIsNotGivenItsIDBack(t *testing.T) {
-	r := newRig(t, 5)
-	hers, cut := r.between(t, 3, 4)
-	mine, far := r.between(t, 0)
-	her := redLock(t, hers)
-	unlock(t, lock(t, her.Mutex("warm")))
-	awaitClean(t, r.direct...)
+	r, her, cut, mine, far := apart(t)
 	r.direct[1].HDel(bg, "relock:rednode", "roster") // as if it could not be written
 	id := r.direct[1].HGet(bg, "relock:rednode", "id").Val()
 	for _, p := range append(cut, far...) {

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/engine"
 )
 
 // Two nodes are down at the first hold; another process of the same owner then
@@ -164,7 +165,7 @@ func TestAHoldSpreadsToNodesThatComeBack(t *testing.T) {
 	for _, s := range r.servers[:2] {
 		s.Kill()
 	}
-	pass(bg, 4*time.Second)
+	engine.Sleep(bg, 4*time.Second)
 	if err := lease.Err(); err != nil {
 		t.Errorf("lost with two of five nodes: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/internal/redistest"
 )
 
@@ -25,7 +26,7 @@ func trouble(ctx context.Context, t *testing.T, servers []*redistest.Server) {
 		down := time.Duration(20+rnd.IntN(150)) * time.Millisecond
 		if rnd.IntN(2) == 0 {
 			s.Kill()
-			pass(ctx, down)
+			engine.Sleep(ctx, down)
 			if err := s.Restart(bg); err != nil {
 				t.Error(err)
 				return
@@ -35,27 +36,15 @@ func trouble(ctx context.Context, t *testing.T, servers []*redistest.Server) {
 				t.Error(err)
 				return
 			}
-			pass(ctx, down)
+			engine.Sleep(ctx, down)
 			if err := s.Resume(); err != nil {
 				t.Error(err)
 				return
 			}
 		}
-		if !pass(ctx, time.Duration(rnd.IntN(100))*time.Millisecond) {
+		if !engine.Sleep(ctx, time.Duration(rnd.IntN(100))*time.Millisecond) {
 			return
 		}
-	}
-}
-
-// pass lets time pass; it tells whether ctx has not ended.
-func pass(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

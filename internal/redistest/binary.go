@@ -38,11 +38,26 @@ func FindServer() (string, error) {
 func Require(tb testing.TB) {
 	tb.Helper()
 	_, err := FindServer()
-	if err == nil {
-		return
+	if err != nil {
+		Missing(tb, "needs a real server: %v", err)
 	}
+}
+
+// Missing skips the test for what is missing here, or fails it if
+// RELOCK_REQUIRE_REDIS=1.
+func Missing(tb testing.TB, format string, args ...any) {
+	tb.Helper()
 	if os.Getenv(EnvRequire) == "1" {
-		tb.Fatalf("a real server is required by %s=1: %v", EnvRequire, err)
+		tb.Fatalf("required by "+EnvRequire+"=1: "+format, args...)
 	}
-	tb.Skipf("needs a real server: %v", err)
+	tb.Skipf(format, args...)
+}
+
+// Slow skips the test under -short, saying why it takes long, or fails it if
+// RELOCK_REQUIRE_REDIS=1.
+func Slow(tb testing.TB, why string) {
+	tb.Helper()
+	if testing.Short() {
+		Missing(tb, "takes seconds: %s", why)
+	}
 }

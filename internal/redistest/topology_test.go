@@ -34,9 +34,7 @@ func TestDetachedReplicaMissesWritesAndIsPromoted(t *testing.T) {
 }
 
 func TestSentinelsFailOver(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds: an election of sentinels")
-	}
+	Slow(t, "an election of sentinels")
 	ctx := within(t)
 	s := StartSentinelsT(t)
 	c := s.FailoverClient()
@@ -58,9 +56,7 @@ func TestSentinelsFailOver(t *testing.T) {
 }
 
 func TestCluster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds: six nodes meet")
-	}
+	Slow(t, "six nodes meet")
 	c := StartClusterT(t)
 	client := c.Client()
 	t.Run("every master takes its slots", func(t *testing.T) { everySlotIsServed(t, c, client) })
