@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -118,16 +119,27 @@ func alive(pid int) bool {
 	return err != nil || !strings.Contains(string(status), "State:\tZ")
 }
 
-// runScripts runs all scripts with the server at addr as their Redis.
-func runScripts(t *testing.T, addr string) {
+// runScripts runs all scripts, each with a server of its own as its Redis: they
+// run side by side, and their locks may have like names.
+func runScripts(t *testing.T, kind string, start func(testing.TB) string) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			runScript(t, file, kind, start(t))
+		})
+	}
+}
+
+// runScript runs a script with the server at addr as its Redis.
+func runScript(t *testing.T, file, kind, addr string) {
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { _ = rdb.Close() })
-	kind := "embedded"
-	if strings.Contains(t.Name(), "RealServer") {
-		kind = "real"
-	}
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
+		Files:              []string{file},
 		Cmds:               scriptCommands(rdb),
 		RequireUniqueNames: true,
 		Condition:          func(cond string) (bool, error) { return cond == kind, nil },
@@ -141,10 +153,12 @@ func runScripts(t *testing.T, addr string) {
 }
 
 func TestScriptsOnEmbedded(t *testing.T) {
-	m, _ := redistest.Embedded(t)
-	runScripts(t, m.Addr())
+	runScripts(t, "embedded", func(tb testing.TB) string {
+		m, _ := redistest.Embedded(tb)
+		return m.Addr()
+	})
 }
 
 func TestScriptsOnRealServer(t *testing.T) {
-	runScripts(t, redistest.StartT(t).Addr())
+	runScripts(t, "real", func(tb testing.TB) string { return redistest.StartT(tb).Addr() })
 }
