@@ -12,12 +12,12 @@
 -- next is neither joined nor granted: this may be a late copy, and next may have
 -- had the lock and returned it since.
 
--- The only hold, nobody to hand over to and nobody waiting: most calls need to
+-- Nobody to hand over to, nobody waiting, and the only hold: most calls need to
 -- know no more.
-if ARGV[6] == '' and ARGV[3] == '0' and #KEYS > 1 then
+if ARGV[6] == '' and ARGV[3] == '0' and #KEYS > 1 and redis.call('EXISTS', KEYS[3]) == 0 then
   local seen = redis.pcall('HMGET', KEYS[1], 'token', 'hold:' .. ARGV[1])
   if not seen.err and seen[2] and (seen[1] == ARGV[2] or ARGV[2] == '0')
-    and redis.call('HLEN', KEYS[1]) == 4 and redis.call('EXISTS', KEYS[3]) == 0 then
+    and redis.call('HLEN', KEYS[1]) == 4 then
     redis.call('DEL', KEYS[1])
     return { 1, 0, 0 }
   end
