@@ -123,6 +123,25 @@ func TestWhoWaitsBehindALocalHolderIsToldSinceWhen(t *testing.T) {
 	})
 }
 
+func TestALossIsHeardOfAsSoonAfterALongExtend(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		lease := lockOf(t, c.Mutex("a"))
+		if err := lease.Extend(bg, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		pass(ttl) // some renewals shorten nothing
+		if left := time.Until(lease.ValidUntil()); left < time.Hour-ttl-2*engine.Drift(time.Hour) {
+			t.Errorf("%v left of an hour after %v", left, ttl)
+		}
+		b.server.FlushAll()
+		pass(ttl*11/30 + time.Second)
+		if err := lease.Err(); !errors.Is(err, ErrLost) {
+			t.Errorf("got %v after a renewal was due, want ErrLost", err)
+		}
+	})
+}
+
 func TestAShorterExtendShortensNothing(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		c, _ := b.client()

@@ -103,9 +103,10 @@ func (w *watchdog) await(o *hold, ans engine.Answer) {
 }
 
 // watch has o's lease renewed a third into what was granted, give or take a
-// tenth of that, and ended at the end of its validity.
+// tenth of that, and ended at the end of its validity. One that was extended is
+// asked about as often as before, so that its loss is heard of as soon.
 func (w *watchdog) watch(o *hold, ans engine.Answer) {
-	third := ans.Left / 3
+	third := min(ans.Left, o.req.TTL) / 3
 	jitter := time.Duration((rand.Float64() - 0.5) / 5 * float64(third))
 	w.mu.Lock()
 	defer w.mu.Unlock()
