@@ -28,24 +28,23 @@ func (r *rig) user(t *testing.T, name string, rules ...string) *redis.Client {
 	return r.server.Client(func(o *redis.Options) { o.Username, o.Password = name, "secret" })
 }
 
-// The user that SECURITY.md gives may do all that a lock takes, and no harm to
-// what is not relock's.
-func TestTheUserOfSecurity(t *testing.T) {
-	r := newRig(t)
+// ruleOfSecurity is the command of SECURITY.md that makes a user.
+func ruleOfSecurity(t *testing.T) (args []any) {
+	t.Helper()
 	text, err := os.ReadFile("SECURITY.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	rule := regexp.MustCompile(`(?m)^ACL SETUSER .*$`).FindString(string(text))
-	var args []any
-	for word := range strings.FieldsSeq(rule) {
+	for word := range strings.FieldsSeq(regexp.MustCompile(`(?m)^ACL SETUSER .*$`).FindString(string(text))) {
 		args = append(args, word)
 	}
-	if err := r.direct.Do(bg, args...).Err(); err != nil {
-		t.Fatalf("%q: %v", rule, err)
-	}
-	login := func(o *redis.Options) { o.Username, o.Password = "relock", "secret" }
-	c, other := clientOn(t, r.server.Client(login)), clientOn(t, r.server.Client(login))
+	return args
+}
+
+// takesWhatALockDoes has clients lock, wait, extend, unlock and force.
+func takesWhatALockDoes(t *testing.T, client func() *Client) {
+	t.Helper()
+	c, other := client(), client()
 	lease := lockOf(t, c.Mutex("a"))
 	next := make(chan *Lease)
 	go func() { next <- lockOf(t, other.Mutex("a")) }()
@@ -60,6 +59,17 @@ func TestTheUserOfSecurity(t *testing.T) {
 		t.Errorf("ForceUnlock: %v, %v", freed, err)
 	}
 	_ = nested.Unlock(bg)
+}
+
+// The user that SECURITY.md gives may do all that a lock takes, and no harm to
+// what is not relock's.
+func TestTheUserOfSecurity(t *testing.T) {
+	r := newRig(t)
+	if err := r.direct.Do(bg, ruleOfSecurity(t)...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	login := func(o *redis.Options) { o.Username, o.Password = "relock", "secret" }
+	takesWhatALockDoes(t, func() *Client { return clientOn(t, r.server.Client(login)) })
 	r.direct.Set(bg, "data", "precious", 0)
 	rdb := r.server.Client(login)
 	for _, harm := range [][]any{

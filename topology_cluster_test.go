@@ -26,6 +26,7 @@ func TestCluster(t *testing.T) {
 		{"clients exclude one another on every shard", clusterExcludes},
 		{"a waiter is woken by a node that it has not subscribed at", clusterWakesAcrossNodes},
 		{"a name keeps the slot of its own tag", clusterKeepsTags},
+		{"the user of SECURITY.md may do all that a lock takes", clusterTakesTheUserOfSecurity},
 		{"a dead waiter at the head delays the next by its life at most", clusterPassesADeadHead},
 		{"replicas are waited for at the master of the key", clusterWaitsForReplicas},
 		{"a lock is held, waited for and passed on while its slot moves", clusterMovesALock},
@@ -35,6 +36,19 @@ func TestCluster(t *testing.T) {
 	} {
 		t.Run(check.sentence, func(t *testing.T) { check.run(t, c) })
 	}
+}
+
+func clusterTakesTheUserOfSecurity(t *testing.T, c *redistest.Cluster) {
+	for _, s := range c.Nodes {
+		for _, rule := range [][]any{ruleOfSecurity(t), {"acl", "setuser", "relock", "+cluster|slots"}} {
+			if _, err := s.Do(bg, rule...); err != nil {
+				t.Fatalf("%q: %v", rule, err)
+			}
+		}
+	}
+	takesWhatALockDoes(t, func() *Client {
+		return clientOn(t, c.Client(func(o *redis.ClusterOptions) { o.Username, o.Password = "relock", "secret" }))
+	})
 }
 
 func clusterClient(t *testing.T, c *redistest.Cluster, opts ...Option) *Client {
