@@ -88,7 +88,7 @@ func serverCPU(r *result.Run, work, point, entrant, other string) string {
 	if !ok || !ok2 {
 		return ""
 	}
-	return fmt.Sprintf("CPU of the server a section: %s; of %s: %s", result.Micros(f.Median), other, result.Micros(than.Median))
+	return fmt.Sprintf("CPU of the server a section, %s: %s; of %s: %s", point, result.Micros(f.Median), other, result.Micros(than.Median))
 }
 
 // handoff looks at the drains in which every waiter is a client of its own.
@@ -105,8 +105,11 @@ func handoff(r *result.Run) Goal {
 			continue
 		}
 		ratio := c.Figures[result.P50].ToFloor
-		if ratio > 1.5 && g.Why == "" {
+		if ratio > 1.5 && ratio > worst {
 			g.Why = serverCPU(r, c.Work, c.Point, ours, handoffFloor)
+			if g.Why != "" {
+				g.Why = "one command gives the lock up, mints the next token, grants and publishes. " + g.Why
+			}
 		}
 		worst = math.Max(worst, ratio)
 		each = append(each, fmt.Sprintf("%.0f: %.2fx", c.At["clients"], ratio))

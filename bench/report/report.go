@@ -84,7 +84,7 @@ func method(w io.Writer, r *result.Run) {
 	fmt.Fprintf(w, `
 ## Method
 
-One %s run of %s, started %s. Each figure is the median of %d rounds, with the least and the greatest in brackets; in every round
+One %s run of %s, started %s. Each figure is the median of %d rounds, or of those that there were before the run ended, with the least and the greatest in brackets; in every round
 the entrants of a point ran in turn, each with clients of its own on an emptied server, after a warm-up. The ratio to the floor is the
 median of the ratios within the rounds. Latencies: HdrHistogram, three digits. Commands: INFO commandstats (EVALSHA, EVAL and what else the
 rival sends), renewals and check-ins apart. A counter checks in every contended cell that the lock excludes. An entrant that fails in any

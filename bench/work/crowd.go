@@ -97,7 +97,7 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// idle measures what the waiters send in a second while nothing happens.
+// idle measures what the waiters send while nothing happens for d, in a second.
 func (f *fleet) idle(ctx context.Context, d time.Duration) (result.Sample, error) {
 	stop, err := f.meter(ctx)
 	if err != nil {

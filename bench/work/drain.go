@@ -24,19 +24,19 @@ type lockFunc = func(context.Context) (rival.Held, error)
 
 // Drain is the work of waiters that queue behind a held lock and, once it is
 // released, have one turn each.
-func Drain(rig *Rig, crowds []Crowd, idle time.Duration) Work {
+func Drain(rig *Rig, crowds []Crowd, idle idleWindow) Work {
 	w := Work{Work: result.Work{
 		Key: "drain", Title: "Drain", Loop: "drain",
 		About: "Waiters queue behind a held lock; once it is released each has one empty turn. Hand-off: from the call " +
 			"of Unlock to the return of the next holder's Lock. Commands a section are those that the clients sent from the " +
 			"release on, without renewals and check-ins, which are counted apart. Idle: all commands of all waiters in a second " +
-			"before the release. Clients have their own connections, as processes have, and share this process.",
+			"before the release, as a rate; where it is given, they were looked at for " + idle.about + ". Clients have their own connections, as processes have, and share this process.",
 		Metrics: []result.Metric{result.P50, result.P99, result.Commands, result.Background, result.Idle, result.ServerCPU},
 		Ratio:   result.P50,
 	}}
 	for _, c := range crowds {
-		run := func(ctx context.Context, k rival.Kind, _ int) (result.Sample, error) {
-			return drain(ctx, rig, k, c, idle)
+		run := func(ctx context.Context, k rival.Kind, round int) (result.Sample, error) {
+			return drain(ctx, rig, k, c, idle.of(c, round))
 		}
 		floor := Entrant{ringName, true, func(ctx context.Context, _ int) (result.Sample, error) {
 			return ring(ctx, rig, c.Clients, c.Waiters*drains(c), 0)
@@ -44,6 +44,28 @@ func Drain(rig *Rig, crowds []Crowd, idle time.Duration) Work {
 		w.Points = append(w.Points, Point{c.label(), c.at(), append([]Entrant{floor}, entrantsOf(nil, rival.Contended(), run)...)})
 	}
 	return w
+}
+
+// An idleWindow says for how long the waiters of a crowd are looked at in a round
+// before they are released; 0: not at all.
+type idleWindow struct {
+	of    func(c Crowd, round int) time.Duration
+	about string
+}
+
+// glance is too short for relock's waiters to check in: it shows who polls.
+var glance = idleWindow{func(Crowd, int) time.Duration { return 100 * ms }, "0.1 s right after they have queued"}
+
+// twoCheckIns is long enough for every waiter of relock's that is registered to
+// check in twice, every 3 s by default.
+var twoCheckIns = idleWindow{
+	func(c Crowd, round int) time.Duration {
+		if round > 0 || c != eachItsOwn(2) && c != eachItsOwn(32) && c != eachItsOwn(128) && c != inFour(128) {
+			return 0
+		}
+		return 6500 * ms
+	},
+	"6.5 s, once, in which a client of relock's checks in twice",
 }
 
 // drains is how many drains one sample takes: a median of two hand-offs would be
@@ -66,7 +88,7 @@ func drain(ctx context.Context, rig *Rig, k rival.Kind, c Crowd, idle time.Durat
 		if err != nil {
 			return nil, err
 		}
-		if n == 0 {
+		if n == 0 && idle > 0 {
 			quiet, err := f.idle(ctx, idle)
 			if err != nil {
 				return nil, err

@@ -15,7 +15,7 @@ func Quick(rig *Rig) []Work {
 	return []Work{
 		Pairs(rig, 150*ms),
 		Names(rig, []int{4, 64}, 100*ms),
-		Drain(rig, []Crowd{{2, 2}, {16, 16}, {64, 4}}, 100*ms),
+		Drain(rig, []Crowd{{2, 2}, {16, 16}, {64, 4}}, glance),
 		Processes(rig, []Crowd{{16, 4}}),
 		Closed(rig, []Contest{{Crowd{8, 4}, 0}, {Crowd{8, 4}, 1 * ms}, {Crowd{8, 4}, 10 * ms}}, 200*ms),
 		Open(rig, 8, 2*ms, []float64{0.3, 0.8}, 200*ms),
@@ -37,7 +37,7 @@ func crowds(of func(waiters int) Crowd, waiters ...int) (all []Crowd) {
 }
 
 // FullTime is about what Full takes at scale 1 and five rounds, on two quiet cores.
-const FullTime = 33 * time.Minute
+const FullTime = 35 * time.Minute
 
 // Full is every work at its full size. scale stretches what lasts for a time.
 func Full(rig *Rig, scale float64) []Work {
@@ -49,7 +49,7 @@ func Full(rig *Rig, scale float64) []Work {
 			crowds(eachItsOwn, 2, 8, 32, 64, 128),
 			crowds(inFour, 8, 32, 128, 512),
 			[]Crowd{{128, 1}},
-		), span(300*ms)),
+		), twoCheckIns),
 		Processes(rig, []Crowd{{32, 4}, {32, 32}}),
 		Closed(rig, []Contest{
 			{Crowd{32, 4}, 0}, {Crowd{32, 4}, 1 * ms}, {Crowd{32, 4}, 10 * ms}, {Crowd{128, 128}, 1 * ms},
