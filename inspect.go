@@ -12,24 +12,27 @@ import (
 )
 
 // Inspector returns a view of all the locks on the client's Redis: what the
-// command relock shows. It is nil for a client that has no single Redis.
+// command relock shows. It is nil for a client that has no single Redis. It is
+// for that command alone: its type is internal, and it is no part of what stays
+// compatible.
 func (c *Client) Inspector() engine.Inspector {
 	if c.eng == nil {
 		return nil
 	}
-	return inspector{c.host, c.eng}
+	return inspector{c.eng, c.host}
 }
 
+// inspector asks about one lock until it is answered, as a lock does.
 type inspector struct {
+	*single
 	host *host
-	eng  *single
 }
 
 const scanBatch = 1000
 
 // Names is described in package engine. A lock that is taken and given back
 // while the keys are looked through may be missing.
-func (i inspector) Names(ctx context.Context) ([]string, error) {
+func (s *single) Names(ctx context.Context) ([]string, error) {
 	var mu sync.Mutex
 	found := map[string]bool{}
 	scan := func(ctx context.Context, rdb interface {
@@ -37,14 +40,14 @@ func (i inspector) Names(ctx context.Context) ([]string, error) {
 	},
 	) error {
 		for cursor := uint64(0); ; {
-			cmd := redis.NewScanCmd(ctx, nil, "scan", cursor, "match", lockPattern(i.eng.set.prefix), "count", scanBatch)
+			cmd := redis.NewScanCmd(ctx, nil, "scan", cursor, "match", lockPattern(s.set.prefix), "count", scanBatch)
 			if err := rdb.Process(ctx, cmd); err != nil {
 				return fromServer(err)
 			}
 			keys, next := cmd.Val()
 			mu.Lock()
 			for _, key := range keys {
-				if name, ours := lockOrQueueName(i.eng.set.prefix, key); ours {
+				if name, ours := lockOrQueueName(s.set.prefix, s.space, key); ours {
 					found[name] = true
 				}
 			}
@@ -55,12 +58,12 @@ func (i inspector) Names(ctx context.Context) ([]string, error) {
 		}
 	}
 	var err error
-	if cluster, ok := i.eng.rdb.(interface {
+	if cluster, ok := s.rdb.(interface {
 		ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
 	}); ok {
 		err = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return scan(ctx, master) })
 	} else {
-		err = scan(ctx, i.eng.rdb)
+		err = scan(ctx, s.rdb)
 	}
 	names := make([]string, 0, len(found))
 	for name := range found {
@@ -71,15 +74,15 @@ func (i inspector) Names(ctx context.Context) ([]string, error) {
 }
 
 // Statuses is described in package engine.
-func (i inspector) Statuses(ctx context.Context, names []string) ([]engine.Status, []error) {
+func (s *single) Statuses(ctx context.Context, names []string) ([]engine.Status, []error) {
 	all, errs := make([]engine.Status, 0, len(names)), make([]error, 0, len(names))
 	for part := range slices.Chunk(names, maxPipeline) {
 		commands := make([]*command, len(part))
 		for k, name := range part {
-			commands[k] = i.eng.command(&statusScript, name)
+			commands[k] = s.command(&statusScript, name)
 		}
-		ctx, cancel := context.WithTimeout(ctx, i.host.set.call)
-		vals, failures := runAll(ctx, i.eng.rdb, commands)
+		ctx, cancel := context.WithTimeout(ctx, s.set.call)
+		vals, failures := runAll(ctx, s.rdb, commands)
 		cancel()
 		for k, val := range vals {
 			var st engine.Status
@@ -95,26 +98,27 @@ func (i inspector) Statuses(ctx context.Context, names []string) ([]engine.Statu
 }
 
 // Queue is described in package engine.
-func (i inspector) Queue(ctx context.Context, name string, most int) (engine.Status, []engine.Waiter, error) {
-	var st engine.Status
-	var queue []engine.Waiter
-	err := i.host.ask(ctx, func(ctx context.Context) error {
-		val, err := i.eng.run(ctx, i.eng.command(&inspectScript, name, most))
-		if err != nil {
-			return err
-		}
-		rd := readReply(val)
-		st, queue = rd.queue()
-		return rd.err
+func (s *single) Queue(ctx context.Context, name string, most int) (engine.Status, []engine.Waiter, error) {
+	val, err := s.run(ctx, s.command(&inspectScript, name, most))
+	if err != nil {
+		return engine.Status{}, nil, err
+	}
+	rd := readReply(val)
+	st, queue := rd.queue()
+	return st, queue, rd.err
+}
+
+func (i inspector) Queue(ctx context.Context, name string, most int) (st engine.Status, queue []engine.Waiter, err error) {
+	err = i.host.ask(ctx, func(ctx context.Context) (err error) {
+		st, queue, err = i.single.Queue(ctx, name, most)
+		return err
 	})
 	return st, queue, err
 }
 
-// Force is described in package engine.
-func (i inspector) Force(ctx context.Context, name string, token int64) (bool, error) {
-	var freed bool
-	err := i.host.ask(ctx, func(ctx context.Context) (err error) {
-		freed, err = i.eng.Force(ctx, name, token)
+func (i inspector) Force(ctx context.Context, name string, token int64) (freed bool, err error) {
+	err = i.host.ask(ctx, func(ctx context.Context) (err error) {
+		freed, err = i.single.Force(ctx, name, token)
 		return err
 	})
 	return freed, err

@@ -27,7 +27,7 @@ func newKeyCache(prefix, space string) *keyCache {
 	return &keyCache{prefix: prefix, space: space, seed: maphash.MakeSeed()}
 }
 
-// of returns the keys of a name in the order of lockKeys. It is not to be
+// of returns the keys of a name in the order of spaceKeys. It is not to be
 // changed or appended to in place.
 func (c *keyCache) of(name string) []any {
 	slot := &c.slots[maphash.String(c.seed, name)%keySlots]

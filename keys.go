@@ -75,10 +75,8 @@ func nameOf(prefix, kind, key string) (string, bool) {
 	return name, true
 }
 
-// lockKeys are the keys of one lock, in the order in which every script takes
-// them.
-func lockKeys(prefix, name string) [5]string { return spaceKeys(prefix, "", name) }
-
+// spaceKeys are the keys of one lock, in the order in which every script takes
+// them. space is empty, or [quorumSpace] for a quorum's node.
 func spaceKeys(prefix, space, name string) [5]string {
 	return [5]string{
 		keyOf(prefix, space+kindLock, name),
@@ -111,9 +109,9 @@ var escapeGlob = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`,
 func lockPattern(prefix string) string { return escapeGlob.Replace(prefix) + ":*" }
 
 // lockOrQueueName returns whose key it is, of a lock that is held or waited for.
-func lockOrQueueName(prefix, key string) (string, bool) {
-	if name, ok := nameOf(prefix, kindLock, key); ok {
+func lockOrQueueName(prefix, space, key string) (string, bool) {
+	if name, ok := nameOf(prefix, space+kindLock, key); ok {
 		return name, true
 	}
-	return nameOf(prefix, kindQueue, key)
+	return nameOf(prefix, space+kindQueue, key)
 }

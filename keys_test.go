@@ -24,6 +24,8 @@ var hostileNames = []string{
 	"{" + strings.Repeat("x", MaxName-2) + "}",
 }
 
+func lockKeys(prefix, name string) [5]string { return spaceKeys(prefix, "", name) }
+
 func TestKeysAreOfOneNameAndKind(t *testing.T) {
 	prefixes := []string{DefaultPrefix, "t", "lock", "a:lock", "%7D", "\U0001F512"}
 	seen := map[string]string{}

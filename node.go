@@ -22,7 +22,8 @@ type ballot struct {
 	id atomic.Pointer[string] // the id that the server is known by
 }
 
-// QuorumNode returns c's server as a node of a quorum, for package redlock.
+// QuorumNode returns c's server as a node of a quorum. It is for package redlock
+// alone: its type is internal, and it is no part of what stays compatible.
 func (c *Client) QuorumNode() engine.Node {
 	if c.eng == nil {
 		return nil
@@ -34,7 +35,8 @@ func (c *Client) QuorumNode() engine.Node {
 }
 
 // NewLocks returns a Client whose locks live on eng, with the settings of like:
-// the way of package redlock to the life of a lock.
+// the way of package redlock to the life of a lock. It is for that package alone:
+// its parameter is internal, and it is no part of what stays compatible.
 func NewLocks(eng engine.Engine, like *Client) *Client {
 	set := like.set
 	set.quorum = true
@@ -54,6 +56,14 @@ func (b *ballot) cast(s *single, r *engine.Request, args []any) *command {
 	return newCommand(&voteScript, keys, append(args, r.Propose.Token, int(r.Propose.Kind), ms(s.set.retention), id)...)
 }
 
+// Status is described in package engine. A name that no lock can have is refused.
+func (n node) Status(ctx context.Context, name string) (engine.Status, error) {
+	if err := checkName(name); err != nil {
+		return engine.Status{}, err
+	}
+	return n.single.Status(ctx, name)
+}
+
 // Addr returns the address the server was configured with.
 func (n node) Addr() string {
 	switch rdb := n.rdb.(type) {
@@ -64,6 +74,9 @@ func (n node) Addr() string {
 	}
 	return fmt.Sprintf("%T %p", n.rdb, n.rdb)
 }
+
+// Prefix is that of the node's client.
+func (n node) Prefix() string { return n.set.prefix }
 
 // CallTimeout is that of the node's client.
 func (n node) CallTimeout() time.Duration { return n.set.call }

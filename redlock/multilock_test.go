@@ -271,12 +271,15 @@ func TestRedLockRefuses(t *testing.T) {
 	r := newRig(t, 5)
 	all := clients(t, r.addrs())
 	for what, bad := range map[string]func() (*redlock.RedLock, error){
-		"no clients":         func() (*redlock.RedLock, error) { return redlock.New(nil) },
-		"a nil client":       func() (*redlock.RedLock, error) { return redlock.New([]*relock.Client{all[0], nil}) },
-		"a client twice":     func() (*redlock.RedLock, error) { return redlock.New([]*relock.Client{all[0], all[1], all[0]}) },
-		"an address twice":   func() (*redlock.RedLock, error) { return redlock.New(append(clients(t, r.addrs()), all[0])) },
-		"no majority":        func() (*redlock.RedLock, error) { return redlock.New(all, redlock.WithQuorum(2)) },
-		"more than all":      func() (*redlock.RedLock, error) { return redlock.New(all, redlock.WithQuorum(6)) },
+		"no clients":       func() (*redlock.RedLock, error) { return redlock.New(nil) },
+		"a nil client":     func() (*redlock.RedLock, error) { return redlock.New([]*relock.Client{all[0], nil}) },
+		"a client twice":   func() (*redlock.RedLock, error) { return redlock.New([]*relock.Client{all[0], all[1], all[0]}) },
+		"an address twice": func() (*redlock.RedLock, error) { return redlock.New(append(clients(t, r.addrs()), all[0])) },
+		"no majority":      func() (*redlock.RedLock, error) { return redlock.New(all, redlock.WithQuorum(2)) },
+		"more than all":    func() (*redlock.RedLock, error) { return redlock.New(all, redlock.WithQuorum(6)) },
+		"another prefix": func() (*redlock.RedLock, error) {
+			return redlock.New(append(clients(t, r.addrs()[:4]), clients(t, r.addrs()[4:], relock.WithPrefix("other"))...))
+		},
 		"a nil option":       func() (*redlock.RedLock, error) { return redlock.New(all, nil) },
 		"a node timeout < 0": func() (*redlock.RedLock, error) { return redlock.New(all, redlock.WithNodeTimeout(-1)) },
 	} {

@@ -17,16 +17,17 @@ type RedLock struct {
 }
 
 // New returns a RedLock on the servers of clients, one node each. It does no
-// I/O. The prefix, TTL, check interval, logger and tracers of its locks are those
-// of the first client; each node is asked within the call timeout of its own.
-// Close it before its clients.
+// I/O. The TTL, check interval, logger and tracers of its locks are those of the
+// first client; each node is asked within the call timeout of its own, and keeps
+// its fence for the retention of its own. Close it before its clients.
 //
 // Two nodes are allowed, and tolerate the loss of none: both are a quorum.
 //
-// It returns [relock.ErrInvalid] for no clients, a nil client, a client that is
-// given twice, and a quorum that is no majority or more than the nodes. That two
-// clients have the same server, that the list differs from the one other
-// processes use, and that a server has lost its data is found at first use.
+// It returns [relock.ErrInvalid] for no clients, a nil client, a client or an
+// address that is given twice, prefixes that differ, an option that is nil or out
+// of range, and a quorum that is no majority or more than the nodes. That two
+// addresses are one server, that the list differs from the one other processes
+// use, and that a server has lost its data is found at first use.
 func New(clients []*relock.Client, opts ...Option) (*RedLock, error) {
 	set := settings{quorum: majority(len(clients))}
 	for _, o := range opts {
@@ -73,6 +74,9 @@ func nodesOf(clients []*relock.Client) ([]engine.Node, error) {
 			return nil, invalid("clients %d and %d have the same server %s", j, i, n.Addr())
 		}
 		addrs[n.Addr()] = i
+		if i > 0 && n.Prefix() != nodes[0].Prefix() {
+			return nil, invalid("clients 0 and %d have prefixes %q and %q: one lock needs one", i, nodes[0].Prefix(), n.Prefix())
+		}
 		nodes = append(nodes, n)
 	}
 	return nodes, nil
@@ -95,7 +99,8 @@ type Mutex struct {
 }
 
 // A Reentrant is a lock on a quorum that one owner may hold several times. Its
-// methods are those of [relock.Reentrant].
+// methods are those of [relock.Reentrant]; but a further hold may have a greater
+// token than those before it (see Tokens above): guard with the latest lease's.
 type Reentrant struct {
 	*relock.Reentrant
 	nodes
@@ -133,7 +138,7 @@ type NodeStatus struct {
 
 // NodeStatus asks every node who holds the lock, and returns their answers in
 // the order in which the clients were given. A node is waited for no longer than
-// the node timeout.
+// the node timeout. Of the options' errors it tells none.
 func (n nodes) NodeStatus(ctx context.Context) []NodeStatus {
 	var mu sync.Mutex
 	all := make([]NodeStatus, len(n.q.peers))

@@ -21,7 +21,7 @@ var benchCommand = command{name: "bench", help: "a quick feel for the speed of y
 
 func runBench(ctx context.Context, args []string, std stdio) int {
 	var v view
-	fs := viewFlags("bench", &v)
+	fs := viewFlags("bench", &v, "")
 	d := fs.Duration("duration", time.Second, "for how long to measure each of three things, at least")
 	many := fs.Int("goroutines", 64, "how many are many")
 	if status, ok := parse(fs, args, std, benchIntro); !ok {

@@ -107,11 +107,11 @@ func lockNames(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, completeWithin)
 	defer cancel()
 	w := where{prefix: relock.DefaultPrefix}
-	d, err := w.open(ctx)
+	locks, err := w.look(ctx, false)
 	if err != nil {
 		return nil
 	}
-	defer d.close()
-	names, _ := d.locks.Inspector().Names(ctx) // those that were found
+	defer locks.close()
+	names, _ := locks.Names(ctx) // those that were found
 	return names
 }

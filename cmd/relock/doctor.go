@@ -29,7 +29,7 @@ type examined struct {
 
 func runDoctor(ctx context.Context, args []string, std stdio) int {
 	var v view
-	fs := viewFlags("doctor", &v)
+	fs := viewFlags("doctor", &v, "are looked at in turn")
 	ttl := fs.Duration("ttl", relock.DefaultTTL, "the TTL that your locks have")
 	if status, ok := parse(fs, args, std, doctorIntro); !ok {
 		return status

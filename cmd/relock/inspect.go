@@ -36,7 +36,7 @@ func oneName(fs *flag.FlagSet, args []string, std stdio, intro string) (string, 
 
 func runInspect(ctx context.Context, args []string, std stdio) int {
 	var v view
-	fs := viewFlags("inspect", &v)
+	fs := viewFlags("inspect", &v, ofRedLock)
 	most := fs.Int("most", 1000, "how many waiters to show at most")
 	name, status, ok := oneName(fs, args, std, inspectIntro)
 	if !ok {
@@ -45,12 +45,12 @@ func runInspect(ctx context.Context, args []string, std stdio) int {
 	if *most < 1 {
 		return misused(fs, std, fmt.Errorf("--most %d: at least 1", *most))
 	}
-	d, err := v.open(ctx)
+	locks, err := v.look(ctx, false)
 	if err != nil {
 		return failed(fs, std, err)
 	}
-	defer d.close()
-	st, queue, err := d.locks.Inspector().Queue(ctx, name, *most)
+	defer locks.close()
+	st, queue, err := locks.Queue(ctx, name, *most)
 	if err != nil {
 		return failed(fs, std, err)
 	}

@@ -23,7 +23,7 @@ var lsCommand = command{name: "ls", help: "list the locks that are held or waite
 
 func runLs(ctx context.Context, args []string, std stdio) int {
 	var v view
-	fs := viewFlags("ls", &v)
+	fs := viewFlags("ls", &v, ofRedLock)
 	patterns, status, ok := parseArgs(fs, args, std, "[PATTERN]", lsIntro)
 	if !ok {
 		return status
@@ -35,12 +35,12 @@ func runLs(ctx context.Context, args []string, std stdio) int {
 	if err != nil {
 		return misused(fs, std, err)
 	}
-	d, err := v.open(ctx)
+	locks, err := v.look(ctx, false)
 	if err != nil {
 		return failed(fs, std, err)
 	}
-	defer d.close()
-	all, err := list(ctx, d.locks.Inspector(), match)
+	defer locks.close()
+	all, err := list(ctx, locks, match)
 	if err != nil {
 		return failed(fs, std, err)
 	}

@@ -1,10 +1,11 @@
 // Command relock runs commands under locks of package relock, shows who holds
 // what, and measures it.
 //
-// Exit statuses of all but run (see relock run -h): 0 done; 1 done, and what was
-// to be shown was not; 64 wrong usage; 65 the key is not a lock; 69 Redis cannot
-// be reached; 75 the lock is held by another; 128 + n ended by signal n (Ctrl-C:
-// 130).
+// Exit statuses of all but run (see relock run -h): 0 done; 1 something is wrong
+// (a check of doctor failed, the demo lost something, unlock freed nothing, the
+// output could not be written); 64 wrong usage; 65 the key is not a lock; 69 Redis
+// cannot be reached; 75 the lock is held by another; 128 + n ended by signal n
+// (Ctrl-C: 130).
 package main
 
 import (

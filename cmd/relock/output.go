@@ -19,9 +19,9 @@ type view struct {
 	json bool
 }
 
-func viewFlags(name string, v *view) *flag.FlagSet {
+func viewFlags(name string, v *view, several string) *flag.FlagSet {
 	fs := newFlags(name)
-	v.register(fs)
+	v.register(fs, several)
 	fs.BoolVar(&v.json, "json", false, "print JSON")
 	return fs
 }

@@ -3,45 +3,61 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/cmd/relock/internal/dial"
 	"github.com/relock-go/relock/redlock"
 )
 
+// quorum is several servers with a RedLock over them.
+type quorum struct {
+	nodes []*deployment
+	locks *redlock.RedLock // nil: there is none yet
+}
+
+func (q *quorum) close() {
+	if q.locks != nil {
+		_ = q.locks.Close()
+	}
+	for _, n := range q.nodes {
+		n.close()
+	}
+}
+
+func (q *quorum) where() string {
+	var all []string
+	for _, n := range q.nodes {
+		all = append(all, n.Where)
+	}
+	return strings.Join(all, ", ")
+}
+
 // openQuorum returns a RedLock over urls. A minority of them may be down: they
 // are asked again with every request.
-func (w *where) openQuorum(ctx context.Context, urls []string, name string, opts []relock.LockOption) (reentrant, func(), error) {
-	var nodes []*deployment
-	closeNodes := func() {
-		for _, n := range nodes {
-			n.close()
-		}
+func (w *where) openQuorum(ctx context.Context, urls []string) (*quorum, error) {
+	q := &quorum{}
+	err := q.open(ctx, w, urls)
+	if err != nil {
+		q.close()
+		return nil, err
 	}
-	fail := func(err error) (reentrant, func(), error) {
-		closeNodes()
-		return nil, nil, err
-	}
+	return q, nil
+}
+
+func (q *quorum) open(ctx context.Context, w *where, urls []string) (err error) {
 	var clients []*relock.Client
 	for _, url := range urls {
 		n, err := w.newNode(url)
 		if err != nil {
-			return fail(err)
+			return err
 		}
-		nodes, clients = append(nodes, n), append(clients, n.locks)
+		q.nodes, clients = append(q.nodes, n), append(clients, n.locks)
 	}
-	r, err := redlock.New(clients)
-	if err != nil {
-		return fail(err)
+	if q.locks, err = redlock.New(clients); err != nil {
+		return err
 	}
-	if err := majorityAnswers(ctx, nodes); err != nil {
-		_ = r.Close()
-		return fail(err)
-	}
-	return r.Reentrant(name, opts...), func() {
-		_ = r.Close()
-		closeNodes()
-	}, nil
+	return majorityAnswers(ctx, q.nodes)
 }
 
 // newNode returns the node at url; it sends nothing yet.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/cmd/relock/internal/dial"
+	"github.com/relock-go/relock/internal/engine"
 )
 
 const defaultRedis = "redis://localhost:6379"
@@ -20,8 +21,16 @@ type where struct {
 	prefix string
 }
 
-func (w *where) register(fs *flag.FlagSet) {
-	fs.Var(&w.urls, "redis", "`URL` of the Redis: redis://, rediss:// or unix://, of a server, a cluster\n(?addr=) or a Sentinel (?master_name=); several make a RedLock\n(default $"+envRedis+", else "+defaultRedis+")")
+// ofRedLock is what most commands do with several URLs.
+const ofRedLock = "make a RedLock"
+
+// register adds them to fs. several says what the command does with more than one
+// URL; empty for one that refuses them.
+func (w *where) register(fs *flag.FlagSet, several string) {
+	if several != "" {
+		several = "; several, in $" + envRedis + " parted by\nspaces, " + several
+	}
+	fs.Var(&w.urls, "redis", "`URL` of the Redis: redis://, rediss:// or unix://, of a server, a cluster\n(?addr=) or a Sentinel (?master_name=)"+several+"\n(default $"+envRedis+", else "+defaultRedis+")")
 	fs.StringVar(&w.prefix, "prefix", relock.DefaultPrefix, "what the keys of the locks begin with")
 }
 
@@ -71,11 +80,11 @@ func (d *deployment) close() {
 	_ = d.Rdb.Close()
 }
 
-// open connects to the one Redis of w, for commands that look at its keys.
+// open connects to the one Redis of w.
 func (w *where) open(ctx context.Context) (*deployment, error) {
 	urls := w.chosen()
 	if len(urls) > 1 {
-		return nil, misusef("several --redis: this command looks at one Redis at a time")
+		return nil, misusef("several URLs of Redis: one at a time")
 	}
 	srv, err := dial.Open(ctx, urls[0])
 	if err != nil {
@@ -112,13 +121,44 @@ type reentrant interface {
 // openLock returns the lock of that name on the Redis or the quorum that w says,
 // and what closes it.
 func (w *where) openLock(ctx context.Context, name string, opts ...relock.LockOption) (reentrant, func(), error) {
-	urls := w.chosen()
-	if len(urls) > 1 {
-		return w.openQuorum(ctx, urls, name, opts)
+	if urls := w.chosen(); len(urls) > 1 {
+		q, err := w.openQuorum(ctx, urls)
+		if err != nil {
+			return nil, nil, err
+		}
+		return q.locks.Reentrant(name, opts...), q.close, nil
 	}
 	d, err := w.openWritable(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	return d.locks.Reentrant(name, opts...), d.close, nil
+}
+
+// A sight is all the locks on one Redis or on a quorum.
+type sight struct {
+	engine.Inspector
+	where string
+	close func()
+}
+
+// look returns a view of the locks on the Redis or the quorum that w says. What
+// is to write is refused at a replica.
+func (w *where) look(ctx context.Context, write bool) (*sight, error) {
+	if urls := w.chosen(); len(urls) > 1 {
+		q, err := w.openQuorum(ctx, urls)
+		if err != nil {
+			return nil, err
+		}
+		return &sight{q.locks.Inspector(), q.where(), q.close}, nil
+	}
+	open := w.open
+	if write {
+		open = w.openWritable
+	}
+	d, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sight{d.locks.Inspector(), d.Where, d.close}, nil
 }

@@ -17,7 +17,8 @@ const runIntro = `Runs a command under a lock, and gives the lock back when the 
 The exit status is the command's; 128+n if signal n ended it; 126 or 127 if it
 cannot be started; 75 if the lock was not acquired in time; 79 if it was lost
 while the command ran (which is then ended before another can have the lock);
-69 if Redis cannot be reached; 64 for wrong usage.
+69 if Redis cannot be reached or refuses; 65 if the key of that name is no lock;
+64 for wrong usage.
 
 The command gets RELOCK_NAME, RELOCK_TOKEN, RELOCK_OWNER and RELOCK_HELD (the
 locks held around it), and with --lease RELOCK_DEADLINE_MS. A relock run within
@@ -78,7 +79,7 @@ func (w *waitFor) Set(text string) error {
 
 func runFlags(cfg *runConfig) *flag.FlagSet {
 	fs := newFlags("run")
-	cfg.register(fs)
+	cfg.register(fs, ofRedLock)
 	cfg.wait.forever = true
 	fs.DurationVar(&cfg.ttl, "ttl", relock.DefaultTTL, "for how long the lock outlives this process, should it die; renewed at a third")
 	fs.DurationVar(&cfg.lease, "lease", 0, "hold the lock for this long at most, without renewal")

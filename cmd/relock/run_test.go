@@ -245,3 +245,35 @@ func TestOwnersMadeHere(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLocksOfAQuorum(t *testing.T) {
+	var urls []string
+	var servers []*redistest.Server
+	for range 3 {
+		s := redistest.StartT(t)
+		servers, urls = append(servers, s), append(urls, "redis://"+s.Addr())
+	}
+	t.Setenv(envRedis, strings.Join(urls, " "))
+	file := filepath.Join(t.TempDir(), "pid")
+	holder := relockCmd(t, "run", "--ttl", "3s", "--owner", "alice", "job", "--", "sh", "-c", fmt.Sprintf("echo $$ >%s; exec sleep 60", file))
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	readPid(t, file)
+	servers[0].Kill() // a minority
+	wants(t, exitOK, []string{"ls"}, "job   alice  1")
+	wants(t, exitOK, []string{"inspect", "job"}, "job: held by alice", "nobody waits")
+	wants(t, exitOK, []string{"watch", "job", "--times", "1"}, "alice")
+	wants(t, exitOK, []string{"complete-words", "inspect", ""}, "job")
+	wants(t, exitUsage, []string{"bench"}, "one at a time")
+	wants(t, exitOK, []string{"unlock", "--force", "--yes", "job"}, "job was taken from alice")
+	_ = holder.Wait()
+	if status := holder.ProcessState.ExitCode(); status != exitLost {
+		t.Errorf("the holder: got status %d, want %d", status, exitLost)
+	}
+	wants(t, exitOK, []string{"ls"}, "no lock is held")
+	servers[1].Kill() // a majority
+	for _, args := range [][]string{{"ls"}, {"unlock", "--force", "--yes", "job"}} {
+		wants(t, exitUnreachable, args, "cannot reach Redis")
+	}
+}

@@ -32,7 +32,7 @@ type unlocked struct {
 
 func runUnlock(ctx context.Context, args []string, std stdio) int {
 	var v view
-	fs := viewFlags("unlock", &v)
+	fs := viewFlags("unlock", &v, ofRedLock)
 	force := fs.Bool("force", false, "take it away; there is no other way to unlock what another holds")
 	yes := fs.Bool("yes", false, "do not ask")
 	name, status, ok := oneName(fs, args, std, unlockIntro)
@@ -44,13 +44,12 @@ func runUnlock(ctx context.Context, args []string, std stdio) int {
 	case v.json && !*yes:
 		return misused(fs, std, errors.New("--json does not ask: add --yes"))
 	}
-	d, err := v.openWritable(ctx)
+	locks, err := v.look(ctx, true)
 	if err != nil {
 		return failed(fs, std, err)
 	}
-	defer d.close()
-	in := d.locks.Inspector()
-	st, _, err := in.Queue(ctx, name, 1)
+	defer locks.close()
+	st, _, err := locks.Queue(ctx, name, 1)
 	if err != nil {
 		return failed(fs, std, err)
 	}
@@ -66,7 +65,7 @@ func runUnlock(ctx context.Context, args []string, std stdio) int {
 			return exitFailed
 		}
 	}
-	return takeAway(ctx, std, v, in, was, func(err error) int { return failed(fs, std, err) })
+	return takeAway(ctx, std, v, locks, was, func(err error) int { return failed(fs, std, err) })
 }
 
 func holds(n int) string {

@@ -32,7 +32,7 @@ const (
 
 func runWatch(ctx context.Context, args []string, std stdio) int {
 	var v view
-	fs := viewFlags("watch", &v)
+	fs := viewFlags("watch", &v, ofRedLock)
 	every := fs.Duration("every", 250*time.Millisecond, "how often to look")
 	times := fs.Int("times", 0, "how many looks to end after (default: go on)")
 	names, status, ok := parseArgs(fs, args, std, "[NAME]", watchIntro)
@@ -44,17 +44,17 @@ func runWatch(ctx context.Context, args []string, std stdio) int {
 	case *every < minEvery:
 		return misused(fs, std, fmt.Errorf("--every %v: at least %v", *every, minEvery))
 	}
-	d, err := v.open(ctx)
+	locks, err := v.look(ctx, false)
 	if err != nil {
 		return failed(fs, std, err)
 	}
-	defer d.close()
-	w := &watch{in: d.locks.Inspector(), names: names, all: len(names) == 0, every: *every, times: *times}
+	defer locks.close()
+	w := &watch{in: locks, names: names, all: len(names) == 0, every: *every, times: *times}
 	switch {
 	case v.json:
 		w.show = jsonScreen{json.NewEncoder(std.out)}
 	case isTerminal(std.out):
-		w.show = &tableScreen{out: std.out, where: d.Where}
+		w.show = &tableScreen{out: std.out, where: locks.where}
 	default:
 		w.show = lineScreen{std.out}
 	}

@@ -197,8 +197,11 @@ type Engine interface {
 // comes by message carries no token.
 type Node interface {
 	Engine
+	Inspector // which asks once, where a client's asks until it is answered
 	// Addr tells the node from others in messages to people.
 	Addr() string
+	// Prefix is what its keys begin with.
+	Prefix() string
 	// CallTimeout bounds each of its requests.
 	CallTimeout() time.Duration
 	// Enrol returns the node's id, which is id if it has none yet, and the roster
