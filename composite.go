@@ -32,7 +32,9 @@ type part struct {
 var _ Locker = (*Composite)(nil)
 
 // NewComposite makes one lock of several Mutexes and Reentrants. It does no I/O.
-// It returns [ErrInvalid] for none, and for one that is given twice.
+// It returns [ErrInvalid] for none, and for one that is given twice. It is for
+// package redlock alone: its parameter is internal, and it is no part of what
+// stays compatible.
 func NewComposite(m engine.Members) (*Composite, error) {
 	if len(m) == 0 {
 		return nil, invalid("a MultiLock of nothing")
@@ -99,8 +101,13 @@ func (c *Composite) Lock(ctx context.Context) (*Lease, error) {
 	return lease, err
 }
 
-// TryLock returns a lease on all members if all are free. It returns
-// [ErrNotAcquired] with a holder if one is not.
+// TryLock returns a lease on all members if all are free. Members with
+// [WithLease] cost a further round trip.
+//
+// It returns [ErrNotAcquired] with a holder if one is not free, [ErrLost] if a
+// member ended before the whole began, and else the errors of the members'
+// TryLock. A call that fails holds nothing: what was taken is given back in the
+// background.
 func (c *Composite) TryLock(ctx context.Context) (*Lease, error) {
 	holds, err := c.tryAll(ctx)
 	return c.seal(ctx, holds, err)

@@ -16,9 +16,10 @@
 //
 // Two holders never believe in one lock at one time, as long as no server loses
 // what it acknowledged (by a failover, a restart, eviction, or a key that others
-// delete), no server's clock is stepped, no virtual machine is suspended (its clock stands still) and no process pauses between reading
-// Err and what it does next for longer than the validity that is left. A lease
-// alone can promise no more: that is what the token is for.
+// delete), no server's clock is stepped, no virtual machine is suspended (its
+// clock stands still) and no process pauses between reading Err and what it does
+// next for longer than the validity that is left. A lease alone can promise no
+// more: that is what the token is for.
 //
 // A holder learns of its loss in time. [Lease.Err] reads the clock and is never
 // nil past the local deadline, which counts from before the last successful
@@ -83,7 +84,7 @@
 //
 // The lock's key lives as long as its longest hold. Each hold has an end of its
 // own, so that a crashed process that shared an owner does not keep the lock. The
-// fence lives for an hour after its last grant; the queue for a waiter's life
+// fence lives for the fence retention (an hour) after its last grant; the queue for a waiter's life
 // after the last check-in; a tombstone for a minute.
 //
 // # Requests
@@ -145,8 +146,8 @@
 //
 // on the local monotonic clock. For a grant by message it counts from the last
 // check-in that was answered "waiting": the grant came after that. Renewals are
-// sent a third into what was granted, with jitter, many in one pipeline; errors
-// are retried until the validity ends, and "not yours" ends the lease at once.
+// sent a third into what was granted, or into the TTL where an Extend granted
+// more, with jitter, many in one pipeline; errors are retried until the validity ends, and "not yours" ends the lease at once.
 //
 // The rules of validity and drift are those of
 // https://redis.io/docs/latest/develop/use/patterns/distributed-locks/.

@@ -52,12 +52,15 @@ var (
 	// not ours. It is left as it was.
 	ErrWrongType = errors.New("relock: key holds something else")
 
-	// ErrNotReplicated is returned by Lock when too few replicas acknowledged
-	// the hold in time ([WithReplicas]). The hold was released.
+	// ErrNotReplicated is returned by Lock and TryLock when too few replicas
+	// acknowledged the hold in time ([WithReplicas]); the hold was released. By
+	// Extend the lease is as it was.
 	ErrNotReplicated = errors.New("relock: not replicated")
 
 	// ErrInvalid is returned for a name, option, owner or argument that cannot
-	// be used. Nothing was sent.
+	// be used. Nothing was sent; but that package redlock is given one server
+	// twice, or another list than before, the servers have said. No lock was
+	// taken.
 	ErrInvalid = errors.New("relock: invalid")
 )
 
@@ -92,8 +95,9 @@ func (e *NotAcquiredError) Is(target error) bool { return target == ErrNotAcquir
 func (e *NotAcquiredError) Unwrap() error { return e.cause }
 
 // QuorumError is returned by a RedLock when too few nodes answered for a
-// decision. By Lock and TryLock, what was taken is given back in the background.
-// By Extend and Unlock, the lease is as they say.
+// decision. After Lock and TryLock, what was taken is given back in the
+// background. After Extend, the lease goes on until ValidUntil. After Unlock it
+// has ended, and its release goes on in the background.
 type QuorumError struct {
 	Acquired int              // nodes that granted
 	Need     int              // nodes that must

@@ -58,8 +58,8 @@ var endedContext = func() context.Context {
 
 // Context returns a context that lives as long as the lease. It has the values
 // of the context that Lock was given, but not its end. Its cause is [ErrLost],
-// [ErrUnlocked] or [ErrClosed]. It ends with ErrLost no later than ValidUntil
-// allows the process to be scheduled, whether or not Redis can be reached.
+// [ErrUnlocked] or [ErrClosed]. It ends with ErrLost at ValidUntil, or as soon
+// after as the process runs, whether or not Redis can be reached.
 func (l *Lease) Context() context.Context {
 	if l == nil || l.o == nil {
 		return endedContext
@@ -87,7 +87,8 @@ func (l *Lease) Name() string {
 }
 
 // Token returns the fencing token of the grant, the same for every hold of one
-// owner; 0 for a zero Lease and for a MultiLock's.
+// owner (on a RedLock a further hold may have a greater one); 0 for a zero Lease
+// and for a MultiLock's.
 func (l *Lease) Token() Token {
 	if l == nil || l.o == nil {
 		return 0
@@ -129,12 +130,15 @@ func (l *Lease) Members() []*Lease {
 }
 
 // Extend makes the lease valid for at least d from now, between [MinTTL] and
-// [MaxTTL]; it never shortens it. The watchdog goes on as before.
+// [MaxTTL]; it never shortens it. The watchdog goes on as before. The holder's
+// death then blocks the lock for d, and not for a TTL.
 //
 // It returns [ErrLost] if the lease was or is found lost, [ErrUnlocked] after
 // Unlock, [ErrClosed] after Close, [ErrNotHeld] for a zero Lease, [ErrInvalid]
-// for a d out of range or beyond WithMaxHold, [ErrNotReplicated], and else what Redis said or the
-// cause of ctx: the lease is then valid until ValidUntil, which may have moved.
+// for a d out of range or beyond WithMaxHold, and [ErrNotReplicated]. Else it is
+// what Redis said, the cause of ctx, [context.DeadlineExceeded] where Redis did
+// not answer within two call timeouts, or that it answered too late for d: the
+// lease is then valid until ValidUntil, which may have moved.
 func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld
@@ -148,7 +152,9 @@ func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
 // It returns nil when the hold was given back; [ErrLost] if the lease ended
 // before it was; [ErrNotHeld] if it was unlocked before, without any effect;
 // [ErrClosed] after Close. On any other error, and where ctx ended first, the
-// release goes on in the background until the validity ends.
+// release goes on in the background until the validity ends. Where ctx is over
+// before the call, it waits for the answer all the same, but for no longer than
+// two requests may take ([WithCallTimeout]).
 func (l *Lease) Unlock(ctx context.Context) error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld
@@ -160,11 +166,10 @@ func (l *Lease) Unlock(ctx context.Context) error {
 // context ends with ctx or with the lease, with the cause of the one that was
 // first.
 //
-// Do returns fn's error, and [ErrLost] too if the lease was lost while fn ran;
-// where fn returned nil, any other error of Unlock: the work is then done, and the
-// release goes on in the background;
-// where the lock was not had, the error of Lock, within the bound of
-// [WithWait].
+// Do returns fn's error, and [ErrLost] too if the lease was lost while fn ran.
+// Where fn returned nil, it returns any other error of Unlock: the work is then
+// done, and the release goes on in the background. Where the lock was not had
+// within the bound of [WithWait], it returns the error of Lock.
 func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease) error) (err error) {
 	lease, err := waitFor(ctx, l)
 	if err != nil {

@@ -22,7 +22,7 @@ type Status struct {
 	Held    bool
 	Owner   Owner
 	Count   int           // holds of that owner that have not ended
-	Token   Token         // the same for all of them
+	Token   Token         // the same for all of them; of a RedLock the greatest
 	Since   time.Time     // when the first of them was granted, on the local clock
 	TTL     time.Duration // until the last of the holds ends, unless renewed
 	Waiters int           // entries in the queue: one a client, and one a waiter with an owner of its own
@@ -61,8 +61,8 @@ func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
 func (m *Mutex) Name() string { return m.l.name }
 
 // Status asks the server who holds the lock. It returns [ErrInvalid],
-// [ErrWrongType], the cause of ctx, or what Redis said; of a RedLock also a
-// [*QuorumError].
+// [ErrWrongType], the cause of ctx, [context.DeadlineExceeded] where Redis did
+// not answer in time, or what it said; of a RedLock also a [*QuorumError].
 func (m *Mutex) Status(ctx context.Context) (Status, error) { return m.l.status(ctx) }
 
 // ForceUnlock takes the lock away from whoever holds it, and passes it on. It

@@ -109,8 +109,7 @@ func WithTTL(d time.Duration) interface {
 }
 
 // WithPrefix sets what every key and channel begins with (default
-// [DefaultPrefix]). It is not empty and has no braces, white space or control
-// characters.
+// [DefaultPrefix]): 1 to 64 bytes without braces, spaces or control characters.
 func WithPrefix(prefix string) interface {
 	Option
 	GuardOption
@@ -144,7 +143,8 @@ func WithCheckInterval(d time.Duration) Option {
 
 // WithCallTimeout bounds every single request, whatever the timeouts of the
 // go-redis client (default [DefaultCallTimeout], between 1 ms and an hour). A
-// request without an answer is sent again, under the same hold id.
+// lock's request without an answer is sent again, under the same hold id; a
+// Guard's is not.
 func WithCallTimeout(d time.Duration) interface {
 	Option
 	GuardOption
@@ -158,8 +158,10 @@ func WithCallTimeout(d time.Duration) interface {
 }
 
 // WithFenceRetention sets for how long the counter of a lock's tokens is kept
-// after its last grant (default [DefaultFenceRetention], at least a second).
-// Tokens rise without it as long as the server's clock does not step back.
+// after its last grant (default [DefaultFenceRetention]), or for how long a Guard
+// remembers the last holder (default [DefaultGuardRetention]); between a second
+// and [MaxTTL]. Tokens rise without the counter as long as the server's clock
+// does not step back.
 func WithFenceRetention(d time.Duration) interface {
 	Option
 	GuardOption
@@ -199,8 +201,8 @@ func WithLease(d time.Duration) LockOption {
 }
 
 // WithMaxHold bounds how long a hold may live, renewals and extensions
-// included: the lease ends with [ErrLost] no later than d after its grant. At
-// least [MinTTL].
+// included: the lease ends with [ErrLost] no later than d after its grant.
+// Between [MinTTL] and [MaxTTL], and no less than a WithLease beside it.
 func WithMaxHold(d time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
 		s.fail(checkTTL("WithMaxHold", d))
@@ -212,10 +214,13 @@ func WithMaxHold(d time.Duration) LockOption {
 // before Lock returns; else the hold is released and Lock returns
 // [ErrNotReplicated]. A renewal that too few acknowledge is repeated and does not
 // count: the lease may end for it. An Extend that too few acknowledge returns
-// ErrNotReplicated and releases nothing. It makes it less likely that a failover loses the
-// lock and proves nothing: the replica that is promoted may be another. It
-// needs a *redis.Client or a *redis.ClusterClient, and a timeout below a third of
-// the TTL and below the call timeout; a RedLock refuses it.
+// ErrNotReplicated and releases nothing.
+//
+// It makes it less likely that a failover loses the lock and proves nothing: the
+// replica that is promoted may be another. It needs a *redis.Client or a
+// *redis.ClusterClient, an n of at least 1, and a timeout of at least a
+// millisecond, below a third of the TTL and below the call timeout; a RedLock
+// refuses it.
 func WithReplicas(n int, timeout time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
 		s.replicas, s.replicaTimeout = n, timeout

@@ -58,7 +58,8 @@ func checkOwner(o Owner) error {
 // where the context comes from [Lease.Context] of a hold of this same lock,
 // that hold's owner; else a fresh one, that only this call has. So
 // inner.Lock(lease.Context()) re-enters exactly when the caller passed the outer
-// lease's context on. Every hold of an owner carries the same token.
+// lease's context on. Every hold of an owner carries the same token (on a RedLock
+// a further one may carry a greater).
 type Reentrant struct{ l lock }
 
 var _ Locker = (*Reentrant)(nil)

@@ -109,6 +109,7 @@
 // A MultiLock first tries all members at once; those of one client and slot are
 // taken by one script. If one is taken it holds nothing and takes them one after
 // the other, in the order of their names and, for names alike, of their servers'
-// ids. All processes use that order, so none waits in a circle. The watchdog
-// keeps what is held meanwhile; a fixed lease begins when all are held.
+// ids, for which it asks each of them: the id then stays there, in the hash
+// <prefix>:rednode. All processes use that order, so none waits in a circle. The
+// watchdog keeps what is held meanwhile; a fixed lease begins when all are held.
 package redlock

@@ -47,7 +47,7 @@ func WithQuorum(n int) Option { return func(s *settings) { s.quorum = n } }
 // WithNodeTimeout sets for how long one node is waited for where the others
 // cannot decide without it (default: the TTL / [DefaultNodeShare], between
 // [MinDefaultNodeTimeout] and [MaxDefaultNodeTimeout], and no more than a quarter
-// of the TTL). At least a millisecond.
+// of the TTL). Between a millisecond and an hour.
 func WithNodeTimeout(d time.Duration) Option {
 	return func(s *settings) {
 		s.nodeTimeout = d
@@ -59,7 +59,7 @@ func WithNodeTimeout(d time.Duration) Option {
 
 // WithMinValidity sets which validity a lock must at least have left when its
 // quorum has answered, to be had at all (default: the TTL /
-// [DefaultValidityShare]).
+// [DefaultValidityShare]). Above 0, and at most [relock.MaxTTL].
 func WithMinValidity(d time.Duration) Option {
 	return func(s *settings) {
 		s.minValidity = d
