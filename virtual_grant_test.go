@@ -3,6 +3,7 @@ package relock
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -109,15 +110,17 @@ func TestGoroutinesOfOneClientTakeTurnsByArrival(t *testing.T) {
 		lease := lockOf(t, m)
 		const waiters = 5
 		turns := make(chan int, waiters)
+		var ended sync.WaitGroup
 		for i := range waiters {
-			go func() {
+			ended.Go(func() {
 				l := lockOf(t, m)
 				turns <- i
 				unlock(t, l)
-			}()
+			})
 			synctest.Wait()
 		}
 		unlock(t, lease)
+		defer ended.Wait()
 		var got []int
 		for range waiters {
 			got = append(got, <-turns)

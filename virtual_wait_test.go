@@ -95,8 +95,9 @@ func TestALeaseThatWasTakenAwayHoldsUpOneTurn(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				had <- time.Now()
+				at := time.Now()
 				unlock(t, l)
+				had <- at
 			}()
 		}
 		first := <-had
