@@ -51,6 +51,9 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 		default:
 			h.rest(ctx, o, engine.Pause(n))
 		}
+		if ctx.Err() != nil && h.stageOf(o) == asking {
+			return ans, h.waitEnded(ctx, o, err) // a request that cannot be answered would have to be withdrawn
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/relock-go/relock/internal/engine"
 )
@@ -17,8 +18,7 @@ type Composite struct {
 	name    string
 	members []*part
 
-	mu     sync.Mutex
-	sorted []*part // in the order in which every process waits for them; nil: not known yet
+	checked atomic.Bool // no member is there twice
 }
 
 // part is one member of a Composite.
@@ -94,7 +94,11 @@ func (c *Composite) Lock(ctx context.Context) (*Lease, error) {
 		holds, err = c.collectAfter(ctx, err)
 	}
 	lease, err := c.seal(ctx, holds, err)
-	for errors.Is(err, ErrLost) { // a member ended before the whole began: nothing was held yet
+	// A member ended before the whole began, or the fixed ones could not begin.
+	for n := 0; errors.Is(err, ErrLost) || err != nil && passes(err); n++ {
+		if !engine.Sleep(ctx, engine.Pause(n)) {
+			return nil, join(ended(ctx), err)
+		}
 		holds, err = c.collect(ctx)
 		lease, err = c.seal(ctx, holds, err)
 	}
@@ -141,8 +145,10 @@ func (c *Composite) tryAll(ctx context.Context) ([]*hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.order(ctx); err != nil {
-		return nil, err
+	if !c.checked.Load() {
+		if _, err := c.order(ctx); err != nil {
+			return nil, err
+		}
 	}
 	groups := c.groups()
 	holds := make([]*hold, len(c.members))
@@ -229,14 +235,14 @@ func (c *Composite) collectAfter(ctx context.Context, first error) ([]*hold, err
 // collect waits for the members one by one. If one is lost meanwhile it begins
 // again.
 func (c *Composite) collect(ctx context.Context) ([]*hold, error) {
-	sorted, err := c.order(ctx)
-	for n := 0; err != nil && passes(err) && engine.Sleep(ctx, engine.Pause(n)); n++ {
-		sorted, err = c.order(ctx)
-	}
-	if err != nil {
-		return nil, err
-	}
 	for {
+		sorted, err := c.order(ctx)
+		for n := 0; err != nil && passes(err) && engine.Sleep(ctx, engine.Pause(n)); n++ {
+			sorted, err = c.order(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
 		owners, err := c.owners(ctx)
 		if err != nil {
 			return nil, err
@@ -305,18 +311,18 @@ func giveBackAll(holds []*hold) {
 }
 
 // order returns the members in the order of their names, and of the ids of
-// their servers where names are alike.
+// their servers where names are alike. Ids are asked for each time: a server may
+// have lost its own, and processes that began later know the new one only.
 func (c *Composite) order(ctx context.Context) ([]*part, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sorted != nil {
-		return c.sorted, nil
+	sorted := make([]*part, len(c.members))
+	for i, p := range c.members {
+		q := *p
+		sorted[i] = &q
 	}
-	sorted := slices.Clone(c.members)
 	slices.SortFunc(sorted, (*part).compare)
 	for i, p := range sorted {
 		alike := i > 0 && sorted[i-1].name == p.name || i+1 < len(sorted) && sorted[i+1].name == p.name
-		if alike && p.id == "" {
+		if alike {
 			if err := p.identify(ctx); err != nil {
 				return nil, err
 			}
@@ -328,7 +334,7 @@ func (c *Composite) order(ctx context.Context) ([]*part, error) {
 			return nil, invalid("lock %q is a member twice, by two clients of one server", p.name)
 		}
 	}
-	c.sorted = sorted
+	c.checked.Store(true)
 	return sorted, nil
 }
 

@@ -46,8 +46,18 @@ func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
 		return nil, nil
 	}
 	o.began = now.Sub(h.epoch)
-	return o, h.begin(ctx, o, v)
+	err := h.begin(ctx, o, v)
+	if errors.Is(err, errForced) {
+		if !o.req.Wait {
+			return nil, h.abandon(o, fmt.Errorf("%w: it was taken away at once", ErrLost))
+		}
+		return nil, nil
+	}
+	return o, err
 }
+
+// errForced is a grant that was taken away before it was a lease.
+var errForced = errors.New("taken away")
 
 // grantedAt returns an instant no later than o's grant. A message does not tell
 // how long ago the grant was; the server does.
@@ -113,6 +123,10 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 			return h.abandon(o, h.waitEnded(ctx, o, nil))
 		}
 		return h.abandon(o, ErrClosed)
+	}
+	if o.forced == o.token {
+		h.mu.Unlock()
+		return errForced
 	}
 	o.stage = held
 	o.ready = nil // nothing wakes a lease, and one of many should be small

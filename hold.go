@@ -34,6 +34,7 @@ type hold struct {
 	blind     bool           // grants to it cannot be heard: it asks often
 	behind    bool           // it found others of this client in front of it
 	joined    bool           // it was in the server's queue
+	forced    int64          // the token that this client took away while it asked
 
 	// As a lease.
 	token    int64
@@ -241,12 +242,17 @@ func (o *hold) lose(why LossReason) {
 	h.lost(o, why)
 }
 
-// loseAll ends the leases of this host on a grant that was taken away.
+// loseAll ends the leases of this host on a grant that was taken away. A grant
+// that is not a lease yet, or not answered yet, becomes none.
 func (h *host) loseAll(name string, token int64) {
 	var lost []*hold
 	h.mu.Lock()
 	for _, o := range h.holds {
-		if o.stage == held && o.req.Name == name && o.token == token {
+		switch {
+		case o.req.Name != name:
+		case o.stage != held:
+			o.forced = token
+		case o.token == token:
 			lost = append(lost, o)
 		}
 	}

@@ -294,8 +294,8 @@ func (h *host) drop(o *hold) func(context.Context) {
 }
 
 // refused tells whether o failed and left nothing on the server: every request
-// about it was answered, the last one with "taken" or an error of the server's,
-// and none with a place in the queue. One command was enough then; and where
+// about it was answered or never left, the last one with "taken" or an error of
+// the server's, and none with a place in the queue. One command was enough then; and where
 // Redis refuses them all, calls in vain do not pile up withdrawals in vain. It
 // needs h.mu.
 func (o *hold) refused() bool {
@@ -303,7 +303,7 @@ func (o *hold) refused() bool {
 		return false
 	}
 	var said redis.Error
-	return errors.Is(o.failure, ErrNotAcquired) || errors.As(o.failure, &said) && !noQuorum(o.failure)
+	return errors.Is(o.failure, ErrNotAcquired) || (errors.As(o.failure, &said) || engine.Unsent(o.failure)) && !noQuorum(o.failure)
 }
 
 // retry gives up a grant that is too old to use, and returns a waiter in its

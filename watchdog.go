@@ -118,6 +118,14 @@ func (w *watchdog) watch(o *hold, ans engine.Answer) {
 	w.set(o, o.nextDue())
 }
 
+// isFixed tells whether o is not renewed: of a member of a Composite that is so
+// only once the whole is held.
+func (w *watchdog) isFixed(o *hold) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return o.lock.set.fixed
+}
+
 // nextDue needs w.mu.
 func (o *hold) nextDue() time.Time {
 	deadline := o.validUntil()
@@ -174,7 +182,7 @@ func (w *watchdog) send(due []*hold, now time.Time) {
 		case o.valid.Load() == 0, o.cause.Load() != nil: // granted or given up just now; ended just now
 		case !now.Before(o.validUntil()):
 			o.lose(LostExpired)
-		case o.lock.set.fixed:
+		case w.isFixed(o):
 			w.watch(o, engine.Answer{})
 		default:
 			batch = append(batch, w.renew(o))
