@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -12,13 +14,14 @@ var (
 	_ engine.Identified = (*single)(nil)
 )
 
-// Slot returns the same for names whose keys one script may take. Of a cluster
-// only names that bring one tag are known to share a slot.
+// Slot returns the same for names whose keys one script may take. Where there may
+// be a cluster behind rdb, as behind an AutoPipeliner, only names that bring one
+// tag are known to share a slot.
 func (s *single) Slot(name string) string {
-	if _, cluster := s.rdb.(masters); cluster {
-		return tagOf(name)
+	if _, one := s.rdb.(*redis.Client); one {
+		return ""
 	}
-	return ""
+	return tagOf(name)
 }
 
 // AcquireAll sends one script for all of the requests.

@@ -19,7 +19,8 @@ var _ engine.Node = node{}
 
 // ballot is what a node adds to a request.
 type ballot struct {
-	id atomic.Pointer[string] // the id that the server is known by
+	id      atomic.Pointer[string] // the id that the server is known by
+	cluster atomic.Bool            // it has no one server: it has refused keys of two slots
 }
 
 // QuorumNode returns c's server as a node of a quorum. It is for package redlock
@@ -48,7 +49,7 @@ func (b *ballot) cast(s *single, r *engine.Request, args []any) *command {
 	keys, id := s.keys.of(r.Name), ""
 	if known := b.id.Load(); known != nil {
 		id = *known
-		if _, cluster := s.rdb.(masters); !cluster {
+		if _, cluster := s.rdb.(masters); !cluster && !b.cluster.Load() {
 			// A cluster has no one server for this key beside the lock's.
 			keys = append(keys, nodeKey(s.set.prefix))
 		}
@@ -62,6 +63,16 @@ func (n node) Status(ctx context.Context, name string) (engine.Status, error) {
 		return engine.Status{}, err
 	}
 	return n.single.Status(ctx, name)
+}
+
+// Acquire is described in package engine. What hides that it is a cluster, as an
+// AutoPipeliner does, is found out by its refusal.
+func (n node) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
+	ans, err := n.single.Acquire(ctx, r)
+	if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") && n.ballot.cluster.CompareAndSwap(false, true) {
+		return n.single.Acquire(ctx, r)
+	}
+	return ans, err
 }
 
 // Addr returns the address the server was configured with.

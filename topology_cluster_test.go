@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/internal/redistest"
 )
 
@@ -26,6 +27,7 @@ func TestCluster(t *testing.T) {
 		{"clients exclude one another on every shard", clusterExcludes},
 		{"a waiter is woken by a node that it has not subscribed at", clusterWakesAcrossNodes},
 		{"a name keeps the slot of its own tag", clusterKeepsTags},
+		{"an AutoPipeliner of a cluster carries several locks, and a quorum's node", clusterBehindAnAutoPipeliner},
 		{"the user of SECURITY.md may do all that a lock takes", clusterTakesTheUserOfSecurity},
 		{"a dead waiter at the head delays the next by its life at most", clusterPassesADeadHead},
 		{"replicas are waited for at the master of the key", clusterWaitsForReplicas},
@@ -35,6 +37,35 @@ func TestCluster(t *testing.T) {
 		{"a lock outlives the death of its master", clusterFailsOver},
 	} {
 		t.Run(check.sentence, func(t *testing.T) { check.run(t, c) })
+	}
+}
+
+func clusterBehindAnAutoPipeliner(t *testing.T, c *redistest.Cluster) {
+	pipes, err := c.Client().AutoPipeline()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pipes.Close() })
+	client := clientOn(t, pipes)
+	unlock(t, lockOf(t, compositeOf(t, client.Mutex("a"), client.Mutex("b"))))
+	node := client.QuorumNode()
+	node.Start(nil)
+	known, err := node.Enrol(patience(t), "known", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.Trust(known.ID)
+	for _, name := range []string{"a", "b"} {
+		ans, err := node.Acquire(patience(t), &engine.Request{
+			Name: name, Hold: "h", Owner: "o", TTL: time.Minute, Arrived: time.Now(),
+			Propose: engine.Proposal{Token: time.Now().Add(time.Second).UnixMicro()},
+		})
+		if err != nil || ans.State != engine.Granted {
+			t.Errorf("%s: got %+v, %v", name, ans, err)
+		}
+		if _, err := node.Release(patience(t), &engine.Release{Name: name, Hold: "h"}); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
