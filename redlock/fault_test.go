@@ -13,6 +13,47 @@ import (
 	"github.com/relock-go/relock/redlock"
 )
 
+// A node that has voted, and hangs before it has heard of the token, is not waited
+// for.
+func TestANodeThatHangsBetweenVoteAndToken(t *testing.T) {
+	r := newRig(t, 3)
+	var proxies []*faultproxy.Proxy
+	var addrs []string
+	for _, s := range r.servers {
+		p, err := faultproxy.New(s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Close)
+		proxies, addrs = append(proxies, p), append(addrs, p.Addr())
+	}
+	const timeout = 300 * time.Millisecond
+	red := redLock(t, addrs, redlock.WithNodeTimeout(timeout))
+	x, named := red.Reentrant("x"), relock.WithOwner(bg, "w")
+	unlock(t, lockIn(t, named, x))
+	awaitClean(t, r.direct...)
+	proxies[2].Cut(faultproxy.Refuse)
+	held := proxies[1].Hold(faultproxy.Word("relock:redlock:{other}"), 0)
+	other := make(chan error, 1)
+	go func() {
+		_, err := red.Mutex("other").TryLock(bg)
+		other <- err
+	}()
+	<-held.Arrived() // and is late when timeout is over: between the two votes for x
+	<-time.After(timeout / 2)
+	proxies[0].Delay(faultproxy.Up, timeout*2/3)
+	began := time.Now()
+	lease, err := x.TryLock(named)
+	if _, few := errors.AsType[*relock.QuorumError](err); err != nil && !few {
+		t.Errorf("after %v: got %v, want a QuorumError", time.Since(began), err)
+	}
+	if err == nil { // it did not hang in time
+		unlock(t, lease)
+	}
+	<-other
+	held.Release()
+}
+
 func TestOneRoundTrip(t *testing.T) {
 	r := newRig(t, 5)
 	m := redLock(t, r.addrs()).Mutex("free")

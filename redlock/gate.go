@@ -133,6 +133,7 @@ func (c *claim) stuck(t *try) bool {
 // probe moves a try to an earlier gate if that answers again: others that wait
 // queue there. It needs c.mu.
 func (c *claim) probe(t *try) {
+	name, patience := t.req.Name, c.q.set.patience(t.req.TTL)
 	for _, i := range c.q.roster.order() {
 		if i == t.gate {
 			return
@@ -143,8 +144,8 @@ func (c *claim) probe(t *try) {
 		}
 		c.busy++
 		c.q.tasks.run(func() {
-			ctx, cancel := context.WithTimeout(c.q.bg, c.q.set.patience(t.req.TTL))
-			_, err := p.node.Status(ctx, t.req.Name)
+			ctx, cancel := context.WithTimeout(c.q.bg, patience)
+			_, err := p.node.Status(ctx, name)
 			cancel()
 			c.locked(func() {
 				c.busy--

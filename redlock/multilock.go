@@ -61,11 +61,11 @@ func flatten(flat, locks []relock.Locker) (_ []relock.Locker, err error) {
 		case *relock.Reentrant:
 			known = l != nil
 		case *Mutex:
-			known = l != nil
+			known = l != nil && l.Mutex != nil
 		case *Reentrant:
-			known = l != nil
+			known = l != nil && l.Reentrant != nil
 		case *MultiLock:
-			if l != nil {
+			if l != nil && l.Composite != nil {
 				if flat, err = flatten(flat, l.members); err != nil {
 					return nil, err
 				}

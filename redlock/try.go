@@ -19,7 +19,8 @@ func (c *claim) ask(t *try, i int, wait bool) bool {
 	p := c.q.peers[i]
 	v := &t.votes[i]
 	if p.hangs() || c.q.roster.refuses(i) != nil {
-		if v.under == 0 && v.state != granted {
+		// A vote for a token that the node cannot be asked for any more is none.
+		if v.under == 0 && v.state != granted || v.lacks(t) {
 			v.state, v.err = failed, errHangs
 			if err := c.q.roster.refuses(i); err != nil {
 				v.err = err
@@ -193,6 +194,12 @@ func (t *try) count(of func(*vote) bool) (n int) {
 	return n
 }
 
+// lacks tells whether the vote is for another token than t, undecided as yet, has
+// come to.
+func (v *vote) lacks(t *try) bool {
+	return v.state == granted && t.phase != held && !accepted(v.ans, t.proposal)
+}
+
 func isGranted(v *vote) bool { return v.state == granted }
 func isRefused(v *vote) bool { return v.state == refused }
 func isHopeful(v *vote) bool { return v.state != granted && v.pending() }
@@ -263,15 +270,19 @@ func (c *claim) propose(t *try, p engine.Proposal) {
 // also once the try is decided: the more nodes know it the more may fail. It
 // needs c.mu.
 func (c *claim) complete(t *try) {
-	asked := false
+	asked, failing := false, false
 	for i := range t.votes {
 		v := &t.votes[i]
 		if v.state == granted && v.under == 0 && v.proposal != t.proposal && !accepted(v.ans, t.proposal) {
 			asked = c.ask(t, i, false) || asked
+			failing = failing || v.state == failed
 		}
 	}
 	if asked {
 		c.watch(t)
+	}
+	if failing {
+		c.decide(t)
 	}
 }
 
