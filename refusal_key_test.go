@@ -96,6 +96,22 @@ func TestAKeyWithoutTTLIsNotSpunOn(t *testing.T) {
 	unlock(t, next)
 }
 
+// Only who waits needs the key of the waiters.
+func TestWhatIsNotOursForTheWaiters(t *testing.T) {
+	r := newRig(t)
+	key := keyOf(DefaultPrefix, kindWaiters, "a")
+	r.direct.Set(bg, key, "x", 0)
+	holder, waiter := r.client(t, false), r.client(t, false)
+	lease := lockOf(t, holder.Mutex("a"))
+	if _, err := waiter.Mutex("a").Lock(patience(t)); !errors.Is(err, ErrWrongType) {
+		t.Errorf("one that is to wait: got %v, want ErrWrongType", err)
+	}
+	unlock(t, lease)
+	if left := keysLeft(t, r.direct); len(left) != 1 || left[0] != key || r.direct.Get(bg, key).Val() != "x" {
+		t.Errorf("left %q, want the foreign key as it was", left)
+	}
+}
+
 func TestWhatIsNotOursIsLeftAlone(t *testing.T) {
 	r := newRig(t)
 	c := r.client(t, false)

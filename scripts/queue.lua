@@ -3,7 +3,7 @@
 local PASSES = 100 -- entries without a subscriber that one grant looks past
 
 local function leave_queue(hold)
-  redis.call('HDEL', KEYS[4], hold)
+  redis.pcall('HDEL', KEYS[4], hold) -- a key that is not ours must not stop a release
   return redis.call('ZREM', KEYS[3], hold)
 end
 
@@ -20,8 +20,12 @@ local function join(w)
   if failed(added) then
     return added
   end
-  redis.call('HSET', KEYS[4], w.hold, int(now) .. ' ' .. int(w.life_ms) .. ' ' .. int(w.ttl_ms)
+  local set = redis.pcall('HSET', KEYS[4], w.hold, int(now) .. ' ' .. int(w.life_ms) .. ' ' .. int(w.ttl_ms)
     .. ' ' .. w.alone .. ' ' .. w.channel .. ' ' .. w.owner)
+  if failed(set) then
+    redis.call('ZREM', KEYS[3], w.hold)
+    return set
+  end
   if redis.call('PTTL', KEYS[3]) < w.life_ms then
     redis.call('PEXPIRE', KEYS[3], w.life_ms)
     redis.call('PEXPIRE', KEYS[4], w.life_ms)
@@ -36,8 +40,12 @@ local function first_waiter(place)
     if not hold then
       return nil
     end
+    local entry = redis.pcall('HGET', KEYS[4], hold)
+    if failed(entry) then
+      return nil
+    end
     local seen, life, ttl, alone, channel, owner =
-      string.match(redis.call('HGET', KEYS[4], hold) or '', '^(%d+) (%d+) (%d+) (%d) (%S+) (.*)$')
+      string.match(entry or '', '^(%d+) (%d+) (%d+) (%d) (%S+) (.*)$')
     if seen and seen + life > now then
       return hold, {
         life_ms = tonumber(life), ttl_ms = tonumber(ttl), alone = alone, channel = channel, owner = owner,
