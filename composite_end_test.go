@@ -178,7 +178,7 @@ func TestAGrantThatItsClientTookAwayIsNoLease(t *testing.T) {
 func TestLocksThatNeverLeftLeaveNothingToDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		t.Cleanup(func() { pass(time.Minute) }) // what go-redis does after Close has an end too
-		rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Dialer: func(_ context.Context, network, addr string) (net.Conn, error) {
+		rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Dialer: func(_ context.Context, network, _ string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 		}})
 		t.Cleanup(func() { _ = rdb.Close() })
