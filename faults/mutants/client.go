@@ -54,7 +54,7 @@ var living = []mutant{
 	},
 	{
 		name:   "a fixed lease is renewed",
-		edit:   edit{"watchdog.go", "		case o.lock.set.fixed:\n			w.watch(o, engine.Answer{})\n", ""},
+		edit:   edit{"watchdog.go", "		case w.isFixed(o):\n			w.watch(o, engine.Answer{})\n", ""},
 		also:   []edit{{"watchdog.go", "if o.lock.set.fixed || deadline.Before(o.renewAt) {", "if deadline.Before(o.renewAt) {"}},
 		killer: root("TestAGrantIsBelievedForItsTTLLessTheDrift"),
 	},
