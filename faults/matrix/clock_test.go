@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,7 +92,12 @@ func stepping(t *testing.T, k kind) *world {
 		dir := t.TempDir()
 		offset, script := filepath.Join(dir, "offset"), filepath.Join(dir, "server")
 		run := fmt.Sprintf("#!/bin/sh\nexport LD_PRELOAD=%q RELOCK_CLOCK=%q\nexec %q \"$@\"\n", library, offset, binary)
-		if err := os.WriteFile(script, []byte(run), 0o700); err != nil {
+		// A process that is forked meanwhile would have the script open for writing: it
+		// could not be run ("text file busy").
+		syscall.ForkLock.RLock()
+		err := os.WriteFile(script, []byte(run), 0o700)
+		syscall.ForkLock.RUnlock()
+		if err != nil {
 			t.Fatal(err)
 		}
 		n := &node{clock: offset}
