@@ -97,7 +97,10 @@ func (c *Composite) Lock(ctx context.Context) (*Lease, error) {
 	// A member ended before the whole began, or the fixed ones could not begin.
 	for n := 0; errors.Is(err, ErrLost) || err != nil && passes(err); n++ {
 		if !engine.Sleep(ctx, engine.Pause(n)) {
-			return nil, join(ended(ctx), err)
+			if !errors.Is(err, context.Cause(ctx)) {
+				err = join(ended(ctx), err)
+			}
+			return nil, err
 		}
 		holds, err = c.collect(ctx)
 		lease, err = c.seal(ctx, holds, err)
