@@ -125,7 +125,7 @@ func measure(ctx context.Context, c config, rig *work.Rig) (*result.Run, error) 
 	if err := rig.Warm(ctx); err != nil {
 		return nil, err
 	}
-	works := work.Full(rig, c.budget.Minutes()/work.FullTime.Minutes()*0.9)
+	works := work.Full(rig, work.Scale(c.budget))
 	if c.quick {
 		r.Mode, works = "quick", work.Quick(rig)
 	}

@@ -36,8 +36,17 @@ func crowds(of func(waiters int) Crowd, waiters ...int) (all []Crowd) {
 	return all
 }
 
-// FullTime is about what Full takes at scale 1 and five rounds, on two quiet cores.
-const FullTime = 35 * time.Minute
+// What Full takes at scale 1 and five rounds on two quiet cores, about, and how much
+// of it no scale shortens: what is counted, and not for a time.
+const (
+	fullTime  = 35 * time.Minute
+	fixedTime = 15 * time.Minute
+)
+
+// Scale is at which scale Full fits into budget.
+func Scale(budget time.Duration) float64 {
+	return max(0.1, (budget-fixedTime).Minutes()/(fullTime-fixedTime).Minutes())
+}
 
 // Full is every work at its full size. scale stretches what lasts for a time.
 func Full(rig *Rig, scale float64) []Work {
