@@ -295,9 +295,9 @@ func (h *host) drop(o *hold) func(context.Context) {
 
 // refused tells whether o failed and left nothing on the server: every request
 // about it was answered or never left, the last one with "taken" or an error of
-// the server's, and none with a place in the queue. One command was enough then; and where
-// Redis refuses them all, calls in vain do not pile up withdrawals in vain. It
-// needs h.mu.
+// the server's, and none with a place in the queue. One command was enough then;
+// and where Redis refuses them all, calls in vain do not pile up withdrawals in
+// vain. It needs h.mu.
 func (o *hold) refused() bool {
 	if o.stage != failed || o.joined || o.unsure.Load() > 0 {
 		return false

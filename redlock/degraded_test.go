@@ -21,16 +21,7 @@ import (
 func TestAHoldSpreadsToNodesThatRefusedItAtFirst(t *testing.T) {
 	const ttl = 30 * time.Second // its first renewal comes too late to help
 	r := newRig(t, 5)
-	addrs := r.addrs()
-	var proxies []*faultproxy.Proxy
-	for i := range 2 {
-		p, err := faultproxy.New(addrs[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(p.Close)
-		proxies, addrs[i] = append(proxies, p), p.Addr()
-	}
+	addrs, proxies := r.between(t, 0, 1)
 	const key = "relock:redlock:{spread}"
 	first := redLock(t, addrs).Mutex("spread")
 	unlock(t, lock(t, first))

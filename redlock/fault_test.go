@@ -17,16 +17,7 @@ import (
 // for.
 func TestANodeThatHangsBetweenVoteAndToken(t *testing.T) {
 	r := newRig(t, 3)
-	var proxies []*faultproxy.Proxy
-	var addrs []string
-	for _, s := range r.servers {
-		p, err := faultproxy.New(s.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(p.Close)
-		proxies, addrs = append(proxies, p), append(addrs, p.Addr())
-	}
+	addrs, proxies := r.between(t, 0, 1, 2)
 	const timeout = 300 * time.Millisecond
 	red := redLock(t, addrs, redlock.WithNodeTimeout(timeout))
 	x, named := red.Reentrant("x"), relock.WithOwner(bg, "w")
@@ -80,16 +71,7 @@ func TestSubsetsOfDeadNodes(t *testing.T) {
 	r := newRig(t, 5)
 	unlock(t, lock(t, redLock(t, r.addrs()).Mutex("first"))) // the nodes know one another
 	awaitClean(t, r.direct...)
-	var proxies []*faultproxy.Proxy
-	var addrs []string
-	for _, s := range r.servers {
-		p, err := faultproxy.New(s.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(p.Close)
-		proxies, addrs = append(proxies, p), append(addrs, p.Addr())
-	}
+	addrs, proxies := r.between(t, 0, 1, 2, 3, 4)
 	for dead := range 1 << 5 {
 		live := 5 - bits.OnesCount(uint(dead))
 		for i, p := range proxies {

@@ -14,22 +14,6 @@ import (
 
 // Nodes that forget while others are out of reach, and votes that run out.
 
-// between returns the addresses of r's servers with a proxy in front of those of
-// index i, and the proxies.
-func (r *rig) between(t *testing.T, i ...int) (addrs []string, proxies []*faultproxy.Proxy) {
-	t.Helper()
-	addrs = r.addrs()
-	for _, i := range i {
-		p, err := faultproxy.New(addrs[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(p.Close)
-		proxies, addrs[i] = append(proxies, p), p.Addr()
-	}
-	return addrs, proxies
-}
-
 // apart returns five nodes, a RedLock with proxies before its last two nodes that
 // has been used, and the addresses for another, with a proxy before its first.
 func apart(t *testing.T) (r *rig, her *redlock.RedLock, cut []*faultproxy.Proxy, mine []string, far []*faultproxy.Proxy) {

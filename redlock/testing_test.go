@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/faultproxy"
 	"github.com/relock-go/relock/internal/redistest"
 	"github.com/relock-go/relock/redlock"
 )
@@ -59,6 +60,22 @@ func (r *rig) addrs() (all []string) {
 		all = append(all, s.Addr())
 	}
 	return all
+}
+
+// between returns the addresses of r's servers with a proxy in front of those of
+// index i, and the proxies.
+func (r *rig) between(t *testing.T, i ...int) (addrs []string, proxies []*faultproxy.Proxy) {
+	t.Helper()
+	addrs = r.addrs()
+	for _, i := range i {
+		p, err := faultproxy.New(addrs[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Close)
+		proxies, addrs[i] = append(proxies, p), p.Addr()
+	}
+	return addrs, proxies
 }
 
 // redLock returns a RedLock of its own connections, as another process would

@@ -107,7 +107,7 @@ func lockNames(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, completeWithin)
 	defer cancel()
 	w := where{prefix: relock.DefaultPrefix}
-	locks, err := w.look(ctx, false)
+	locks, err := w.look(ctx, w.open)
 	if err != nil {
 		return nil
 	}

@@ -45,7 +45,7 @@ func runInspect(ctx context.Context, args []string, std stdio) int {
 	if *most < 1 {
 		return misused(fs, std, fmt.Errorf("--most %d: at least 1", *most))
 	}
-	locks, err := v.look(ctx, false)
+	locks, err := v.look(ctx, v.open)
 	if err != nil {
 		return failed(fs, std, err)
 	}

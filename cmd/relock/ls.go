@@ -35,7 +35,7 @@ func runLs(ctx context.Context, args []string, std stdio) int {
 	if err != nil {
 		return misused(fs, std, err)
 	}
-	locks, err := v.look(ctx, false)
+	locks, err := v.look(ctx, v.open)
 	if err != nil {
 		return failed(fs, std, err)
 	}

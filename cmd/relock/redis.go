@@ -142,19 +142,15 @@ type sight struct {
 	close func()
 }
 
-// look returns a view of the locks on the Redis or the quorum that w says. What
-// is to write is refused at a replica.
-func (w *where) look(ctx context.Context, write bool) (*sight, error) {
+// look returns a view of the locks on the Redis, opened by open, or on the quorum
+// that w says.
+func (w *where) look(ctx context.Context, open func(context.Context) (*deployment, error)) (*sight, error) {
 	if urls := w.chosen(); len(urls) > 1 {
 		q, err := w.openQuorum(ctx, urls)
 		if err != nil {
 			return nil, err
 		}
 		return &sight{q.locks.Inspector(), q.where(), q.close}, nil
-	}
-	open := w.open
-	if write {
-		open = w.openWritable
 	}
 	d, err := open(ctx)
 	if err != nil {

@@ -44,7 +44,7 @@ func runUnlock(ctx context.Context, args []string, std stdio) int {
 	case v.json && !*yes:
 		return misused(fs, std, errors.New("--json does not ask: add --yes"))
 	}
-	locks, err := v.look(ctx, true)
+	locks, err := v.look(ctx, v.openWritable)
 	if err != nil {
 		return failed(fs, std, err)
 	}

@@ -44,7 +44,7 @@ func runWatch(ctx context.Context, args []string, std stdio) int {
 	case *every < minEvery:
 		return misused(fs, std, fmt.Errorf("--every %v: at least %v", *every, minEvery))
 	}
-	locks, err := v.look(ctx, false)
+	locks, err := v.look(ctx, v.open)
 	if err != nil {
 		return failed(fs, std, err)
 	}
