@@ -33,6 +33,25 @@ func two() []Event {
 	return []Event{granted("1", "x", 5, 0, 10), unlocked("1", 20, 30), granted("2", "y", 6, 15, 35), unlocked("2", 40, 50)}
 }
 
+// again are two holds of one owner with one token, and none between them.
+func again() []Event {
+	return []Event{granted("1", "x", 5, 0, 10), unlocked("1", 20, 30), granted("2", "x", 5, 40, 41), unlocked("2", 50, 51)}
+}
+
+// unseen is a Lock call of its own hold.
+func unseen(e Event) Event {
+	e.Op, e.Lock, e.Hold = Lock, "a", "3"
+	return e
+}
+
+// shared makes the owners those of several workers.
+func shared(events []Event) []Event {
+	for i := range events {
+		events[i].Kind = Shared
+	}
+	return events
+}
+
 var cases = []struct {
 	name   string
 	events []Event
@@ -73,6 +92,67 @@ var cases = []struct {
 		name:   "S4: a re-entry takes another token",
 		events: []Event{granted("1", "x", 5, 0, 10), granted("2", "x", 6, 11, 12), unlocked("1", 20, 30), unlocked("2", 31, 40)},
 		want:   []string{"S4"},
+	},
+	{
+		name:   "S4: an owner has its last token again",
+		events: again(),
+		want:   []string{"S4"},
+	},
+	{
+		name:   "an owner has its last token again: a call that was given up may have kept the lock",
+		events: append(again(), unseen(Event{Owner: "x", Call: 12, Return: 19, Result: Unknown})),
+	},
+	{
+		name:   "S4: a call that was given up by another owner keeps nothing",
+		events: append(again(), unseen(Event{Owner: "y", Call: 12, Return: 19, Result: Unknown})),
+		want:   []string{"S4"},
+	},
+	{
+		name:   "S4: a call that had no effect keeps nothing",
+		events: append(again(), unseen(Event{Owner: "x", Call: 12, Return: 19, Result: Fail})),
+		want:   []string{"S4"},
+	},
+	{
+		name:   "S4: a call that came later has kept nothing",
+		events: append(again(), unseen(Event{Owner: "x", Call: 42, Return: 49, Result: Unknown})),
+		want:   []string{"S4"},
+	},
+	{
+		name: "an owner has its last token again: a call that came too late for its grant had kept the lock",
+		events: append(again(),
+			unseen(Event{Owner: "x", Token: 6, Call: 12, Return: 60, Result: OK, Valid: 1_000_000}), unlocked("3", 61, 62)),
+	},
+	{
+		name: "S4: a call that had returned its own grant before has kept nothing",
+		events: append(again(),
+			unseen(Event{Owner: "x", Token: 4, Call: -9, Return: -8, Result: OK, Valid: 1_000_000}), unlocked("3", -7, -6)),
+		want: []string{"S4"},
+	},
+	{
+		name:   "an owner of several workers has its last token again: one that was killed may have had a hold",
+		events: shared(again()),
+		window: []Window{{Kind: WorkerKilled, Worker: 9, Start: 25, End: 26}},
+	},
+	{
+		name:   "S4: a worker that was killed keeps nothing for an owner it did not have",
+		events: again(),
+		window: []Window{{Kind: WorkerKilled, Worker: 9, Start: 25, End: 26}},
+		want:   []string{"S4"},
+	},
+	{
+		name:   "S4: a worker that was killed later has kept nothing",
+		events: shared(again()),
+		window: []Window{{Kind: WorkerKilled, Worker: 9, Start: 45, End: 46}},
+		want:   []string{"S4"},
+	},
+	{
+		name: "S4: nobody keeps a lock that another has had since",
+		events: []Event{
+			granted("1", "x", 5, 0, 10), unlocked("1", 20, 30), granted("4", "y", 6, 31, 32), unlocked("4", 33, 34),
+			granted("2", "x", 5, 35, 41), unlocked("2", 50, 51),
+			unseen(Event{Owner: "x", Call: 12, Return: 19, Result: Unknown}),
+		},
+		want: []string{"S1", "S1 by Porcupine", "S4"},
 	},
 	{
 		name:   "on a quorum a re-entry may take a greater token",

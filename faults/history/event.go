@@ -30,8 +30,11 @@ const (
 	Lost    Result = "lost"  // ErrLost
 )
 
-// Multi is the Kind of a MultiLock's members.
-const Multi = "multi"
+// The kinds of lock that are judged in a way of their own.
+const (
+	Multi  = "multi"  // the members of a MultiLock
+	Shared = "shared" // taken for an owner that several workers have
+)
 
 // Never is a time after every other.
 const Never int64 = math.MaxInt64
@@ -39,10 +42,10 @@ const Never int64 = math.MaxInt64
 // Event is one call of one worker. Times are those of [Now].
 type Event struct {
 	Op     Op     `json:"op"`
-	Lock   string `json:"lock"`           // the lock's name; the data's key is named after it
-	Hold   string `json:"hold"`           // which Lock call; no two of a history are alike
-	Kind   string `json:"kind,omitempty"` // of lock
-	Owner  string `json:"owner,omitempty"`
+	Lock   string `json:"lock"`            // the lock's name; the data's key is named after it
+	Hold   string `json:"hold"`            // which Lock call; no two of a history are alike
+	Kind   string `json:"kind,omitempty"`  // of lock
+	Owner  string `json:"owner,omitempty"` // of a call that failed: if it was given one
 	Token  int64  `json:"token,omitempty"`
 	Call   int64  `json:"call"`
 	Return int64  `json:"return"`

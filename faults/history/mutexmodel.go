@@ -16,6 +16,7 @@ type step struct {
 	owner string
 	token int64
 	id    string
+	kept  bool // a hold that nobody saw may have kept the lock for the owner until now
 }
 
 type stepKind int
@@ -38,7 +39,8 @@ type mutexState struct {
 // mutexModel is S4: a fenced reentrant mutex. An owner's first hold takes a
 // token above all before, its further ones repeat it, and another gets in only
 // when all are gone. Each hold that was not released cleanly ends at some time,
-// by expiry.
+// by expiry. A hold that nobody saw, granted to a call that was then stopped,
+// killed or given up, keeps the lock for its owner like any other: see [step.kept].
 //
 // A quorum is freer. An owner may have its last token again when nobody had a
 // greater one in between; and a further hold may have a greater one, where too
@@ -70,7 +72,7 @@ func (s mutexState) acquire(in step, quorum bool) (bool, any) {
 		s.current, s.highest = in.token, max(s.highest, in.token)
 		return ok, s.with(in.hold)
 	}
-	again := quorum && in.token == s.highest && in.owner == s.owner
+	again := (quorum || in.kept) && in.token == s.highest && in.owner == s.owner
 	if in.token <= s.highest && !again {
 		return false, s
 	}
@@ -145,17 +147,19 @@ func narrowed(list []*hold) []*hold {
 }
 
 // mutexSteps makes the operations of one lock. An acquire that nobody knows of
-// is left out: it could only hold the lock against others.
+// is left out: it could only hold the lock against others, and keep it for its
+// owner, which the owner's next acquires are told.
 func (h *History) mutexSteps(list []*hold) []porcupine.Operation {
 	return h.mutexStepsOf(narrowed(list))
 }
 
 func (h *History) mutexStepsOf(list []*hold) []porcupine.Operation {
 	ops := make([]porcupine.Operation, 0, 2*len(list))
+	calls := h.callsByOwner(list)
 	for i, o := range list {
-		in := step{hold: i, owner: o.Owner, token: o.Token, id: o.Hold, kind: stepAcquire}
+		in := step{hold: i, owner: o.Owner, token: o.Token, id: o.Hold, kind: stepAcquire, kept: h.kept(o, calls[o.Owner])}
 		ops = append(ops, porcupine.Operation{ClientId: o.Worker, Input: in, Call: o.Call, Return: o.Return})
-		in.kind = stepEnd
+		in.kind, in.kept = stepEnd, false
 		since, taken := h.lossy(o, o.until)
 		switch {
 		case taken:
@@ -168,4 +172,33 @@ func (h *History) mutexStepsOf(list []*hold) []porcupine.Operation {
 		}
 	}
 	return ops
+}
+
+// callsByOwner returns the Lock calls for the lock of list that may have been
+// granted, by owner.
+func (h *History) callsByOwner(list []*hold) map[string][]*Event {
+	calls := map[string][]*Event{}
+	for i := range h.Events {
+		e := &h.Events[i]
+		if e.Op == Lock && e.Result != Fail && len(list) > 0 && e.Lock == list[0].Lock {
+			calls[e.Owner] = append(calls[e.Owner], e)
+		}
+	}
+	return calls
+}
+
+// kept tells whether there may have been a hold of o's owner, and with o's token,
+// when o was granted, that no call has returned: that of a call whose end nobody
+// knows, that of one which came too late for its grant and was had anew, with
+// another token, or that of a worker that was killed in its call.
+func (h *History) kept(o *hold, calls []*Event) bool {
+	for _, e := range calls {
+		late := e.Result == OK && e.Token != o.Token && e.Return > o.Call
+		if e.Hold != o.Hold && e.Call < o.Return && (e.Result == Unknown || late) {
+			return true
+		}
+	}
+	return o.Kind == Shared && slices.ContainsFunc(h.Windows, func(w Window) bool {
+		return w.Kind == WorkerKilled && w.Start < o.Return
+	})
 }

@@ -23,7 +23,6 @@ type actor struct {
 const (
 	kindMutex  = "mutex"
 	kindNested = "reentrant" // re-entered by its context
-	kindShared = "shared"    // re-entered by an owner that other processes have too
 )
 
 const lockPatience = 8 * time.Second
@@ -130,7 +129,7 @@ func (a *actor) nested(ctx context.Context) {
 // excludes none of them: the data are left alone.
 func (a *actor) owned(ctx context.Context) {
 	owner := relock.Owner(fmt.Sprintf("workflow-%d", a.rng.IntN(2)))
-	if h := a.lock(relock.WithOwner(ctx, owner), kindShared, a.locks.Reentrant(a.shared())); h != nil {
+	if h := a.lock(relock.WithOwner(ctx, owner), history.Shared, a.locks.Reentrant(a.shared())); h != nil {
 		a.linger(ctx, h)
 		a.unlock(ctx, h)
 	}

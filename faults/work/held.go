@@ -41,8 +41,9 @@ func (a *actor) lock(ctx context.Context, kind string, l relock.Locker) *held {
 	}
 	done := history.Now()
 	if err != nil {
+		owner, _ := relock.OwnerFrom(ctx)
 		a.rec.Add(history.Event{
-			Op: history.Lock, Lock: l.Name(), Hold: h.id, Kind: kind, Call: call, Return: done,
+			Op: history.Lock, Lock: l.Name(), Hold: h.id, Kind: kind, Owner: string(owner), Call: call, Return: done,
 			Result: lockFailed(err), Err: err.Error(), Worker: a.job.Worker,
 		})
 		return nil
