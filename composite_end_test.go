@@ -22,7 +22,7 @@ import (
 // A server that has lost its id is given another. A process that knows the old one
 // waits in the order of those that know the new one all the same.
 func TestMembersAreWaitedForInOneOrderByOldAndNewProcesses(t *testing.T) {
-	c := serversOf(t, 2)
+	c := []*Client{clientOn(t, redistest.StartT(t).Client()), clientOn(t, redistest.StartT(t).Client())}
 	process := func() *Composite {
 		return compositeOf(t, clientOn(t, c[0].eng.rdb).Mutex("x"), clientOn(t, c[1].eng.rdb).Mutex("x"))
 	}
@@ -148,7 +148,7 @@ func (f *forcer) TraceGrant(context.Context, Granted) {
 }
 
 func TestAGrantThatItsClientTookAwayIsNoLease(t *testing.T) {
-	_, rdb := redistest.Embedded(t)
+	rdb := redistest.StartT(t).Client()
 	for what, lock := range map[string]func(*Mutex) (*Lease, error){
 		"TryLock": func(m *Mutex) (*Lease, error) { return m.TryLock(bg) },
 		"Lock":    func(m *Mutex) (*Lease, error) { return m.Lock(bg) },
