@@ -87,7 +87,7 @@ func TestTokensRiseThroughFaults(t *testing.T) {
 
 func torture(t *testing.T, n, rounds int) {
 	t.Logf("-seed=%d", *seed)
-	r := newRig(t, n, "--appendonly", "yes", "--appendfsync", "everysec")
+	r := newRig(t, n, "--appendonly", "yes", "--appendfsync", "always")
 	unlock(t, lock(t, redLock(t, r.addrs()).Mutex("torture")))
 	ctx, cancel := context.WithCancel(bg)
 	defer cancel()

@@ -60,7 +60,7 @@ func Start(ctx context.Context, t Topology) (*Rig, error) {
 var (
 	// A script counts as too slow soon, so that BUSY can be had in a short time.
 	common  = redistest.WithArgs("--lua-time-limit", "100")
-	withAOF = redistest.WithArgs("--appendonly", "yes", "--appendfsync", "everysec")
+	withAOF = redistest.WithArgs("--appendonly", "yes", "--appendfsync", "always")
 )
 
 func (r *Rig) start(ctx context.Context) error {
