@@ -162,6 +162,10 @@
 // steps back can repeat one, to a client that has seen none. They stay below
 // 2^53, the last number that Lua counts exactly.
 //
+// A re-entry issues nothing: it repeats the token of the hold that is there. After
+// a failover that can be a hold which its owner had given back, with a token below
+// one that another owner has been issued since. A [Guard] refuses it.
+//
 // # Seeing it
 //
 // [Client.Stats] counts what the client's locks have come to; [WithTracer] has a

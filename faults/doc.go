@@ -8,6 +8,6 @@
 //	go run . -fencing 100000                  what a Guard is worth
 //
 // It ends with the figure to publish, and fails if there was a violation; what
-// belongs to that is kept in a folder, and the command that replays its schedule
-// is printed.
+// belongs to that is kept in a folder, and the commands that judge it again and
+// that replay its schedule are printed.
 package main

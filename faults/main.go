@@ -71,6 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	set.IntVar(&o.workers, "workers", 3, "worker processes")
 	set.IntVar(&o.actors, "actors", 12, "goroutines of a worker")
 	only := set.String("only", "", "regular expression for the kinds of faults to inject")
+	judge := set.String("judge", "", "only judge again the history that was kept in this folder, by -topology")
 	fencing := set.Int("fencing", 0, "only show what a Guard is worth, in so many read-modify-writes")
 	if err := set.Parse(args); err != nil {
 		return err
@@ -84,6 +85,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if o.topologies, err = parseTopologies(*topology); err != nil {
 		return err
 	}
+	if *judge != "" {
+		return o.judge(out, *judge)
+	}
 	if *fencing > 0 {
 		return o.fence(ctx, out, *fencing)
 	}
@@ -91,6 +95,27 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		o.total, o.round = 0, shortRound
 	}
 	return o.play(ctx, out)
+}
+
+var errOneTopology = errors.New("-judge needs the one -topology whose history it is")
+
+// judge judges what is kept in a folder.
+func (o *options) judge(out io.Writer, dir string) error {
+	if len(o.topologies) != 1 {
+		return errOneTopology
+	}
+	v, err := chaos.Judge(o.topologies[0], o.config(), dir)
+	if err != nil {
+		return err
+	}
+	for _, one := range v.Violations {
+		fmt.Fprintln(out, "VIOLATION", one)
+	}
+	fmt.Fprintf(out, "%d operations, %d violations, %d undecided\n", v.Operations, len(v.Violations), v.Unknown)
+	if len(v.Violations) > 0 {
+		return errViolated
+	}
+	return nil
 }
 
 func parseTopologies(text string) ([]rig.Topology, error) {
@@ -193,7 +218,8 @@ func (o *options) report(out io.Writer, found *chaos.Outcome) error {
 	for _, v := range found.Verdict.Violations {
 		fmt.Fprintln(out, "VIOLATION", v)
 	}
-	fmt.Fprintf(out, "history, logs and pictures: %s\nreplay: go run . -topology %s -seed %d -for %v -round %v -workers %d -actors %d%s\n",
-		kept, found.Topology, found.Seed, found.For, found.For, o.workers, o.actors, o.onlyFlag())
+	fmt.Fprintf(out, "history, logs and pictures: %s\njudge again: go run . -topology %s -judge %s\n", kept, found.Topology, kept)
+	fmt.Fprintf(out, "replay: go run . -topology %s -seed %d -for %v -round %v -workers %d -actors %d%s\n",
+		found.Topology, found.Seed, found.For, found.For, o.workers, o.actors, o.onlyFlag())
 	return nil
 }

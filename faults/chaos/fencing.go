@@ -71,7 +71,7 @@ func (f *Field) written(ctx context.Context) (n int, err error) {
 
 // tally compares what was acknowledged with what the store has in the end.
 func (f *Field) tally(ctx context.Context, done *Fenced) error {
-	events, err := history.ReadAll(filepath.Join(f.dir, "worker-*.jsonl"))
+	events, err := history.ReadAll(filepath.Join(f.dir, history.Files))
 	if err != nil {
 		return err
 	}

@@ -48,14 +48,18 @@ type Config struct {
 	Plain                   bool           // and does so without a Guard
 }
 
+func (c *Config) contended() (names []string) {
+	for i := range c.Shared {
+		names = append(names, "shared-"+strconv.Itoa(i))
+	}
+	return names
+}
+
 // NewField starts the workers. Their histories go into dir.
 func NewField(ctx context.Context, r *rig.Rig, c Config, seed uint64, dir string) (*Field, error) {
 	f := &Field{
-		Rig: r, dir: dir, seed: seed, only: c.Only, Verdict: history.NewVerdict(),
+		Rig: r, Shared: c.contended(), dir: dir, seed: seed, only: c.Only, Verdict: history.NewVerdict(),
 		admins: map[*redistest.Server]*redis.Client{}, rng: rand.New(rand.NewPCG(seed, 0)),
-	}
-	for i := range c.Shared {
-		f.Shared = append(f.Shared, "shared-"+strconv.Itoa(i))
 	}
 	f.job = work.Job{
 		Seed: seed, Topology: r.Topology, Addrs: r.Addrs(), Store: r.Store.Addr(),

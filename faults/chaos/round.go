@@ -2,10 +2,8 @@ package chaos
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -48,9 +46,11 @@ func Play(ctx context.Context, p Plan) (*Outcome, error) {
 		return nil, err
 	}
 	defer f.Close()
+	roles := f.watchRoles()
 	failed := f.Run(ctx, p.For, p.Tell)
 	f.Finish()
 	f.FinalLocks(ctx)
+	roles.end(f)
 	o := &Outcome{Topology: p.Topology, Seed: p.Seed, For: p.For, Dir: p.Dir, Faults: map[string]int{}, Strikes: map[string]int{}}
 	for i := range f.Windows {
 		w := &f.Windows[i]
@@ -61,33 +61,29 @@ func Play(ctx context.Context, p Plan) (*Outcome, error) {
 	}
 	f.probes.close()
 	f.Leftovers(ctx)
-	if o.Verdict, err = f.judge(ctx); err != nil {
+	if err := f.keep(ctx); err != nil {
 		return nil, err
 	}
-	if err := f.keep(); err != nil {
+	if o.Verdict, err = Judge(f.Rig.Topology, p.Config, f.dir); err != nil {
 		return nil, err
 	}
+	o.Verdict.Merge(f.Verdict) // what the probes found
 	return o, failed
 }
 
-// judge checks the history and adds what the probes found.
-func (f *Field) judge(ctx context.Context) (*history.Verdict, error) {
-	h := &history.History{Windows: f.Windows}
-	var err error
-	if h.Events, err = history.ReadAll(filepath.Join(f.dir, "worker-*.jsonl")); err != nil {
-		return nil, err
-	}
-	if h.Store, err = f.readStore(ctx); err != nil {
+// Judge checks the history in dir, of a round with this configuration. What the
+// probes of the round found is not among it.
+func Judge(t rig.Topology, c Config, dir string) (*history.Verdict, error) {
+	h, err := history.Load(dir)
+	if err != nil {
 		return nil, err
 	}
 	bound := Timing.TTL + Timing.Check + time.Second
-	v := h.Check(history.Rules{
-		Contended: f.Shared, HealBound: bound + Slack, LossSlack: Slack,
-		Quorum:  f.Rig.Topology == rig.Quorum,
-		Timeout: 30 * time.Second, Pictures: f.dir,
-	})
-	v.Merge(f.Verdict)
-	return v, nil
+	return h.Check(history.Rules{
+		Contended: c.contended(), HealBound: bound + Slack, LossSlack: Slack,
+		Quorum:  t == rig.Quorum,
+		Timeout: 30 * time.Second, Pictures: dir,
+	}), nil
 }
 
 // readStore reads the store's log of what it has applied.
@@ -128,14 +124,13 @@ func parseEntry(line string) (e history.Entry, err error) {
 	return e, err
 }
 
-// keep writes what is not in a file yet: the windows and the servers' logs.
-func (f *Field) keep() error {
-	data, err := json.MarshalIndent(f.Windows, "", "\t")
+// keep writes what is not in a file yet: the windows, the store's log and what
+// the servers said.
+func (f *Field) keep(ctx context.Context) error {
+	store, err := f.readStore(ctx)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(f.dir, "windows.json"), data, 0o600); err != nil {
-		return err
-	}
-	return f.Rig.SaveLogs(f.dir)
+	h := &history.History{Windows: f.Windows, Store: store}
+	return errors.Join(h.Save(f.dir), f.Rig.SaveLogs(f.dir))
 }

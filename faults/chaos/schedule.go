@@ -43,8 +43,6 @@ func turns(seed uint64, list []*fault) iter.Seq[turn] {
 func (f *Field) Run(ctx context.Context, d time.Duration, tell func(history.Window)) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	roles := f.watchRoles()
-	defer roles.end(f)
 	list := menu(f.Rig.Topology, f.only)
 	if len(list) == 0 {
 		return fmt.Errorf("%w of %s", errNoFault, f.Rig.Topology)

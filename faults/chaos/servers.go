@@ -94,6 +94,7 @@ func (f *Field) failOver(ctx context.Context, w *history.Window, old *redistest.
 	}
 	old.Kill()
 	w.Hits++
+	w.Failover = true
 	if err := f.awaitFailover(heal, old, slot); err != nil {
 		return err
 	}
@@ -166,6 +167,7 @@ func (f *Field) plannedFailover(ctx context.Context, w *history.Window) error {
 		return nil
 	}
 	w.Hits++
+	w.Failover = true
 	if err := f.awaitFailover(heal, old, slot); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -19,8 +18,7 @@ import (
 // so that it is known for what it is.
 
 type roleWatch struct {
-	mu      sync.Mutex
-	changes []int64
+	changes []int64 // of run, until over is closed
 	stop    context.CancelFunc
 	over    chan struct{}
 }
@@ -29,6 +27,7 @@ const (
 	watchEvery    = 100 * time.Millisecond
 	beforeChange  = 3 * time.Second // a promotion is seen so much later than it began
 	afterChange   = 6 * time.Second // the old primary still takes writes
+	seenLate      = 2 * time.Second // all servers are asked in turn, and some do not answer
 	answersWithin = 300 * time.Millisecond
 )
 
@@ -53,23 +52,26 @@ func (f *Field) watchRoles() *roleWatch {
 func (w *roleWatch) run(ctx context.Context, clients map[*redistest.Server]*redis.Client) {
 	roles := map[*redistest.Server]bool{}
 	for wait(ctx, watchEvery) == nil {
-		for s, c := range clients {
-			primary, err := isPrimary(ctx, c)
-			if err != nil {
-				continue
-			}
-			if was, known := roles[s]; known && was != primary {
-				w.mu.Lock()
-				w.changes = append(w.changes, history.Now())
-				w.mu.Unlock()
-			}
-			roles[s] = primary
+		w.look(clients, roles)
+	}
+	w.look(clients, roles) // for what has changed since
+}
+
+func (w *roleWatch) look(clients map[*redistest.Server]*redis.Client, roles map[*redistest.Server]bool) {
+	for s, c := range clients {
+		primary, err := isPrimary(c)
+		if err != nil {
+			continue
 		}
+		if was, known := roles[s]; known && was != primary {
+			w.changes = append(w.changes, history.Now())
+		}
+		roles[s] = primary
 	}
 }
 
-func isPrimary(ctx context.Context, c *redis.Client) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+func isPrimary(c *redis.Client) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), answersWithin)
 	defer cancel()
 	reply, err := c.Do(ctx, "role").Slice()
 	if err != nil {
@@ -86,11 +88,11 @@ func (w *roleWatch) end(f *Field) {
 		explained := false
 		for i := range f.Windows {
 			one := &f.Windows[i]
-			explained = explained || one.Lossy && one.Lock == "" && one.Start <= at && at <= one.End+int64(afterChange)
+			explained = explained || one.Failover && one.Start <= at && at <= one.End+int64(seenLate)
 		}
 		if !explained {
 			f.Windows = append(f.Windows, history.Window{
-				Kind: Unasked, Start: at - int64(beforeChange), End: at + int64(afterChange), Lossy: true, Hits: 1,
+				Kind: Unasked, Start: at - int64(beforeChange), End: at + int64(afterChange), Lossy: true, Hits: 1, Failover: true,
 			})
 		}
 	}

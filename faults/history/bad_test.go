@@ -38,6 +38,24 @@ func again() []Event {
 	return []Event{granted("1", "x", 5, 0, 10), unlocked("1", 20, 30), granted("2", "x", 5, 40, 41), unlocked("2", 50, 51)}
 }
 
+// untold is a write that was refused, and nobody tells why.
+func untold() []Event {
+	return []Event{
+		{Op: Lock, Lock: "a", Hold: "w1-1", Owner: "x", Token: 5, Call: 0, Return: 10, Result: OK, Valid: 50},
+		stored(Claim, OK, "w1-1", "x", 5, 0, 11, 12),
+		{Op: Lock, Lock: "a", Hold: "w2-1", Owner: "y", Token: 6, Call: 40, Return: 60, Result: OK, Valid: 61},
+		stored(Write, Stale, "w1-1", "x", 5, 1, 70, 71), lostUnlock("w1-1", 72, 73, 50),
+	}
+}
+
+// broughtBack are two holds of one owner with one token, and another's between.
+func broughtBack() []Event {
+	return []Event{
+		granted("1", "x", 5, 0, 10), unlocked("1", 20, 30), granted("2", "y", 6, 31, 32), unlocked("2", 33, 34),
+		granted("3", "x", 5, 40, 50), unlocked("3", 51, 52),
+	}
+}
+
 // unseen is a Lock call of its own hold.
 func unseen(e Event) Event {
 	e.Op, e.Lock, e.Hold = Lock, "a", "3"
@@ -129,6 +147,12 @@ var cases = []struct {
 		want: []string{"S4"},
 	},
 	{
+		name: "S4: a call that returned an earlier grant too late has kept nothing",
+		events: append(again(),
+			unseen(Event{Owner: "x", Token: 4, Call: -9, Return: 45, Result: OK, Valid: -5}), lostUnlock("3", 46, 47, -5)),
+		want: []string{"S4"},
+	},
+	{
 		name:   "an owner of several workers has its last token again: one that was killed may have had a hold",
 		events: shared(again()),
 		window: []Window{{Kind: WorkerKilled, Worker: 9, Start: 25, End: 26}},
@@ -187,7 +211,7 @@ var cases = []struct {
 			granted("1", "x", 5, 0, 10), lostUnlock("1", 99, 100, 90),
 			granted("2", "x", 5, 11, 12), unlocked("2", 13, 14),
 			granted("3", "y", 6, 15, 91), unlocked("3", 92, 93),
-			granted("4", "z", 7, 88, 89), lostUnlock("4", 89, 90, 89),
+			granted("4", "z", 7, 88, 89), lostUnlock("4", 90, 90, 90),
 		},
 		want: []string{"S3", "S4"},
 	},
@@ -339,6 +363,77 @@ var cases = []struct {
 		},
 		log:    []Entry{{Value: 1, Token: 5, Owner: "x", Hold: "w1-1"}},
 		window: []Window{{Kind: WorkerKilled, Worker: 1, Start: 12, End: 50, Lossy: true}},
+	},
+	{
+		name: "a worker that was stopped in Lock has never believed in what it returned",
+		events: []Event{
+			{Op: Lock, Lock: "a", Hold: "1", Owner: "x", Token: 5, Call: 0, Return: 100, Result: OK, Valid: 50},
+			lostUnlock("1", 101, 101, 50), granted("2", "y", 6, 20, 60), unlocked("2", 110, 120),
+		},
+	},
+	{
+		name: "nor if the next holder has come and gone by then",
+		events: []Event{
+			{Op: Lock, Lock: "a", Hold: "1", Owner: "x", Token: 5, Call: 0, Return: 100, Result: OK, Valid: 50},
+			lostUnlock("1", 101, 101, 50), granted("2", "y", 6, 20, 60), unlocked("2", 70, 80),
+		},
+	},
+	{
+		name: "a killed worker has not believed past its deadline, though it was heard of after it",
+		events: []Event{
+			{Op: Lock, Lock: "a", Hold: "w1-1", Owner: "x", Token: 5, Call: 0, Return: 10, Result: OK, Valid: 50},
+			granted("w2-1", "y", 6, 20, 60), unlocked("w2-1", 70, 80), stored(Write, Stale, "w1-1", "x", 5, 1, 90, 91),
+			stored(Claim, OK, "w2-1", "y", 6, 0, 61, 62),
+		},
+		window: []Window{{Kind: WorkerKilled, Worker: 1, Start: 95, End: 99}},
+	},
+	{
+		name: "S3, S4: a killed worker was heard of before its deadline, and another had the lock already",
+		events: []Event{
+			{Op: Lock, Lock: "a", Hold: "w1-1", Owner: "x", Token: 5, Call: 0, Return: 10, Result: OK, Valid: 50},
+			granted("w2-1", "y", 6, 20, 30), unlocked("w2-1", 70, 80), stored(Write, Fail, "w1-1", "x", 5, 1, 40, 41),
+		},
+		window: []Window{{Kind: WorkerKilled, Worker: 1, Start: 45, End: 99}},
+		want:   []string{"S3", "S4"},
+	},
+	{
+		name:   "a killed worker has claimed and could not tell",
+		events: untold(),
+		window: []Window{{Kind: WorkerKilled, Worker: 2, Start: 65, End: 99}},
+	},
+	{
+		name:   "S2: a worker that lives has not claimed",
+		events: untold(),
+		want:   []string{"S2 by Porcupine"},
+	},
+	{
+		name:   "an owner enters its hold that a failover has brought back",
+		events: shared(broughtBack()),
+		window: []Window{{Kind: "failover", Failover: true, Lossy: true, Start: 15, End: 60}},
+	},
+	{
+		name:   "S1, S4: no failover has brought it back",
+		events: shared(broughtBack()),
+		window: []Window{{Kind: "FLUSHALL", Lossy: true, Start: 15, End: 60}},
+		want:   []string{"S1", "S1 by Porcupine", "S4"},
+	},
+	{
+		name:   "S1, S4: the failover was over when it was entered",
+		events: shared(broughtBack()),
+		window: []Window{{Kind: "failover", Failover: true, Lossy: true, Start: 15, End: 39}},
+		want:   []string{"S1", "S1 by Porcupine", "S4"},
+	},
+	{
+		name:   "S1, S4: the failover began when it had long been given back",
+		events: shared(broughtBack()),
+		window: []Window{{Kind: "failover", Failover: true, Lossy: true, Start: 31, End: 60}},
+		want:   []string{"S1", "S1 by Porcupine", "S4"},
+	},
+	{
+		name:   "S1, S4: no failover brings back a Mutex",
+		events: broughtBack(),
+		window: []Window{{Kind: "failover", Failover: true, Lossy: true, Start: 15, End: 60}},
+		want:   []string{"S1", "S1 by Porcupine", "S4"},
 	},
 	{
 		name:   "S2: a worker that lives does not tell of its write",

@@ -42,10 +42,11 @@ func (h *History) Check(r Rules) *Verdict {
 	h.checkHeal(v, byLock, r.Contended, r.HealBound)
 	for _, name := range slices.Sorted(maps.Keys(byLock)) {
 		v.Anew += renewedTokens(byLock[name])
-		r.linearizable(v, "S4", name, mutexModel(r.Quorum), h.mutexSteps(byLock[name]))
-		r.linearizable(v, "S1 by Porcupine", name, tokenModel(), tokenSteps(byLock[name]))
+		list := h.issued(byLock[name])
+		r.linearizable(v, "S4", name, mutexModel(r.Quorum), h.mutexSteps(list))
+		r.linearizable(v, "S1 by Porcupine", name, tokenModel(), tokenSteps(list))
 	}
-	store := h.storeSteps()
+	store := h.storeSteps(byLock)
 	for _, name := range slices.Sorted(maps.Keys(store)) {
 		r.linearizable(v, "S2 by Porcupine", name, storeModel(), store[name])
 	}

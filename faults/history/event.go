@@ -70,6 +70,10 @@ type Window struct {
 	Lock   string `json:"lock,omitempty"`   // which lock it is about; "" is all
 	Worker int    `json:"worker,omitempty"` // which worker was stopped or killed; 0 is none
 	Note   string `json:"note,omitempty"`
+
+	// Failover tells that another server took over, which may have been as of an
+	// earlier time: what was given back since may be there again.
+	Failover bool `json:"failover,omitempty"`
 }
 
 // takes tells whether the fault may have taken name from a holder of [from, to].

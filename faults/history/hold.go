@@ -58,8 +58,8 @@ func (o *hold) share(all []*hold) {
 		o.locks = append(o.locks, m.Lock)
 		first = min(first, m.valid)
 	}
-	if o.unlock != nil && o.unlock.Result == Lost {
-		o.until = max(min(o.until, first), o.Return)
+	if o.unlock == nil || o.unlock.Result == Lost {
+		o.until = min(o.until, first)
 	}
 }
 
@@ -94,14 +94,15 @@ func (o *hold) see(e *Event) {
 
 // believedUntil is when the holder stopped believing: at its Unlock, at its
 // deadline or with its loss. Of one that was killed it is the last that was
-// heard of it.
+// heard of it. It is before Lock's return where the process was stopped in Lock,
+// past the deadline.
 func (o *hold) believedUntil() int64 {
 	until := o.lastSeen
 	if o.unlock != nil {
-		until = min(o.unlock.Call, o.valid)
+		until = o.unlock.Call
 	}
 	if o.ended > 0 {
 		until = min(until, o.ended)
 	}
-	return max(until, o.Return)
+	return min(until, o.valid)
 }

@@ -190,10 +190,10 @@ func (h *History) callsByOwner(list []*hold) map[string][]*Event {
 // kept tells whether there may have been a hold of o's owner, and with o's token,
 // when o was granted, that no call has returned: that of a call whose end nobody
 // knows, that of one which came too late for its grant and was had anew, with
-// another token, or that of a worker that was killed in its call.
+// a greater token, or that of a worker that was killed in its call.
 func (h *History) kept(o *hold, calls []*Event) bool {
 	for _, e := range calls {
-		late := e.Result == OK && e.Token != o.Token && e.Return > o.Call
+		late := e.Result == OK && e.Token > o.Token && e.Return > o.Call
 		if e.Hold != o.Hold && e.Call < o.Return && (e.Result == Unknown || late) {
 			return true
 		}

@@ -46,9 +46,9 @@ func storeModel() porcupine.Model {
 
 // storeSteps makes the operations by lock. An unanswered write that the store's
 // log does not have never took effect.
-func (h *History) storeSteps() map[string][]porcupine.Operation {
+func (h *History) storeSteps(holds map[string][]*hold) map[string][]porcupine.Operation {
 	applied := h.applied()
-	byLock := map[string][]porcupine.Operation{}
+	steps := map[string][]porcupine.Operation{}
 	for i := range h.Events {
 		e := &h.Events[i]
 		if e.Op != Claim && e.Op != Read && e.Op != Write || e.Result == Fail {
@@ -61,12 +61,22 @@ func (h *History) storeSteps() map[string][]porcupine.Operation {
 				continue
 			}
 		}
-		byLock[e.Lock] = append(byLock[e.Lock], porcupine.Operation{ClientId: e.Worker, Input: e, Call: e.Call, Return: end})
+		steps[e.Lock] = append(steps[e.Lock], porcupine.Operation{ClientId: e.Worker, Input: e, Call: e.Call, Return: end})
 	}
-	// When a killed worker's last write was sent nobody knows.
+	// Nobody tells of a killed worker's last claim.
+	for name, list := range holds {
+		for _, o := range list {
+			if o.unlock == nil && h.killed(o.Hold) {
+				e := o.Event
+				e.Op, e.Result = Claim, Unknown
+				steps[name] = append(steps[name], porcupine.Operation{Input: &e, Call: o.Return, Return: Never})
+			}
+		}
+	}
+	// Nor of its last write, nor when it was sent.
 	for _, e := range h.unrecorded() {
 		e.Result = Unknown
-		byLock[e.Lock] = append(byLock[e.Lock], porcupine.Operation{Input: e, Return: Never})
+		steps[e.Lock] = append(steps[e.Lock], porcupine.Operation{Input: e, Return: Never})
 	}
-	return byLock
+	return steps
 }

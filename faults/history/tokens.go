@@ -12,6 +12,7 @@ import (
 func (h *History) checkTokens(v *Verdict, byLock map[string][]*hold) {
 	for name, list := range byLock {
 		v.Checked["S1"] += len(list)
+		list = h.issued(list)
 		ownersOfTokens(v, name, list)
 		tokensRise(v, name, list)
 	}
