@@ -163,8 +163,8 @@
 // 2^53, the last number that Lua counts exactly.
 //
 // A re-entry issues nothing: it repeats the token of the hold that is there. After
-// a failover that can be a hold which its owner had given back, with a token below
-// one that another owner has been issued since. A [Guard] refuses it.
+// a failover or a restore that token can be below one that another owner has been
+// issued since; a [Guard] that has seen the greater one refuses it.
 //
 // # Seeing it
 //

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	set.IntVar(&o.workers, "workers", 3, "worker processes")
 	set.IntVar(&o.actors, "actors", 12, "goroutines of a worker")
 	only := set.String("only", "", "regular expression for the kinds of faults to inject")
-	judge := set.String("judge", "", "only judge again the history that was kept in this folder, by -topology")
+	judge := set.String("judge", "", "only judge again a history of this -topology that was kept in a folder; its pictures are drawn anew")
 	fencing := set.Int("fencing", 0, "only show what a Guard is worth, in so many read-modify-writes")
 	if err := set.Parse(args); err != nil {
 		return err
@@ -86,6 +86,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if *judge != "" {
+		signal.Reset(os.Interrupt) // it is not told in between
 		return o.judge(out, *judge)
 	}
 	if *fencing > 0 {
@@ -111,7 +112,8 @@ func (o *options) judge(out io.Writer, dir string) error {
 	for _, one := range v.Violations {
 		fmt.Fprintln(out, "VIOLATION", one)
 	}
-	fmt.Fprintf(out, "%d operations, %d violations, %d undecided\n", v.Operations, len(v.Violations), v.Unknown)
+	fmt.Fprintf(out, "%d operations, %d violations, %d undecided; what the probes of the round found is not among them\n",
+		v.Operations, len(v.Violations), v.Unknown)
 	if len(v.Violations) > 0 {
 		return errViolated
 	}
@@ -205,7 +207,7 @@ func (o *options) onlyFlag() string {
 	return fmt.Sprintf(" -only %q", o.only)
 }
 
-// report keeps what belongs to a violation, or was not decided, and says how it is replayed.
+// report keeps what belongs to a violation, or was not decided, and says how it is judged again and replayed.
 func (o *options) report(out io.Writer, found *chaos.Outcome) error {
 	kept := filepath.Join(o.keep, fmt.Sprintf("%s-%d", found.Topology, found.Seed))
 	if err := os.MkdirAll(o.keep, 0o700); err != nil {
@@ -216,7 +218,7 @@ func (o *options) report(out io.Writer, found *chaos.Outcome) error {
 		kept = found.Dir
 	}
 	for _, v := range found.Verdict.Violations {
-		fmt.Fprintln(out, "VIOLATION", v)
+		fmt.Fprintln(out, "VIOLATION", strings.ReplaceAll(v.String(), found.Dir, kept))
 	}
 	fmt.Fprintf(out, "history, logs and pictures: %s\njudge again: go run . -topology %s -judge %s\n", kept, found.Topology, kept)
 	fmt.Fprintf(out, "replay: go run . -topology %s -seed %d -for %v -round %v -workers %d -actors %d%s\n",

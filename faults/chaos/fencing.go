@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/relock-go/relock/faults/history"
@@ -71,7 +70,7 @@ func (f *Field) written(ctx context.Context) (n int, err error) {
 
 // tally compares what was acknowledged with what the store has in the end.
 func (f *Field) tally(ctx context.Context, done *Fenced) error {
-	events, err := history.ReadAll(filepath.Join(f.dir, history.Files))
+	events, err := history.ReadAll(f.dir)
 	if err != nil {
 		return err
 	}

@@ -41,16 +41,17 @@ func Play(ctx context.Context, p Plan) (*Outcome, error) {
 		return nil, err
 	}
 	defer r.Close()
+	roles := watchRoles(r)
+	defer roles.end()
 	f, err := NewField(ctx, r, p.Config, p.Seed, p.Dir)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	roles := f.watchRoles()
 	failed := f.Run(ctx, p.For, p.Tell)
 	f.Finish()
 	f.FinalLocks(ctx)
-	roles.end(f)
+	f.Windows = roles.unasked(f.Windows)
 	o := &Outcome{Topology: p.Topology, Seed: p.Seed, For: p.For, Dir: p.Dir, Faults: map[string]int{}, Strikes: map[string]int{}}
 	for i := range f.Windows {
 		w := &f.Windows[i]
@@ -71,6 +72,10 @@ func Play(ctx context.Context, p Plan) (*Outcome, error) {
 	return o, failed
 }
 
+// linger is a TTL before the grant and one after it, and the longest that a fault
+// may keep the one from being withdrawn or the other from running out.
+var linger = 2*Timing.TTL + 3*time.Second
+
 // Judge checks the history in dir, of a round with this configuration. What the
 // probes of the round found is not among it.
 func Judge(t rig.Topology, c Config, dir string) (*history.Verdict, error) {
@@ -80,7 +85,7 @@ func Judge(t rig.Topology, c Config, dir string) (*history.Verdict, error) {
 	}
 	bound := Timing.TTL + Timing.Check + time.Second
 	return h.Check(history.Rules{
-		Contended: c.contended(), HealBound: bound + Slack, LossSlack: Slack,
+		Contended: c.contended(), HealBound: bound + Slack, LossSlack: Slack, Linger: linger,
 		Quorum:  t == rig.Quorum,
 		Timeout: 30 * time.Second, Pictures: dir,
 	}), nil

@@ -31,15 +31,15 @@ const (
 	answersWithin = 300 * time.Millisecond
 )
 
-func (f *Field) watchRoles() *roleWatch {
+func watchRoles(r *rig.Rig) *roleWatch {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &roleWatch{stop: cancel, over: make(chan struct{})}
-	if f.Rig.Topology != rig.Sentinel && f.Rig.Topology != rig.Cluster {
+	if r.Topology != rig.Sentinel && r.Topology != rig.Cluster {
 		close(w.over)
 		return w
 	}
 	clients := map[*redistest.Server]*redis.Client{}
-	for _, s := range f.Rig.Servers {
+	for _, s := range r.Servers {
 		clients[s] = rig.Admin(s)
 	}
 	go func() {
@@ -51,6 +51,7 @@ func (f *Field) watchRoles() *roleWatch {
 
 func (w *roleWatch) run(ctx context.Context, clients map[*redistest.Server]*redis.Client) {
 	roles := map[*redistest.Server]bool{}
+	w.look(clients, roles)
 	for wait(ctx, watchEvery) == nil {
 		w.look(clients, roles)
 	}
@@ -80,22 +81,29 @@ func isPrimary(c *redis.Client) (bool, error) {
 	return len(reply) > 0 && strings.EqualFold(fmt.Sprint(reply[0]), "master"), nil
 }
 
-// end stops the watch and adds a window for each change that no fault explains.
-func (w *roleWatch) end(f *Field) {
+// end stops the watch.
+func (w *roleWatch) end() {
 	w.stop()
 	<-w.over
+}
+
+// unasked ends the watch and adds a window to those of the faults for each change
+// that none explains.
+func (w *roleWatch) unasked(windows []history.Window) []history.Window {
+	w.end()
 	for _, at := range w.changes {
 		explained := false
-		for i := range f.Windows {
-			one := &f.Windows[i]
+		for i := range windows {
+			one := &windows[i]
 			explained = explained || one.Failover && one.Start <= at && at <= one.End+int64(seenLate)
 		}
 		if !explained {
-			f.Windows = append(f.Windows, history.Window{
+			windows = append(windows, history.Window{
 				Kind: Unasked, Start: at - int64(beforeChange), End: at + int64(afterChange), Lossy: true, Hits: 1, Failover: true,
 			})
 		}
 	}
+	return windows
 }
 
 // Unasked is the kind of a failover that no fault was meant to bring about.

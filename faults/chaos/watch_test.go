@@ -30,9 +30,8 @@ func TestAFailoverByItselfIsKnownForWhatItIs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			over := make(chan struct{})
 			close(over)
-			f := &Field{Windows: slices.Clone(c.windows)}
-			(&roleWatch{changes: c.changes, stop: func() {}, over: over}).end(f)
-			added := f.Windows[len(c.windows):]
+			w := &roleWatch{changes: c.changes, stop: func() {}, over: over}
+			added := w.unasked(slices.Clone(c.windows))[len(c.windows):]
 			if len(added) != c.unasked {
 				t.Fatalf("got %d windows more, want %d: %+v", len(added), c.unasked, added)
 			}

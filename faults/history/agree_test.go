@@ -50,11 +50,11 @@ func TestNarrowedTimesAreJudgedAsTheRecordedOnes(t *testing.T) {
 			owner, hold := string(rune('x'+rng.IntN(2))), time.Duration(i).String()
 			h.Events = append(h.Events, granted(hold, owner, 1+done/20, call, done), unlocked(hold, done+1, done+2+rng.Int64N(30)))
 		}
-		list := h.holds()["a"]
+		list, r := h.holds()["a"], &Rules{Timeout: time.Minute}
 		var found [2]int
-		for i, ops := range [][]porcupine.Operation{h.mutexSteps(list), h.mutexStepsOf(list)} {
+		for i, ops := range [][]porcupine.Operation{h.mutexSteps("a", list, r), h.mutexStepsOf("a", list, r)} {
 			v := newVerdict()
-			(&Rules{Timeout: time.Minute}).linearizable(v, "S4", "a", mutexModel(false), ops)
+			r.linearizable(v, "S4", "a", mutexModel(false), ops)
 			found[i] = len(v.Violations)
 		}
 		if found[0] != found[1] {

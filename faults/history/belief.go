@@ -23,7 +23,7 @@ func (h *History) overlaps(v *Verdict, name string, list []*hold) {
 	slices.SortFunc(list, func(a, b *hold) int { return order(a.Return, b.Return, a.Hold, b.Hold) })
 	var first, second *hold // of different owners, by their ends
 	for _, o := range list {
-		if o.until <= o.Return {
+		if o.until < o.Return {
 			continue // had by a process that was stopped meanwhile: over before it could be believed in
 		}
 		for _, other := range []*hold{first, second} {

@@ -23,6 +23,9 @@ type Rules struct {
 	Quorum bool
 	// HealBound and LossSlack bound L1 and L3, scheduling slack included.
 	HealBound, LossSlack time.Duration
+	// Linger is how long a hold lasts at most that was granted to a call which had
+	// ended, or to nobody.
+	Linger time.Duration
 	// Timeout bounds Porcupine's work on one partition.
 	Timeout time.Duration
 	// Pictures is the folder for Porcupine's pictures of what it refused.
@@ -34,7 +37,8 @@ func (h *History) Check(r Rules) *Verdict {
 	v := newVerdict()
 	v.Operations = len(h.Events)
 	byLock := h.holds()
-	h.checkTokens(v, byLock)
+	issued := h.issued(byLock, &r)
+	h.checkTokens(v, issued)
 	h.checkStore(v)
 	h.checkBelief(v, byLock)
 	h.checkAgain(v)
@@ -42,9 +46,8 @@ func (h *History) Check(r Rules) *Verdict {
 	h.checkHeal(v, byLock, r.Contended, r.HealBound)
 	for _, name := range slices.Sorted(maps.Keys(byLock)) {
 		v.Anew += renewedTokens(byLock[name])
-		list := h.issued(byLock[name])
-		r.linearizable(v, "S4", name, mutexModel(r.Quorum), h.mutexSteps(list))
-		r.linearizable(v, "S1 by Porcupine", name, tokenModel(), tokenSteps(list))
+		r.linearizable(v, "S4", name, mutexModel(r.Quorum), h.mutexSteps(name, issued[name], &r))
+		r.linearizable(v, "S1 by Porcupine", name, tokenModel(), tokenSteps(issued[name]))
 	}
 	store := h.storeSteps(byLock)
 	for _, name := range slices.Sorted(maps.Keys(store)) {

@@ -5,7 +5,8 @@
 // and its end on a clock that they share, and the windows in which faults were
 // injected. The checks are named as RELIABILITY.md names them:
 //
-//	S1  tokens rise: a token returned before another's call is smaller, and no two owners share one
+//	S1  tokens rise: a token returned before another's call is smaller, and no two owners share one;
+//	    what an owner enters again in a failover is issued no token, and is left out of S4 too
 //	S2  the fenced store: no write of an overtaken holder, no update lost, no acknowledged one missing
 //	S3  no two owners believe in one lock at one time
 //	S4  the fenced reentrant mutex, with holds that may expire, is linearizable

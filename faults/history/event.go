@@ -45,12 +45,12 @@ type Event struct {
 	Lock   string `json:"lock"`            // the lock's name; the data's key is named after it
 	Hold   string `json:"hold"`            // which Lock call; no two of a history are alike
 	Kind   string `json:"kind,omitempty"`  // of lock
-	Owner  string `json:"owner,omitempty"` // of a call that failed: if it was given one
+	Owner  string `json:"owner,omitempty"` // a Lock that failed has one only by WithOwner
 	Token  int64  `json:"token,omitempty"`
 	Call   int64  `json:"call"`
 	Return int64  `json:"return"`
 	Result Result `json:"result"`
-	Valid  int64  `json:"valid,omitempty"` // the lease's deadline: after a Lock or Extend, before an Unlock
+	Valid  int64  `json:"valid,omitempty"` // the lease's deadline: after the call, but before an Unlock
 	Value  int64  `json:"value,omitempty"` // read or written
 	Err    string `json:"err,omitempty"`
 	Worker int    `json:"worker"`

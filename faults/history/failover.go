@@ -2,32 +2,26 @@ package history
 
 import "slices"
 
-// issued returns the holds of one lock without those that a failover brought
-// back. A primary that takes over as of an earlier time holds what was given back
-// since, for an owner that may be another worker's too; a further hold of that
-// owner repeats its token, below what others have had in between. Nothing was
-// issued, and a Guard refuses it.
-func (h *History) issued(list []*hold) []*hold {
-	return slices.DeleteFunc(slices.Clone(list), func(o *hold) bool { return h.broughtBack(o, list) })
+// issued returns the holds without those that repeat, in a failover, a token of
+// their owner. A primary that takes over as of an earlier time holds what was
+// given back since, and one that is cut off holds what another has granted anew:
+// a further hold of that owner has its token, below what others have had in
+// between. Nothing was issued, and a Guard that has seen theirs refuses it. Not
+// known are those that repeat the token of a call which nobody saw the end of.
+func (h *History) issued(byLock map[string][]*hold, r *Rules) map[string][]*hold {
+	all := map[string][]*hold{}
+	for name, list := range byLock {
+		all[name] = slices.DeleteFunc(slices.Clone(list), func(o *hold) bool { return h.repeats(o, list, r) })
+	}
+	return all
 }
 
-// broughtBack tells whether o may have entered a hold that its owner had given
-// back, within one failover.
-func (h *History) broughtBack(o *hold, list []*hold) bool {
-	if o.Kind != Shared {
-		return false
-	}
-	for i := range h.Windows {
-		w := &h.Windows[i]
-		if !w.Failover || !w.takes(o.Lock, o.Call, o.Return) {
-			continue
-		}
-		if slices.ContainsFunc(list, func(p *hold) bool {
-			return p.Owner == o.Owner && p.Token == o.Token && p.unlock != nil && p.releaseReply < o.Call &&
-				w.takes(o.Lock, p.Call, p.releaseReply)
-		}) {
-			return true
-		}
-	}
-	return false
+func (h *History) repeats(o *hold, list []*hold, r *Rules) bool {
+	earlier := slices.ContainsFunc(list, func(p *hold) bool {
+		return p.Owner == o.Owner && p.Token == o.Token && p.Call < o.Call
+	})
+	return earlier && slices.ContainsFunc(h.Windows, func(w Window) bool {
+		w.End += int64(r.Linger)
+		return w.Failover && w.takes(o.Lock, o.Call, o.Return)
+	})
 }

@@ -10,6 +10,7 @@ type hold struct {
 	unlock       *Event // nil: none that was recorded
 	lastSeen     int64
 	ended        int64 // its context ended with ErrLost; 0: not seen
+	claimed      bool  // a Claim is recorded
 	released     bool  // Unlock has returned nil
 	releaseCall  int64
 	releaseReply int64
@@ -76,17 +77,14 @@ func order(a, b int64, x, y string) int {
 // see adds what another event tells of the hold.
 func (o *hold) see(e *Event) {
 	o.lastSeen = max(o.lastSeen, e.Call)
+	o.valid = max(o.valid, e.Valid)
 	switch e.Op {
-	case Extend:
-		if e.Result == OK {
-			o.valid = max(o.valid, e.Valid)
-		}
 	case Ended:
 		o.ended = e.Return
-		o.valid = max(o.valid, e.Valid)
+	case Claim:
+		o.claimed = true
 	case Unlock:
 		o.unlock = e
-		o.valid = max(o.valid, e.Valid)
 		o.released = e.Result == OK
 		o.releaseCall, o.releaseReply = e.Call, e.Return
 	}

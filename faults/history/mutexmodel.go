@@ -149,15 +149,15 @@ func narrowed(list []*hold) []*hold {
 // mutexSteps makes the operations of one lock. An acquire that nobody knows of
 // is left out: it could only hold the lock against others, and keep it for its
 // owner, which the owner's next acquires are told.
-func (h *History) mutexSteps(list []*hold) []porcupine.Operation {
-	return h.mutexStepsOf(narrowed(list))
+func (h *History) mutexSteps(name string, list []*hold, r *Rules) []porcupine.Operation {
+	return h.mutexStepsOf(name, narrowed(list), r)
 }
 
-func (h *History) mutexStepsOf(list []*hold) []porcupine.Operation {
+func (h *History) mutexStepsOf(name string, list []*hold, r *Rules) []porcupine.Operation {
 	ops := make([]porcupine.Operation, 0, 2*len(list))
-	calls := h.callsByOwner(list)
+	calls := h.callsByOwner(name)
 	for i, o := range list {
-		in := step{hold: i, owner: o.Owner, token: o.Token, id: o.Hold, kind: stepAcquire, kept: h.kept(o, calls[o.Owner])}
+		in := step{hold: i, owner: o.Owner, token: o.Token, id: o.Hold, kind: stepAcquire, kept: h.kept(o, calls[o.Owner], r)}
 		ops = append(ops, porcupine.Operation{ClientId: o.Worker, Input: in, Call: o.Call, Return: o.Return})
 		in.kind, in.kept = stepEnd, false
 		since, taken := h.lossy(o, o.until)
@@ -174,13 +174,13 @@ func (h *History) mutexStepsOf(list []*hold) []porcupine.Operation {
 	return ops
 }
 
-// callsByOwner returns the Lock calls for the lock of list that may have been
-// granted, by owner.
-func (h *History) callsByOwner(list []*hold) map[string][]*Event {
+// callsByOwner returns the Lock calls for a lock that may have been granted, by
+// owner.
+func (h *History) callsByOwner(name string) map[string][]*Event {
 	calls := map[string][]*Event{}
 	for i := range h.Events {
 		e := &h.Events[i]
-		if e.Op == Lock && e.Result != Fail && len(list) > 0 && e.Lock == list[0].Lock {
+		if e.Op == Lock && e.Result != Fail && e.Lock == name {
 			calls[e.Owner] = append(calls[e.Owner], e)
 		}
 	}
@@ -191,14 +191,15 @@ func (h *History) callsByOwner(list []*hold) map[string][]*Event {
 // when o was granted, that no call has returned: that of a call whose end nobody
 // knows, that of one which came too late for its grant and was had anew, with
 // a greater token, or that of a worker that was killed in its call.
-func (h *History) kept(o *hold, calls []*Event) bool {
+func (h *History) kept(o *hold, calls []*Event, r *Rules) bool {
 	for _, e := range calls {
-		late := e.Result == OK && e.Token > o.Token && e.Return > o.Call
-		if e.Hold != o.Hold && e.Call < o.Return && (e.Result == Unknown || late) {
+		unknown := e.Result == Unknown && o.Call < e.Return+int64(r.Linger)
+		late := e.Result == OK && e.Token > o.Token && o.Call < e.Return
+		if e.Hold != o.Hold && e.Call < o.Return && (unknown || late) {
 			return true
 		}
 	}
 	return o.Kind == Shared && slices.ContainsFunc(h.Windows, func(w Window) bool {
-		return w.Kind == WorkerKilled && w.Start < o.Return
+		return w.Kind == WorkerKilled && w.Start < o.Return && o.Call < w.End+int64(r.Linger)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -57,17 +58,17 @@ func (r *Recorder) Close() error {
 	return r.err
 }
 
-// ReadAll returns the events of all files that match pattern. The last line of a
+// ReadAll returns the events of all workers' files in dir. The last line of a
 // process that was killed may be cut off; it is left out.
-func ReadAll(pattern string) ([]Event, error) {
-	paths, err := filepath.Glob(pattern)
+func ReadAll(dir string) ([]Event, error) {
+	names, err := fs.Glob(os.DirFS(dir), workerFiles)
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
 	var all []Event
-	for _, path := range paths {
-		if all, err = readFile(all, path); err != nil {
-			return nil, fmt.Errorf("history: %s: %w", path, err)
+	for _, name := range names {
+		if all, err = readFile(all, filepath.Join(dir, name)); err != nil {
+			return nil, fmt.Errorf("history: %s: %w", name, err)
 		}
 	}
 	return all, nil

@@ -66,7 +66,7 @@ func (h *History) storeSteps(holds map[string][]*hold) map[string][]porcupine.Op
 	// Nobody tells of a killed worker's last claim.
 	for name, list := range holds {
 		for _, o := range list {
-			if o.unlock == nil && h.killed(o.Hold) {
+			if o.unlock == nil && !o.claimed && o.Kind != Shared && h.killed(o.Hold) {
 				e := o.Event
 				e.Op, e.Result = Claim, Unknown
 				steps[name] = append(steps[name], porcupine.Operation{Input: &e, Call: o.Return, Return: Never})

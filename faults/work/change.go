@@ -81,7 +81,7 @@ func (a *actor) write(ctx context.Context, h *held, m *relock.Lease, n int64) {
 
 func (a *actor) stored(op history.Op, h *held, m *relock.Lease, call, n int64, err error) {
 	e := a.event(op, h, m, call, history.Now())
-	e.Value, e.Err = n, text(err)
+	e.Value, e.Err, e.Valid = n, text(err), history.At(m.ValidUntil())
 	switch {
 	case errors.Is(err, relock.ErrStaleToken):
 		e.Result = history.Stale

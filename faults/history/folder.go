@@ -11,8 +11,7 @@ import (
 const (
 	windowsFile = "windows.json"
 	storeFile   = "store.json"
-	// Files is the pattern of the workers' files in a history's folder.
-	Files = "worker-*.jsonl"
+	workerFiles = "worker-*.jsonl"
 )
 
 // Save writes to dir, where the workers' files are, what else belongs to h.
@@ -31,22 +30,28 @@ func save(path string, v any) error {
 	return nil
 }
 
+// ErrNoEvents says that a folder has no history.
+var ErrNoEvents = errors.New("history: no worker's events")
+
 // Load reads what is in dir.
 func Load(dir string) (*History, error) {
 	h := &History{}
 	var err error
-	if h.Events, err = ReadAll(filepath.Join(dir, Files)); err != nil {
+	if h.Events, err = ReadAll(dir); err != nil {
 		return nil, err
+	}
+	if len(h.Events) == 0 {
+		return nil, fmt.Errorf("%w: %s", ErrNoEvents, dir)
 	}
 	return h, errors.Join(load(filepath.Join(dir, windowsFile), &h.Windows), load(filepath.Join(dir, storeFile), &h.Store))
 }
 
 func load(path string, v any) error {
 	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, v)
-	}
 	if err != nil {
+		return fmt.Errorf("history: %w", err) // which names the path
+	}
+	if err := json.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("history: %s: %w", path, err)
 	}
 	return nil
