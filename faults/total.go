@@ -97,7 +97,7 @@ func (t *total) figure(out io.Writer) {
 	for _, bound := range slices.Sorted(maps.Keys(v.Delays)) {
 		fmt.Fprintf(out, "%10v  %s\n", v.Delays[bound].Round(time.Millisecond), bound)
 	}
-	fmt.Fprintf(out, "\n%d violations; %d breaches of S3 inside faults that lose acknowledged locks; %d partitions undecided; %d re-entries on a quorum with a greater token\n",
+	fmt.Fprintf(out, "\n%d violations; %d breaches of S3 inside faults that lose acknowledged locks; %d partitions undecided; %d re-entries with a greater token\n",
 		len(v.Violations), v.Excused, v.Unknown, v.Anew)
 	if len(v.Violations) == 0 && t.Injections > 0 {
 		fmt.Fprintf(out, "0 violations in %d injections bounds the rate at %.2g (95 %%)\n", t.Injections, 3/float64(t.Injections))

@@ -26,7 +26,7 @@ type Verdict struct {
 	// lease promises no more there. They are counted and reported.
 	Excused int `json:"excused"`
 	// Anew are the further holds of an owner whose token is greater than that of
-	// one it still had: of quorums only, elsewhere they are violations.
+	// one it still had: on a quorum, or where locks were lost; else they are violations.
 	Anew int `json:"anew"`
 	// Unknown are partitions that Porcupine did not decide.
 	Unknown int `json:"unknown"`
