@@ -1,7 +1,9 @@
 package history
 
 import (
+	"errors"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -556,5 +558,28 @@ func TestTheEventsOfAProcessSurviveIt(t *testing.T) {
 	got, err := ReadAll(filepath.Dir(path))
 	if err != nil || !slices.Equal(got, two()) {
 		t.Errorf("got %v, %v; want %v", got, err, two())
+	}
+}
+
+func TestAHistoryThatWasKeptIsReadAsItWas(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(dir); !errors.Is(err, ErrNoEvents) {
+		t.Errorf("an empty folder: got %v, want ErrNoEvents", err)
+	}
+	r, err := Create(filepath.Join(dir, "worker-1.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &History{
+		Events:  two(),
+		Windows: []Window{{Kind: "planned failover", Start: 1, End: Never, Hits: 1, Lossy: true, Failover: true}},
+		Store:   map[string][]Entry{"a": {{Value: 1, Token: Never, Owner: "x", Hold: "1"}}},
+	}
+	r.Add(want.Events...)
+	if err := errors.Join(r.Close(), want.Save(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Load(dir); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 }
