@@ -83,7 +83,7 @@ func (h *host) sendAcquire(ctx context.Context, o *hold) (engine.Answer, error) 
 		h.mu.Unlock()
 		return engine.Answer{}, engine.ErrUnknown
 	}
-	o.interrupt = cancel
+	o.interrupt, o.missed = cancel, false
 	if o.first.IsZero() {
 		o.first = time.Now()
 	}
@@ -139,6 +139,9 @@ func (h *host) settle(o *hold, ans engine.Answer, err error) {
 		o.waits(ans.Place)
 		o.stage = queued
 		h.dog.await(o, ans)
+		if o.missed {
+			h.dog.at(o, time.Now())
+		}
 	case ans.State == engine.Taken:
 		taken := ans
 		o.last = &taken

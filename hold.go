@@ -34,6 +34,7 @@ type hold struct {
 	blind     bool           // grants to it cannot be heard: it asks often
 	behind    bool           // it found others of this client in front of it
 	joined    bool           // it was in the server's queue
+	missed    bool           // a grant may have been lost since its last request left
 	forced    int64          // the token that this client took away while it asked
 
 	// As a lease.

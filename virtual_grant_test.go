@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/relock-go/relock/internal/engine"
 )
@@ -129,4 +130,98 @@ func TestGoroutinesOfOneClientTakeTurnsByArrival(t *testing.T) {
 			t.Errorf("got turns %v, want them in order of arrival", got)
 		}
 	})
+}
+
+// slowAnswers is an engine whose server answers at once, and is heard a while
+// later where its answer may be "waiting".
+type slowAnswers struct{ engine.Engine }
+
+const lag = DefaultCheckInterval / 30
+
+func (e slowAnswers) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
+	ans, err := e.Engine.Acquire(ctx, r)
+	if r.Wait {
+		pass(lag)
+	}
+	return ans, err
+}
+
+func (e slowAnswers) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
+	rel, err := e.Engine.Release(ctx, r)
+	if r.Next != nil {
+		pass(lag)
+	}
+	return rel, err
+}
+
+// deafTo hears no grant.
+type deafTo struct{ engine.Sink }
+
+func (deafTo) Deliver(engine.Message) {}
+
+// A grant is lost with its subscription while a request of its waiter is under
+// way, whose answer is from before the grant. With the new subscription the waiter
+// asks again, and does not take that answer for the last word.
+func TestAnAnswerFromBeforeALostMessageIsNotTheLastWord(t *testing.T) {
+	turn := func(t *testing.T, m *Mutex) chan *Lease {
+		got := make(chan *Lease, 1)
+		go func() { got <- lockOf(t, m) }()
+		synctest.Wait()
+		return got
+	}
+	atOnce := func(t *testing.T, got chan *Lease) {
+		t.Helper()
+		start := time.Now()
+		unlock(t, <-got)
+		if took := time.Since(start); took > 3*lag {
+			t.Errorf("had the lock %v after the new subscription, want at once", took)
+		}
+	}
+	for name, play := range map[string]func(t *testing.T, other, mine *Client){
+		"its first request": func(t *testing.T, other, mine *Client) {
+			lease := lockOf(t, other.Mutex("a"))
+			got := turn(t, mine.Mutex("a"))
+			unlock(t, lease)
+			mine.host.CheckIn()
+			atOnce(t, got)
+		},
+		"the release that names it": func(t *testing.T, other, mine *Client) {
+			lease := lockOf(t, mine.Mutex("a"))
+			if err := mine.eng.Listen(bg); err != nil {
+				t.Fatal(err)
+			}
+			first := turn(t, other.Mutex("a"))
+			pass(lag) // arrivals at one instant have no order
+			got := turn(t, mine.Mutex("a"))
+			released := make(chan error, 1)
+			go func() { released <- lease.Unlock(bg) }()
+			unlock(t, <-first)
+			mine.host.CheckIn()
+			atOnce(t, got)
+			if err := <-released; err != nil {
+				t.Error(err)
+			}
+		},
+		"a check-in": func(t *testing.T, other, mine *Client) {
+			lease := lockOf(t, other.Mutex("a"))
+			got := turn(t, mine.Mutex("a"))
+			pass(lag)
+			o := waiterOf(t, mine)
+			before := o.heard()
+			unlock(t, lease)
+			mine.host.CheckIn()
+			mine.host.settle(o, before, nil) // before what CheckIn has it ask leaves
+			atOnce(t, got)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bubble) {
+				other, _ := b.client()
+				mine, _ := b.client()
+				mine.host.eng = slowAnswers{mine.host.eng}
+				mine.eng.Start(deafTo{mine.host})
+				play(t, other, mine)
+			})
+		})
+	}
 }

@@ -212,12 +212,17 @@ func (h *host) toAsk(o *hold) {
 	}
 }
 
-// CheckIn has every waiter ask for its state now.
+// CheckIn has every waiter ask for its state now. Where a request is under way,
+// its answer may be from before what was lost: "waiting" has it ask again.
 func (h *host) CheckIn() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range h.holds {
-		if o.stage == queued {
+		switch o.stage {
+		case asking, named:
+			o.missed = true
+		case queued:
+			o.missed = true
 			h.dog.at(o, time.Now())
 		}
 	}

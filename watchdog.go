@@ -251,6 +251,7 @@ func (w *watchdog) checkIn(o *hold) (engine.Pulse, bool) {
 		return engine.Pulse{}, false
 	}
 	r := o.req
+	o.missed = false
 	o.unsure.Add(1)
 	w.mu.Lock()
 	w.set(o, time.Now().Add(o.checkEvery())) // the next, if this one is not answered by then

@@ -67,7 +67,7 @@ type vote struct {
 	state     voteState
 	asked     bool      // a request left, or may have
 	under     int       // requests under way
-	knocked   bool      // a message came while one was
+	knocked   bool      // a message came, or may have been lost, while one was
 	late      bool      // and waited for in vain
 	unsure    bool      // a request has no answer, and may take effect late
 	mayHave   bool      // the node may count or queue the try

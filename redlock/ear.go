@@ -2,6 +2,8 @@ package redlock
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/relock-go/relock/internal/engine"
 )
@@ -38,7 +40,24 @@ func (e *ear) Deliver(m engine.Message) {
 	})
 }
 
-func (e *ear) CheckIn()   { e.q.sink.CheckIn() }
+// CheckIn notes first which requests to the node are under way: their answers may
+// be from before what was lost, and what the host asks now does not go to a node
+// that owes an answer.
+func (e *ear) CheckIn() {
+	e.q.mu.Lock()
+	claims := slices.Collect(maps.Values(e.q.claims))
+	e.q.mu.Unlock()
+	for _, c := range claims {
+		c.locked(func() {
+			if c.try != nil {
+				v := &c.try.votes[e.p.index]
+				v.knocked = v.knocked || v.under > 0
+			}
+		})
+	}
+	e.q.sink.CheckIn()
+}
+
 func (e *ear) Idle() bool { return e.q.sink.Idle() }
 
 // Listening tells whether a quorum of the nodes can be heard.

@@ -8,9 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
-	"github.com/relock-go/relock/internal/redistest"
 )
 
 // forgetful is a node whose first answer to a release may be lost.
@@ -41,32 +39,17 @@ func (f *forgetful) Release(ctx context.Context, r *engine.Release) (engine.Rele
 func TestUnlockWaitsForResendsOfLostAnswers(t *testing.T) {
 	for name, silent := range map[string]bool{"waited for in vain": true, "cut off": false} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				t.Cleanup(func() { <-time.After(time.Minute) }) // what go-redis does after Close has an end too
-				var nodes []engine.Node
-				var first *relock.Client
-				for i := range 5 {
-					m, _ := redistest.EmbeddedInMemory(t)
-					rdb := redistest.InMemoryClient(m)
-					c, err := relock.New(rdb)
-					if err != nil {
-						t.Fatal(err)
-					}
-					t.Cleanup(func() { _, _ = c.Close(), rdb.Close() })
-					f := &forgetful{Node: c.QuorumNode(), name: fmt.Sprint("node-", i), silent: silent}
+			inBubble(t, func(t *testing.T) {
+				_, locks := locksOn(t, embedded(t, 5), func(i int, n engine.Node) engine.Node {
+					f := &forgetful{Node: n, name: fmt.Sprint("node-", i), silent: silent}
 					if i < 3 {
 						f.lose.Store(1)
 					}
 					if silent == (i < 3) {
 						f.lag = time.Second
 					}
-					nodes = append(nodes, f)
-					if first == nil {
-						first = c
-					}
-				}
-				locks := relock.NewLocks(newQuorum(nodes, settings{quorum: 3}), first)
-				t.Cleanup(func() { _ = locks.Close() })
+					return f
+				})
 				lease, err := locks.Mutex("x").Lock(context.Background())
 				if err != nil {
 					t.Fatal(err)

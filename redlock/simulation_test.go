@@ -9,14 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
-	"github.com/relock-go/relock/internal/redistest"
 )
 
 // Processes contend for one lock, in virtual time, on nodes that fail and by a
@@ -33,10 +31,7 @@ func TestSimulation(t *testing.T) {
 	for i := range runs {
 		for _, nodes := range []int{3, 5} {
 			t.Run(fmt.Sprint(nodes, " nodes, -seed=", seed+i), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					t.Cleanup(func() { <-time.After(time.Minute) }) // what go-redis does after Close has an end too
-					newSimulation(t, seed+i, nodes).run()
-				})
+				inBubble(t, func(t *testing.T) { newSimulation(t, seed+i, nodes).run() })
 			})
 		}
 	}
@@ -59,11 +54,7 @@ type simulation struct {
 }
 
 func newSimulation(t *testing.T, seed uint64, nodes int) *simulation {
-	s := &simulation{T: t, chaos: newChaos(seed, nodes)}
-	for range nodes {
-		m, _ := redistest.EmbeddedInMemory(t)
-		s.servers = append(s.servers, m)
-	}
+	s := &simulation{T: t, chaos: newChaos(seed, nodes), servers: embedded(t, nodes)}
 	for range 4 {
 		s.processes = append(s.processes, s.process())
 	}
@@ -71,22 +62,7 @@ func newSimulation(t *testing.T, seed uint64, nodes int) *simulation {
 }
 
 func (s *simulation) process() *relock.Client {
-	var nodes []engine.Node
-	var first *relock.Client
-	for i, m := range s.servers {
-		rdb := redistest.InMemoryClient(m)
-		c, err := relock.New(rdb)
-		if err != nil {
-			s.Fatal(err)
-		}
-		s.Cleanup(func() { _, _ = c.Close(), rdb.Close() })
-		nodes = append(nodes, &lossy{c.QuorumNode(), s.chaos, i})
-		if first == nil {
-			first = c
-		}
-	}
-	locks := relock.NewLocks(newQuorum(nodes, settings{quorum: majority(len(nodes))}), first)
-	s.Cleanup(func() { _ = locks.Close() })
+	_, locks := locksOn(s.T, s.servers, func(i int, n engine.Node) engine.Node { return &lossy{n, s.chaos, i} })
 	return locks
 }
 

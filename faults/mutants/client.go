@@ -102,6 +102,11 @@ var waiting = []mutant{
 		killer: root("TestWaitersCheckInOnANewSubscription"),
 	},
 	{
+		name:   "an answer that crossed a new subscription is believed",
+		edit:   edit{"ask.go", "		if o.missed {\n", "		if o.missed && o.refused() {\n"},
+		killer: root("TestAnAnswerFromBeforeALostMessageIsNotTheLastWord"),
+	},
+	{
 		name:   "a half-open subscription is never replaced",
 		edit:   edit{"notify.go", "case isTimeout(err) && !silent && n.ready.Load():", "case isTimeout(err) && (!silent || silent) && n.ready.Load():"},
 		killer: root("TestASilentSubscriptionIsFoundWithinTwoCheckIntervals"),

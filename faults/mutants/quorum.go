@@ -37,6 +37,11 @@ var together = []mutant{
 // quorum breaks RedLock: its votes, its tokens, its nodes.
 var quorum = []mutant{
 	{
+		name:   "a vote that crossed a new subscription is believed",
+		edit:   edit{"redlock/ear.go", "v.knocked = v.knocked || v.under > 0", "_ = v"},
+		killer: redlock("TestVotesWhoseMessagesAreLostAreAskedForAgain"),
+	},
+	{
 		name:   "a minority is a quorum",
 		edit:   edit{"redlock/arithmetic.go", "return n/2 + 1 }", "return max(1, n/2) }"},
 		killer: redlock("TestTwoMajoritiesShareANode"),
