@@ -20,7 +20,7 @@ func TestTheGateDies(t *testing.T) {
 	const waiters = 4
 	t.Run("while the lock is held: in the order of the next node's queue", func(t *testing.T) {
 		r := newRig(t, 5)
-		holder := lock(t, patient(t, r).Mutex("gate"))
+		holder := lockAll(t, r, patient(t, r).Mutex("gate"))
 		turns := waitAtTheGate(t, r, waiters)
 		gate := gateOf(r.direct)
 		before := queueOf(t, r.direct[gate])
@@ -46,7 +46,7 @@ func TestTheGateDies(t *testing.T) {
 	})
 	t.Run("and the lock is free: everybody has a turn, one after the other", func(t *testing.T) {
 		r := newRig(t, 5)
-		holder := lock(t, patient(t, r).Mutex("gate"))
+		holder := lockAll(t, r, patient(t, r).Mutex("gate"))
 		turns := waitAtTheGate(t, r, waiters)
 		gate := gateOf(r.direct)
 		r.servers[gate].Kill()
@@ -142,7 +142,7 @@ func firstOf(t *testing.T, nodes []*redis.Client) int {
 func TestWaitersMoveToAGateThatComesBack(t *testing.T) {
 	r := newRig(t, 3, "--appendonly", "yes")
 	often := relock.WithCheckInterval(500 * time.Millisecond)
-	holder := lock(t, patient(t, r).Mutex("gate"))
+	holder := lockAll(t, r, patient(t, r).Mutex("gate"))
 	waiting := waitAtTheGate(t, r, 1, often)
 	gate := firstOf(t, r.direct)
 	eventually(t, "it waits at the first node", func() bool { return gateOf(r.direct) == gate }) // not at the next, if that was slow

@@ -64,6 +64,10 @@ func TestAViewOfTheLocksOnAQuorum(t *testing.T) {
 	}
 	cancel()
 	<-ended
+	eventually(t, "it waits no more", func() bool { // it would have what is taken away
+		st, err := red.Mutex("a {b} c").Status(bg)
+		return err == nil && st.Waiters == 0
+	})
 	if freed, err := in.Force(bg, "a {b} c", int64(first.Token())-1); freed || err != nil {
 		t.Errorf("Force of another token: %v, %v; want false", freed, err)
 	}
