@@ -2,6 +2,7 @@ package redlock
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -31,10 +32,14 @@ type renewal struct {
 // that it is lost: it must not pass for [relock.ErrNotHeld].
 var errNoVote = errors.New("the hold is not on this node")
 
+// errUnderWay is a node whose vote for a hold that began just now has not come.
+var errUnderWay = fmt.Errorf("%w: its vote is under way", engine.ErrUnknown)
+
 // A renewalVote is what the hold has at one peer when it is renewed.
 type renewalVote struct {
 	granted bool // it is to be renewed
 	counts  bool
+	awaited bool // it has not come yet, and may count
 }
 
 func (q *quorum) newRenewal(r *engine.Renewal, done func(engine.Answer, error)) *renewal {
@@ -51,14 +56,21 @@ func (q *quorum) newRenewal(r *engine.Renewal, done func(engine.Answer, error)) 
 			for i := range t.votes {
 				v := &t.votes[i]
 				has := v.state == granted
-				n.votes[i] = renewalVote{granted: has, counts: has && v.counts && now.Before(v.end)}
+				n.votes[i] = renewalVote{
+					granted: has,
+					counts:  has && v.counts && now.Before(v.end),
+					awaited: v.pending() && !t.spread,
+				}
 			}
 		}
 	}
 	for i, v := range n.votes {
-		if v.counts {
+		switch {
+		case v.counts:
 			n.pending++
-		} else {
+		case v.awaited: // a quorum is had before all have voted: one that loses a vote then may have it yet
+			n.errs[q.peers[i].addr] = errUnderWay
+		default:
 			n.absent++
 			n.errs[q.peers[i].addr] = errNoVote
 		}

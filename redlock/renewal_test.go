@@ -1,6 +1,7 @@
 package redlock
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -55,5 +56,41 @@ func TestALateVoteCountsOnceAQuorumIsSeenWithoutIt(t *testing.T) {
 				t.Error("not renewed by a late vote that was seen beside a quorum")
 			}
 		})
+	}
+}
+
+// A hold begins with the votes of a quorum. One that loses a vote while the others
+// are under way is not lost yet; once they have had their time it is.
+func TestAHoldIsNotLostWhileItsVotesAreUnderWay(t *testing.T) {
+	q := &quorum{peers: []*peer{{addr: "a"}, {addr: "b"}, {addr: "c"}}, need: 2, claims: map[string]*claim{}}
+	q.roster = &roster{q: q}
+	c := q.claim("hold")
+	c.try = &try{id: "hold/1", phase: held, votes: make([]vote, len(q.peers))}
+	for i := range 2 {
+		c.try.votes[i] = vote{state: granted, counts: true, end: time.Now().Add(time.Minute), under: 1} // no mending in between
+	}
+	late := &c.try.votes[2]
+	late.under = 1
+	// renewal returns what comes of one that finds the hold on the first node only,
+	// and on the last once it has voted.
+	renewal := func() (got engine.Answer, err error) {
+		n := q.newRenewal(&engine.Renewal{Hold: "hold", TTL: time.Minute}, func(ans engine.Answer, e error) { got, err = ans, e })
+		n.answer(0, engine.Answer{State: engine.Granted, Sent: time.Now(), Left: time.Minute}, nil)
+		n.answer(1, engine.Answer{}, nil)
+		if n.at(2) {
+			n.answer(2, engine.Answer{State: engine.Granted, Sent: time.Now(), Left: time.Minute}, nil)
+		}
+		return got, err
+	}
+	if ans, err := renewal(); !errors.Is(err, engine.ErrUnknown) {
+		t.Errorf("a vote is under way: got %+v and %v, want ErrUnknown", ans, err)
+	}
+	c.try.spread = true
+	if ans, err := renewal(); ans.State != engine.Absent || err != nil {
+		t.Errorf("it does not come: got %+v and %v, want a hold that is gone", ans, err)
+	}
+	late.state, late.counts, late.end = granted, true, time.Now().Add(time.Minute)
+	if ans, err := renewal(); ans.State != engine.Granted || err != nil {
+		t.Errorf("it has come: got %+v and %v, want a renewal", ans, err)
 	}
 }
