@@ -83,7 +83,8 @@ func (h *host) sendAcquire(ctx context.Context, o *hold) (engine.Answer, error) 
 		h.mu.Unlock()
 		return engine.Answer{}, engine.ErrUnknown
 	}
-	o.interrupt, o.missed = cancel, false
+	o.interrupt = cancel
+	o.missed = false // what is lost from here on
 	if o.first.IsZero() {
 		o.first = time.Now()
 	}
@@ -118,7 +119,7 @@ func (h *host) hears(o *hold, ans engine.Answer) {
 func (h *host) settle(o *hold, ans engine.Answer, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if o.stage != asking && o.stage != named && o.stage != queued {
+	if !o.stage.waits() {
 		return
 	}
 	switch {
@@ -192,7 +193,7 @@ func (h *host) Deliver(m engine.Message) {
 		h.spawnLocked(func(ctx context.Context) { h.returnStray(ctx, m) })
 		return
 	}
-	if o.stage != asking && o.stage != named && o.stage != queued {
+	if !o.stage.waits() {
 		return
 	}
 	sent := m.Sent

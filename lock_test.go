@@ -277,7 +277,7 @@ func (w *world) waiters(t testing.TB) int {
 		}
 		for _, q := range queues {
 			for _, id := range rdb.ZRange(bg, q, 0, -1).Val() {
-				hold, _, _ := strings.Cut(id, "/") // from the number of its try
+				hold, _, _ := strings.Cut(id, "/") // without the number of its try
 				holds[hold] = true
 			}
 		}

@@ -126,11 +126,10 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 			attempt, silent = 0, false
 			trip = time.Since(sent)
 			n.ready.Store(true)
+			n.sink.CheckIn() // grants may have been published before, to nobody
 			if first {
 				first = false
 				close(confirmed)
-			} else {
-				n.sink.CheckIn() // messages may have been lost in between
 			}
 			continue
 		case *redis.Pong:

@@ -154,33 +154,31 @@ func (e slowAnswers) Release(ctx context.Context, r *engine.Release) (engine.Rel
 	return rel, err
 }
 
-// deafTo hears no grant.
-type deafTo struct{ engine.Sink }
+// waitingFor has a goroutine wait for m.
+func waitingFor(t *testing.T, m *Mutex) <-chan *Lease {
+	got := make(chan *Lease, 1)
+	go func() { got <- lockOf(t, m) }()
+	synctest.Wait()
+	return got
+}
 
-func (deafTo) Deliver(engine.Message) {}
+func atOnce(t *testing.T, got <-chan *Lease) {
+	t.Helper()
+	start := time.Now()
+	unlock(t, <-got)
+	if took := time.Since(start); took > 3*lag {
+		t.Errorf("had the lock %v after the new subscription, want at once", took)
+	}
+}
 
 // A grant is lost with its subscription while a request of its waiter is under
 // way, whose answer is from before the grant. With the new subscription the waiter
 // asks again, and does not take that answer for the last word.
 func TestAnAnswerFromBeforeALostMessageIsNotTheLastWord(t *testing.T) {
-	turn := func(t *testing.T, m *Mutex) chan *Lease {
-		got := make(chan *Lease, 1)
-		go func() { got <- lockOf(t, m) }()
-		synctest.Wait()
-		return got
-	}
-	atOnce := func(t *testing.T, got chan *Lease) {
-		t.Helper()
-		start := time.Now()
-		unlock(t, <-got)
-		if took := time.Since(start); took > 3*lag {
-			t.Errorf("had the lock %v after the new subscription, want at once", took)
-		}
-	}
 	for name, play := range map[string]func(t *testing.T, other, mine *Client){
 		"its first request": func(t *testing.T, other, mine *Client) {
 			lease := lockOf(t, other.Mutex("a"))
-			got := turn(t, mine.Mutex("a"))
+			got := waitingFor(t, mine.Mutex("a"))
 			unlock(t, lease)
 			mine.host.CheckIn()
 			atOnce(t, got)
@@ -190,9 +188,9 @@ func TestAnAnswerFromBeforeALostMessageIsNotTheLastWord(t *testing.T) {
 			if err := mine.eng.Listen(bg); err != nil {
 				t.Fatal(err)
 			}
-			first := turn(t, other.Mutex("a"))
+			first := waitingFor(t, other.Mutex("a"))
 			pass(lag) // arrivals at one instant have no order
-			got := turn(t, mine.Mutex("a"))
+			got := waitingFor(t, mine.Mutex("a"))
 			released := make(chan error, 1)
 			go func() { released <- lease.Unlock(bg) }()
 			unlock(t, <-first)
@@ -204,10 +202,12 @@ func TestAnAnswerFromBeforeALostMessageIsNotTheLastWord(t *testing.T) {
 		},
 		"a check-in": func(t *testing.T, other, mine *Client) {
 			lease := lockOf(t, other.Mutex("a"))
-			got := turn(t, mine.Mutex("a"))
+			got := waitingFor(t, mine.Mutex("a"))
 			pass(lag)
 			o := waiterOf(t, mine)
+			mine.host.mu.Lock()
 			before := o.heard()
+			mine.host.mu.Unlock()
 			unlock(t, lease)
 			mine.host.CheckIn()
 			mine.host.settle(o, before, nil) // before what CheckIn has it ask leaves
@@ -219,9 +219,66 @@ func TestAnAnswerFromBeforeALostMessageIsNotTheLastWord(t *testing.T) {
 				other, _ := b.client()
 				mine, _ := b.client()
 				mine.host.eng = slowAnswers{mine.host.eng}
-				mine.eng.Start(deafTo{mine.host})
+				mine.eng.Start(deafSink{mine.host})
 				play(t, other, mine)
 			})
 		})
 	}
+}
+
+// The first subscription of a client is confirmed while a release that names its
+// waiter is under way: the grant that follows was published to nobody.
+func TestAnAnswerFromBeforeTheFirstSubscriptionIsNotTheLastWord(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		other, _ := b.client()
+		mine, _ := b.client()
+		mine.host.eng = slowAnswers{mine.host.eng}
+		lease := lockOf(t, mine.Mutex("a"))
+		first := waitingFor(t, other.Mutex("a"))
+		pass(lag) // arrivals at one instant have no order
+		got := waitingFor(t, mine.Mutex("a"))
+		released := make(chan error, 1)
+		go func() { released <- lease.Unlock(bg) }()
+		unlock(t, <-first)
+		synctest.Wait()
+		elsewhere := lockOf(t, other.Mutex("b"))
+		subscribes := waitingFor(t, mine.Mutex("b"))
+		if !mine.eng.Listening() {
+			t.Fatal("the waiter for another lock has opened no subscription")
+		}
+		atOnce(t, got)
+		if err := <-released; err != nil {
+			t.Error(err)
+		}
+		unlock(t, elsewhere)
+		unlock(t, <-subscribes)
+	})
+}
+
+// What a waiter asks on a new subscription it asks once, though its answers are
+// slow.
+func TestAWaiterChecksInOnceForANewSubscription(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		holder, _ := b.client()
+		c, wire := b.client()
+		lease := lockOf(t, holder.Mutex("a", WithTTL(time.Hour)))
+		wire.lag.Store(int64(lag))
+		got := waitingFor(t, c.Mutex("a"))
+		pass(10 * lag)
+		waiterOf(t, c)
+		for range 3 {
+			c.host.CheckIn()
+			pass(lag / 3)
+		}
+		pass(2 * lag)
+		before := wire.writes.Load()
+		const span = 4 * DefaultCheckInterval
+		pass(span)
+		// A check-in and a ping an interval.
+		if n, most := wire.writes.Load()-before, int64(2*span/DefaultCheckInterval+2); n > most {
+			t.Errorf("%d commands in %v, want no more than %d", n, span, most)
+		}
+		unlock(t, lease)
+		unlock(t, <-got)
+	})
 }

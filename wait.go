@@ -30,6 +30,9 @@ const (
 	gone                 // given up: no answer changes it any more
 )
 
+// waits tells whether the server may grant to a hold that has come as far as s.
+func (s stage) waits() bool { return s == asking || s == named || s == queued }
+
 type place = list.Element
 
 // A line is the queue of one name in this client. Only its first waiter is
@@ -218,10 +221,7 @@ func (h *host) CheckIn() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range h.holds {
-		switch o.stage {
-		case asking, named:
-			o.missed = true
-		case queued:
+		if o.stage.waits() {
 			o.missed = true
 			h.dog.at(o, time.Now())
 		}

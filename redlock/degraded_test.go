@@ -90,16 +90,6 @@ func late(t *testing.T, name string) (r *rig, lease *relock.Lease, other *redloc
 	}
 }
 
-// lockAll returns a lease that all nodes have, not only the first to answer.
-func lockAll(t *testing.T, r *rig, l relock.Locker) *relock.Lease {
-	t.Helper()
-	lease := lock(t, l)
-	for _, rdb := range r.direct {
-		awaitOn(t, lease, rdb)
-	}
-	return lease
-}
-
 // awaitOn waits until a node has a lease.
 func awaitOn(t *testing.T, lease *relock.Lease, rdb *redis.Client) {
 	t.Helper()

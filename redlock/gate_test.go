@@ -77,6 +77,16 @@ func patient(t testing.TB, r *rig, opts ...relock.Option) *redlock.RedLock {
 	return redLockOf(t, clients(t, r.addrs(), opts...), redlock.WithNodeTimeout(2*time.Second))
 }
 
+// lockAll returns a lease that all nodes have, not only the first to answer.
+func lockAll(t *testing.T, r *rig, l relock.Locker) *relock.Lease {
+	t.Helper()
+	lease := lock(t, l)
+	for _, rdb := range r.direct {
+		awaitOn(t, lease, rdb)
+	}
+	return lease
+}
+
 // waitAtTheGate has n processes wait for the lock, one after the other. The
 // channel tells whose turn it is.
 func waitAtTheGate(t *testing.T, r *rig, n int, opts ...relock.Option) <-chan string {

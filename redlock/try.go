@@ -114,10 +114,12 @@ func (c *claim) reply(t *try, i int, ans engine.Answer, err error) {
 		if t.phase == held && v.state == granted && v.ans.Token == t.answer.Token {
 			v.counts = true // nothing greater was accepted here before
 		}
-		if c.try == t && v.knocked && v.state == waiting && v.under == 0 {
+		if v.under == 0 {
+			if c.try == t && v.knocked && v.state == waiting {
+				c.ask(t, i, true)
+				c.watch(t)
+			}
 			v.knocked = false
-			c.ask(t, i, true)
-			c.watch(t)
 		}
 		if c.try == t {
 			c.decide(t)

@@ -98,13 +98,23 @@ var waiting = []mutant{
 	},
 	{
 		name:   "nobody checks in on a new subscription",
-		edit:   edit{"notify.go", "n.sink.CheckIn() // messages may have been lost in between", "_ = n.sink"},
+		edit:   edit{"notify.go", "n.sink.CheckIn() // grants may have been published before, to nobody", "_ = n.sink"},
 		killer: root("TestWaitersCheckInOnANewSubscription"),
 	},
 	{
 		name:   "an answer that crossed a new subscription is believed",
 		edit:   edit{"ask.go", "		if o.missed {\n", "		if o.missed && o.refused() {\n"},
 		killer: root("TestAnAnswerFromBeforeALostMessageIsNotTheLastWord"),
+	},
+	{
+		name:   "nobody checks in on a first subscription",
+		edit:   edit{"notify.go", "n.sink.CheckIn() // grants may have been published before, to nobody", "if !first {\n\t\t\t\tn.sink.CheckIn()\n\t\t\t}"},
+		killer: root("TestAnAnswerFromBeforeTheFirstSubscriptionIsNotTheLastWord"),
+	},
+	{
+		name:   "a waiter asks for ever since a grant may have been lost once",
+		edit:   edit{"watchdog.go", "	o.missed = false\n", ""},
+		killer: root("TestAWaiterChecksInOnceForANewSubscription"),
 	},
 	{
 		name:   "a half-open subscription is never replaced",
