@@ -233,14 +233,30 @@ func (w *world) holdEverywhere(l relock.Locker) *relock.Lease {
 	return lease
 }
 
-// awaitEverywhere waits until the lock is on each of its nodes: it is had once a
-// quorum has it.
+// awaitEverywhere waits until the lock is on each of its nodes, those of a RedLock
+// under one token: it is had once a quorum has it.
 func (w *world) awaitEverywhere() {
 	w.Helper()
-	for _, n := range w.nodes {
-		rdb := n.server.Client()
-		w.await("the lock on its node", func() bool { return rdb.Exists(bg, w.key("lock")).Val() == 1 })
-	}
+	w.await("the lock on all nodes", func() bool {
+		token := ""
+		for i, n := range w.nodes {
+			rdb := n.server.Client()
+			if rdb.Exists(bg, w.key("lock")).Val() == 0 {
+				return false
+			}
+			if w.kind.nodes < 3 { // each node has a token of its own
+				continue
+			}
+			its := rdb.HGet(bg, w.key("lock"), "token").Val()
+			if i == 0 {
+				token = its
+			}
+			if its == "" || its != token {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // awaitClean waits until no lock, queue or waiters key is left on any node.
