@@ -132,8 +132,13 @@ var quorum = []mutant{
 		killer: redlock("TestAHoldSpreadsToNodesThatComeBack"),
 	},
 	{
+		name:   "a hold is lost while votes for it are under way",
+		edit:   edit{"redlock/renewal.go", "v.pending() && !t.spread", "v.pending() && t.spread"},
+		killer: redlock("TestAHoldIsNotLostWhileItsVotesAreUnderWay"),
+	},
+	{
 		name:   "a late vote counts at once, whatever the node has accepted",
-		edit:   edit{"redlock/renewal.go", "counts: has && v.counts && now.Before(v.end)}", "counts: has && now.Before(v.end)}"},
+		edit:   edit{"redlock/renewal.go", "counts:  has && v.counts && now.Before(v.end),", "counts:  has && now.Before(v.end),"},
 		killer: redlock("TestALateVoteDoesNotHideThatAnotherHadTheLock/Extend"),
 	},
 	{
