@@ -119,7 +119,7 @@ func (h *host) hears(o *hold, ans engine.Answer) {
 func (h *host) settle(o *hold, ans engine.Answer, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !o.stage.waits() {
+	if !o.stage.grantable() {
 		return
 	}
 	switch {
@@ -193,7 +193,7 @@ func (h *host) Deliver(m engine.Message) {
 		h.spawnLocked(func(ctx context.Context) { h.returnStray(ctx, m) })
 		return
 	}
-	if !o.stage.waits() {
+	if !o.stage.grantable() {
 		return
 	}
 	sent := m.Sent

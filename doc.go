@@ -128,9 +128,10 @@
 //
 // There is one subscription a client, opened at the first contention, confirmed
 // before a waiter registers, and closed when nobody has waited for a check
-// interval. After a reconnect every waiter checks in. A connection that is half
-// open is found within two check intervals, or two round trips where those are
-// longer.
+// interval. On a new subscription every waiter checks in, and one that was asking
+// asks again: what it is told may be from before a grant that nobody heard. A
+// connection that is half open is found within two check intervals, or two round
+// trips where those are longer.
 //
 // On a server that is known to be no cluster's, an entry whose client is not
 // subscribed just now is passed over, and keeps its place. The script asks for

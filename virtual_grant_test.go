@@ -162,6 +162,19 @@ func waitingFor(t *testing.T, m *Mutex) <-chan *Lease {
 	return got
 }
 
+// namedInPassing has a waiter of mine, which has lease, be named by the release of lease,
+// behind one of another client, which gives the lock on before that release is
+// answered.
+func namedInPassing(t *testing.T, lease *Lease, other, mine *Client) (got <-chan *Lease, released <-chan error) {
+	first := waitingFor(t, other.Mutex(lease.Name()))
+	pass(lag) // arrivals at one instant have no order
+	got = waitingFor(t, mine.Mutex(lease.Name()))
+	done := make(chan error, 1)
+	go func() { done <- lease.Unlock(bg) }()
+	unlock(t, <-first)
+	return got, done
+}
+
 func atOnce(t *testing.T, got <-chan *Lease) {
 	t.Helper()
 	start := time.Now()
@@ -188,12 +201,7 @@ func TestAnAnswerFromBeforeALostMessageIsNotTheLastWord(t *testing.T) {
 			if err := mine.eng.Listen(bg); err != nil {
 				t.Fatal(err)
 			}
-			first := waitingFor(t, other.Mutex("a"))
-			pass(lag) // arrivals at one instant have no order
-			got := waitingFor(t, mine.Mutex("a"))
-			released := make(chan error, 1)
-			go func() { released <- lease.Unlock(bg) }()
-			unlock(t, <-first)
+			got, released := namedInPassing(t, lease, other, mine)
 			mine.host.CheckIn()
 			atOnce(t, got)
 			if err := <-released; err != nil {
@@ -234,12 +242,7 @@ func TestAnAnswerFromBeforeTheFirstSubscriptionIsNotTheLastWord(t *testing.T) {
 		mine, _ := b.client()
 		mine.host.eng = slowAnswers{mine.host.eng}
 		lease := lockOf(t, mine.Mutex("a"))
-		first := waitingFor(t, other.Mutex("a"))
-		pass(lag) // arrivals at one instant have no order
-		got := waitingFor(t, mine.Mutex("a"))
-		released := make(chan error, 1)
-		go func() { released <- lease.Unlock(bg) }()
-		unlock(t, <-first)
+		got, released := namedInPassing(t, lease, other, mine)
 		synctest.Wait()
 		elsewhere := lockOf(t, other.Mutex("b"))
 		subscribes := waitingFor(t, mine.Mutex("b"))

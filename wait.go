@@ -30,8 +30,8 @@ const (
 	gone                 // given up: no answer changes it any more
 )
 
-// waits tells whether the server may grant to a hold that has come as far as s.
-func (s stage) waits() bool { return s == asking || s == named || s == queued }
+// grantable tells whether the server may grant to a hold that has come as far as s.
+func (s stage) grantable() bool { return s == asking || s == named || s == queued }
 
 type place = list.Element
 
@@ -221,7 +221,7 @@ func (h *host) CheckIn() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, o := range h.holds {
-		if o.stage.waits() {
+		if o.stage.grantable() {
 			o.missed = true
 			h.dog.at(o, time.Now())
 		}
