@@ -245,12 +245,23 @@ func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
 	return fmt.Errorf("no answer from Redis: %w: %w", cause, err)
 }
 
+// notAcquired needs host.mu.
 func (o *hold) notAcquired(cause error) error {
 	last := o.heard()
+	holder := o.lock.host.holderOf(o.req.Name)
 	return &NotAcquiredError{
 		Name: o.req.Name, Owner: Owner(last.Owner), Token: Token(last.Token),
 		Since: ago(last.Owner != "", last.Age), TTL: max(last.Left, 0), cause: cause,
+		Local: holder != nil && holder.req.Owner == last.Owner && holder.err() == nil,
 	}
+}
+
+// holderOf returns this client's lease on a lock, if it has one. It needs h.mu.
+func (h *host) holderOf(name string) *hold {
+	if ln := h.lines[name]; ln != nil {
+		return ln.holder
+	}
+	return nil
 }
 
 // asHolder describes a local hold to one that waits behind it.

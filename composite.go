@@ -71,14 +71,14 @@ func NewComposite(m engine.Members) (*Composite, error) {
 // have on different servers stands once.
 func (c *Composite) Name() string { return c.name }
 
-// settings bound Do's wait: that of the least patient member.
-func (c *Composite) settings() (all lockSettings) {
+// patience is WithWait of the least patient member.
+func (c *Composite) patience() (least lockSettings) {
 	for _, p := range c.members {
-		if p.set.hasWait && (!all.hasWait || p.set.wait < all.wait) {
-			all.wait, all.hasWait = p.set.wait, true
+		if p.set.hasWait && (!least.hasWait || p.set.wait < least.wait) {
+			least.wait, least.hasWait = p.set.wait, true
 		}
 	}
-	return all
+	return least
 }
 
 // Lock returns a lease on all members. It first tries all at once; if one is
@@ -89,6 +89,12 @@ func (c *Composite) settings() (all lockSettings) {
 //
 // It returns the errors of the members' Lock. A call that fails holds nothing.
 func (c *Composite) Lock(ctx context.Context) (*Lease, error) {
+	patience := c.patience()
+	if patience.oneTry() {
+		return c.TryLock(ctx)
+	}
+	ctx, cancel := patience.boundWait(ctx)
+	defer cancel()
 	holds, err := c.tryAll(ctx)
 	if errors.Is(err, ErrNotAcquired) || err != nil && passes(err) {
 		holds, err = c.collectAfter(ctx, err)

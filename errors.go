@@ -72,8 +72,12 @@ type NotAcquiredError struct {
 	Token Token         // under which token
 	Since time.Time     // since when, on the local clock
 	TTL   time.Duration // how long it is held unless renewed or released
+	Local bool          // by a lease of the client that was asked
 	cause error         // why the wait ended; nil for TryLock
 }
+
+// howToReenter is for those who expect a lock to know its holder by the thread.
+const howToReenter = "a Reentrant re-enters with the context of that lease"
 
 func (e *NotAcquiredError) Error() string {
 	var b strings.Builder
@@ -81,6 +85,9 @@ func (e *NotAcquiredError) Error() string {
 	if e.Owner != "" {
 		fmt.Fprintf(&b, " is held by %q for %v (token %d, %v left)", string(e.Owner),
 			time.Since(e.Since).Round(time.Millisecond), e.Token, e.TTL.Round(time.Millisecond))
+	}
+	if e.Local {
+		b.WriteString(", a lease of this same client (" + howToReenter + ")")
 	}
 	if e.cause != nil {
 		fmt.Fprintf(&b, ": %v", e.cause)

@@ -36,6 +36,7 @@ type hold struct {
 	joined    bool           // it was in the server's queue
 	missed    bool           // a grant may have been lost since its last request left
 	forced    int64          // the token that this client took away while it asked
+	told      bool           // as a lease: the log has that this same client waits for it
 
 	// As a lease.
 	token    int64

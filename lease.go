@@ -168,10 +168,10 @@ func (l *Lease) Unlock(ctx context.Context) error {
 //
 // Do returns fn's error, and [ErrLost] too if the lease was lost while fn ran.
 // Where fn returned nil, it returns any other error of Unlock: the work is then
-// done, and the release goes on in the background. Where the lock was not had
-// within the bound of [WithWait], it returns the error of Lock.
+// done, and the release goes on in the background. Where the lock was not had it
+// returns the error of Lock.
 func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease) error) (err error) {
-	lease, err := waitFor(ctx, l)
+	lease, err := l.Lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -198,19 +198,4 @@ func join(err, other error) error {
 		return other
 	}
 	return fmt.Errorf("%w; %w", err, other)
-}
-
-// waitFor locks l within its WithWait.
-func waitFor(ctx context.Context, l Locker) (*Lease, error) {
-	bounded, ok := l.(interface{ settings() lockSettings })
-	if !ok || !bounded.settings().hasWait {
-		return l.Lock(ctx)
-	}
-	wait := bounded.settings().wait
-	if wait == 0 {
-		return l.TryLock(ctx)
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	return l.Lock(ctx)
 }

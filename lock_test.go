@@ -554,14 +554,35 @@ var behaviours = []behaviour{
 		})
 		wantErr(t, err, relock.ErrLost, failure)
 	}},
-	{"Do waits no longer than WithWait", func(t *testing.T, w *world) {
+	{"Lock and Do wait no longer than WithWait", func(t *testing.T, w *world) {
 		lease := mustLock(t, w.spawn().lock(w.lock))
 		for _, wait := range []time.Duration{0, 500 * time.Millisecond} {
-			err := relock.Do(bg, w.spawn().lock(w.lock, relock.WithWait(wait)), func(context.Context, *relock.Lease) error {
+			l := w.spawn().lock(w.lock, relock.WithWait(wait))
+			ctx := within(t, 15*time.Second)
+			_, err := l.Lock(ctx)
+			wantErr(t, err, relock.ErrNotAcquired)
+			if ctx.Err() != nil {
+				t.Errorf("with a wait of %v it waited until its context ended", wait)
+			}
+			if waited := errors.Is(err, context.DeadlineExceeded); waited != (wait > 0) {
+				t.Errorf("with a wait of %v: %v", wait, err)
+			}
+			err = relock.Do(ctx, l, func(context.Context, *relock.Lease) error {
 				t.Error("fn ran without the lock")
 				return nil
 			})
 			wantErr(t, err, relock.ErrNotAcquired)
+		}
+		mustUnlock(t, lease)
+		w.awaitClean(t)
+	}},
+	{"the end of WithWait ends no lease", func(t *testing.T, w *world) {
+		const wait = 500 * time.Millisecond
+		lease := mustLock(t, w.spawn().lock(w.lock, relock.WithWait(wait)))
+		select {
+		case <-lease.Context().Done():
+			t.Errorf("the lease ended: %v", context.Cause(lease.Context()))
+		case <-time.After(wait + wait/2):
 		}
 		mustUnlock(t, lease)
 	}},

@@ -9,7 +9,8 @@ import (
 
 // Locker is every kind of lock of this module.
 type Locker interface {
-	// Lock takes the lock, waiting for it; ctx bounds the wait only.
+	// Lock takes the lock, waiting for it; ctx bounds the wait only, and so does
+	// [WithWait] of the lock.
 	Lock(ctx context.Context) (*Lease, error)
 	// TryLock takes the lock if it is free.
 	TryLock(ctx context.Context) (*Lease, error)
@@ -36,7 +37,8 @@ type Mutex struct{ l lock }
 var _ Locker = (*Mutex)(nil)
 
 // Lock returns a lease on the lock. It waits its turn, first come, first
-// served; ctx bounds the wait only. Passing failures of Redis are waited out.
+// served; ctx bounds the wait only, and so does [WithWait], as an earlier end of
+// ctx would. Passing failures of Redis are waited out.
 //
 // It returns [ErrNotAcquired], with the cause of ctx and the holder, when ctx
 // ended while another held the lock; the cause of ctx, with the last error of
@@ -76,8 +78,6 @@ func (m *Mutex) Status(ctx context.Context) (Status, error) { return m.l.status(
 //
 // It returns the errors of Status; the lock may then have been freed or not.
 func (m *Mutex) ForceUnlock(ctx context.Context) (bool, error) { return m.l.forceUnlock(ctx) }
-
-func (m *Mutex) settings() lockSettings { return m.l.set }
 
 func freshOwner(ctx context.Context, l *lock) (Owner, error) {
 	if l.heldIn(ctx) != nil {
@@ -123,6 +123,11 @@ func (l *lock) heldIn(ctx context.Context) *hold {
 func (l *lock) acquire(ctx context.Context, whose func(context.Context, *lock) (Owner, error), wait bool) (*Lease, error) {
 	if l.set.err != nil {
 		return nil, l.set.err
+	}
+	if wait {
+		bounded, cancel := l.set.boundWait(ctx)
+		defer cancel()
+		ctx, wait = bounded, !l.set.oneTry()
 	}
 	if ctx.Err() != nil {
 		return nil, l.wrap(ended(ctx))

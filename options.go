@@ -1,6 +1,8 @@
 package relock
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -177,7 +179,8 @@ func WithFenceRetention(d time.Duration) interface {
 // WithLogger sets who is told what no caller can be told: at level Warn that a
 // lease was lost and why, that Redis does not answer a request, a renewal or a
 // release, that the right to subscribe is missing; at level Info that a lock was
-// taken away by ForceUnlock. By default nothing is logged.
+// taken away by ForceUnlock, and that a call has waited for a check interval for a
+// lease of its own client. By default nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return clientOption(func(s *settings) {
 		s.log = l
@@ -230,8 +233,11 @@ func WithReplicas(n int, timeout time.Duration) LockOption {
 	})
 }
 
-// WithWait bounds how long [Do] waits for the lock (default: as long as its
-// context lives). 0 is one try. Lock and TryLock take no notice of it.
+// WithWait bounds how long Lock, and so [Do], waits for the lock (default: as
+// long as its context lives). Lock then fails as if its context had ended, with
+// [context.DeadlineExceeded]; the context of the lease does not end by it. 0 is
+// one try: Lock is TryLock. TryLock takes no notice of it. A MultiLock waits for
+// no longer than its least patient member.
 func WithWait(d time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
 		s.wait, s.hasWait = d, true
@@ -240,6 +246,22 @@ func WithWait(d time.Duration) LockOption {
 		}
 	})
 }
+
+// boundWait returns ctx with the bound of WithWait.
+func (s *lockSettings) boundWait(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !s.hasWait || s.wait == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, s.wait, waitOver(s.wait))
+}
+
+// oneTry reports whether Lock is TryLock.
+func (s *lockSettings) oneTry() bool { return s.hasWait && s.wait == 0 }
+
+// waitOver is why a wait of WithWait ended.
+type waitOver time.Duration
+
+func (w waitOver) Error() string { return fmt.Sprintf("WithWait(%v) is over", time.Duration(w)) }
 
 func newSettings(opts []Option) settings {
 	s := settings{

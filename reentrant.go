@@ -86,8 +86,6 @@ func (r *Reentrant) Status(ctx context.Context) (Status, error) { return r.l.sta
 // ForceUnlock is as [Mutex.ForceUnlock]: it ends every hold of the owner.
 func (r *Reentrant) ForceUnlock(ctx context.Context) (bool, error) { return r.l.forceUnlock(ctx) }
 
-func (r *Reentrant) settings() lockSettings { return r.l.set }
-
 // reentrantOwner returns the owner in whose name a Reentrant is taken; "" is a
 // fresh one.
 func reentrantOwner(ctx context.Context, l *lock) (Owner, error) {

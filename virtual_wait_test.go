@@ -3,6 +3,7 @@ package relock
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +63,48 @@ func TestTheFirstAsksWhenTheHoldersTimeIsUp(t *testing.T) {
 		}
 		unlock(t, next)
 	})
+}
+
+// Who expects a lock to know its holder by the thread locks it again with the
+// context of before, and waits for himself.
+func TestAWaitForALeaseOfTheSameClientIsTold(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		log, said := logged()
+		c, _ := b.client(WithLogger(log))
+		other, _ := b.client()
+		books := c.Reentrant("a")
+		outer := lockOf(t, books)
+		for range 2 {
+			ctx, cancel := context.WithTimeout(bg, DefaultCheckInterval+time.Millisecond)
+			_, err := books.Lock(ctx)
+			cancel()
+			wantLocal(t, err, true)
+		}
+		if n := strings.Count(said(), "a lease of this same client"); n != 1 {
+			t.Errorf("logged %d times that the client waits for itself, want once for the lease", n)
+		}
+		_, err := books.TryLock(bg)
+		wantLocal(t, err, true)
+		_, err = other.Reentrant("a").TryLock(bg)
+		wantLocal(t, err, false)
+		inner, err := books.Lock(outer.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlock(t, inner)
+		unlock(t, outer)
+	})
+}
+
+func wantLocal(t *testing.T, err error, want bool) {
+	t.Helper()
+	var taken *NotAcquiredError
+	if !errors.As(err, &taken) {
+		t.Fatalf("got %v, want a NotAcquiredError", err)
+	}
+	if taken.Local != want || strings.Contains(err.Error(), howToReenter) != want {
+		t.Errorf("Local is %v, in %q; want %v", taken.Local, err, want)
+	}
 }
 
 func TestALeaseEndsAtOnceIfItsOwnClientForcesTheLock(t *testing.T) {

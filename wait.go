@@ -115,9 +115,22 @@ func (h *host) park(ctx context.Context, o *hold) error {
 func (h *host) registerFirst(o *hold) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.tellLocal(o)
 	if ln := h.lines[o.req.Name]; o.stage == local && ln.waiters.Front() == o.place {
 		o.to(asking)
 	}
+}
+
+// tellLocal logs, once for a lease, that this same client waits for it: it may be
+// its own caller that does, and then for ever. It needs h.mu.
+func (h *host) tellLocal(o *hold) {
+	holder := h.holderOf(o.req.Name)
+	if holder == nil || holder.told || holder.err() != nil {
+		return
+	}
+	holder.told = true
+	h.set.log.Info("relock: waiting for a lease of this same client; "+howToReenter,
+		"lock", o.req.Name, "owner", holder.req.Owner, "token", holder.token, "held", holder.held())
 }
 
 // enter adds o to the host, and to its line if it is to wait there.
