@@ -5,7 +5,7 @@
 help:            ## this list
 	@sed -n 's/^\([a-z]*\): *## */\1\t/p' $(MAKEFILE_LIST)
 
-test:            ## the tests; they say what they skip without redis-server
+test:            ## the tests; without redis-server those that need one are skipped
 	go test ./...
 
 race:            ## the tests under the race detector

@@ -87,7 +87,7 @@ func (c *command) run(ctx context.Context, rdb Redis) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, err)
 	}
-	if queue, ok := rdb.(submitter); ok && !queue.IsBlocking() && !queue.Config().FullDuplex {
+	if queue, ok := rdb.(submitter); ok && !queue.IsBlocking() {
 		return c.submit(ctx, queue)
 	}
 	r := &reply{done: make(chan struct{})}
@@ -108,7 +108,6 @@ func (c *command) run(ctx context.Context, rdb Redis) (any, error) {
 type submitter interface {
 	Submit(ctx context.Context, cmd redis.Cmder) redis.AutoFuture
 	IsBlocking() bool
-	Config() redis.AutoPipelineOptions
 }
 
 func (c *command) submit(ctx context.Context, queue submitter) (any, error) {

@@ -22,14 +22,11 @@ func ExampleGuard() {
 	defer stop()
 	ctx := context.Background()
 	const key = "stock:apples"
-	slow, err := client.Mutex("stock", relock.WithLease(100*time.Millisecond)).Lock(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
+	slow := take(ctx, client.Mutex("stock", relock.WithLease(100*time.Millisecond)))
 	<-slow.Context().Done()
 
 	guard := relock.NewGuard(rdb)
-	err = relock.Do(ctx, client.Mutex("stock"), func(ctx context.Context, lease *relock.Lease) error {
+	err := relock.Do(ctx, client.Mutex("stock"), func(ctx context.Context, lease *relock.Lease) error {
 		holder := lease.Sequencer()                           // lock, token and owner
 		if err := guard.Claim(ctx, key, holder); err != nil { // before the first read
 			return err

@@ -73,8 +73,8 @@ func ExampleWithLease() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	<-fixed.Context().Done() // by itself, after 1.2 s
 
-	<-fixed.Context().Done()
 	fmt.Println("fixed: ", fixed.Err())
 	fmt.Println("watched:", watched.Err())
 	// Output:

@@ -100,7 +100,8 @@ func ExampleMutex_TryLock() {
 	defer take(relock.WithOwner(ctx, "nightly-run"), client.Reentrant("report")).Unlock(ctx)
 
 	lease, err := client.Mutex("report").TryLock(ctx) // one round trip, no waiting
-	if taken, ok := errors.AsType[*relock.NotAcquiredError](err); ok {
+	var taken *relock.NotAcquiredError
+	if errors.As(err, &taken) {
 		fmt.Printf("%s is held by %s\n", taken.Name, taken.Owner) // also its Token, Since and TTL
 		return
 	}

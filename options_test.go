@@ -253,7 +253,7 @@ func TestGuardRefusesArguments(t *testing.T) {
 func TestSequencerText(t *testing.T) {
 	for _, s := range []Sequencer{
 		{"job", 1, "worker"},
-		{"a:b", maxToken, "host/1/x"},
+		{"a:b", Token(maxToken), "host/1/x"},
 		{"{a} %7D+&=\n\x00", 42, " :% +"},
 		{"\U0001F512\xff", 1 << 62, Owner(strings.Repeat("\x00", MaxOwner))},
 	} {

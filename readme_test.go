@@ -46,13 +46,13 @@ func TestReadmeSnippetsAreOfExamples(t *testing.T) {
 	for _, name := range append(files, composites...) {
 		examples.WriteString("\n" + unindented(readFile(t, name)))
 	}
-	snippets := regexp.MustCompile("(?s)\n```go\n(.*?)\n```\n").FindAllStringSubmatch(readFile(t, "README.md"), -1)
+	snippets := snippetsOf(t, "README.md")
 	if len(snippets) < 10 {
 		t.Fatalf("got %d snippets of Go in README.md", len(snippets))
 	}
 	for _, s := range snippets {
-		if !strings.Contains(examples.String(), "\n"+unindented(s[1])) {
-			t.Errorf("in no example:\n%s", s[1])
+		if !s.isProgram() && !strings.Contains(examples.String(), "\n"+unindented(s.code)) {
+			t.Errorf("in no example:\n%s", s.code)
 		}
 	}
 }

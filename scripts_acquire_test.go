@@ -111,7 +111,7 @@ func TestAcquireMintsTokens(t *testing.T) {
 			s.wantFence(maxToken)
 		}},
 		{"no token is minted at 2^53", func(s *scriptTest) {
-			for _, fence := range []string{strconv.Itoa(maxToken), "9223372036854775807"} {
+			for _, fence := range []string{strconv.FormatInt(maxToken, 10), "9223372036854775807"} {
 				s.do("set", s.fence, fence)
 				s.wantErr("RELOCK", func() ([]any, error) {
 					return s.run(&acquireScript, s.keys, ask{hold: "a1", owner: "a"}.args()...)

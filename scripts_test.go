@@ -22,7 +22,7 @@ const (
 	testLife      = 9_000
 	testRetention = 3_600_000
 	hourUS        = 3_600_000_000
-	maxToken      = 1<<53 - 1
+	maxToken      = int64(1<<53 - 1)
 )
 
 type scriptCase struct {

@@ -115,8 +115,8 @@ func TestWhoWaitsBehindALocalHolderIsToldSinceWhen(t *testing.T) {
 		ctx, cancel := context.WithTimeout(bg, time.Second)
 		defer cancel()
 		_, err := c.Mutex("a").Lock(ctx)
-		taken, ok := errors.AsType[*NotAcquiredError](err)
-		if !ok || taken.Owner != lease.Owner() || !taken.Since.Equal(since) {
+		var taken *NotAcquiredError
+		if !errors.As(err, &taken) || taken.Owner != lease.Owner() || !taken.Since.Equal(since) {
 			t.Errorf("got %v, want that %s has held it for a second", err, lease.Owner())
 		}
 		unlock(t, lease)

@@ -161,7 +161,7 @@ func TestAMinorityWhoseCounterIsFarAheadIsDoneWithout(t *testing.T) {
 	for i := range 10 {
 		name := fmt.Sprint("ahead-", i)
 		for _, n := range []int{i % 5, (i + 1) % 5} {
-			r.direct[n].Set(bg, "relock:redfence:{"+name+"}", 1<<53-1, time.Minute)
+			r.direct[n].Set(bg, "relock:redfence:{"+name+"}", int64(1<<53-1), time.Minute)
 		}
 		for range 3 {
 			unlock(t, lock(t, red.Mutex(name)))

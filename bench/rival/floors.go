@@ -129,7 +129,7 @@ func (l *writesLocker) Lock(ctx context.Context) (Held, error) {
 }
 
 func (l *writesLocker) Unlock(ctx context.Context) error {
-	return l.run(ctx, dropHold, l.hold, 1_700_000_000_000_000, 0, 0, 3_600_000, "")
+	return l.run(ctx, dropHold, l.hold, int64(1_700_000_000_000_000), 0, 0, 3_600_000, "")
 }
 
 func (l *writesLocker) run(ctx context.Context, s *redis.Script, args ...any) error {

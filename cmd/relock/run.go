@@ -165,7 +165,8 @@ func runRun(ctx context.Context, args []string, std stdio) int {
 }
 
 func unwrapExec(err error) error {
-	if e, ok := errors.AsType[*exec.Error](err); ok {
+	var e *exec.Error
+	if errors.As(err, &e) {
 		return e.Err
 	}
 	return err

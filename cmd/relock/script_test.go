@@ -37,7 +37,8 @@ func scriptCommands(rdb *redis.Client) map[string]func(*testscript.TestScript, b
 			ts.Check(err)
 			got := 0
 			err = ts.Exec(args[1], args[2:]...)
-			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
 				got = exit.ExitCode()
 			} else {
 				ts.Check(err)

@@ -122,7 +122,8 @@ func hasQuery(rawURL, key string) bool {
 
 // badURL leaves the URL itself out: it may hold a password.
 func badURL(err error) error {
-	if quoted, ok := errors.AsType[*url.Error](err); ok {
+	var quoted *url.Error
+	if errors.As(err, &quoted) {
 		err = quoted.Err
 	}
 	return fmt.Errorf("%w: %s", ErrBadURL, strings.TrimPrefix(err.Error(), "redis: "))

@@ -1,0 +1,140 @@
+package relock_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A snippet is a block of Go in a document.
+type snippet struct {
+	file string
+	line int // of its first line
+	code string
+}
+
+var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+
+func snippetsOf(t testing.TB, file string) (all []snippet) {
+	t.Helper()
+	text := readFile(t, file)
+	for _, at := range goBlock.FindAllStringSubmatchIndex(text, -1) {
+		all = append(all, snippet{file, 1 + strings.Count(text[:at[2]], "\n"), text[at[2]:at[3]]})
+	}
+	return all
+}
+
+// isProgram reports whether s is a whole file.
+func (s snippet) isProgram() bool { return strings.HasPrefix(s.code, "package ") }
+
+// declares matches a snippet that stands outside of functions.
+var declares = regexp.MustCompile(`\A(//.*\n)*(func \w|type )`)
+
+// The packages that snippets may use: whoever pastes one has them imported.
+var snippetImports = []string{
+	"context", "database/sql", "errors", "fmt", "io", "log", "net/http", "net/http/httptest", "strings", "time",
+	"github.com/redis/go-redis/v9", "github.com/relock-go/relock", "github.com/relock-go/relock/redlock",
+}
+
+// source is s as a file of a package: declarations as they are, anything else as
+// the body of a function, whose errors are told by the document's lines.
+func (s snippet) source() string {
+	var b strings.Builder
+	b.WriteString("package snippets\n")
+	for _, p := range snippetImports {
+		name := path.Base(strings.TrimSuffix(strings.Replace(p, "go-redis", "redis", 1), "/v9"))
+		if regexp.MustCompile(`\b` + name + `\.[A-Z]`).MatchString(s.code) {
+			fmt.Fprintf(&b, "import %s %q\n", name, p)
+		}
+	}
+	format := "func _() {\n//line %s:%d\n%s}\n"
+	if declares.MatchString(s.code) {
+		format = "//line %s:%d\n%s"
+	}
+	fmt.Fprintf(&b, format, s.file, s.line, s.code)
+	return b.String()
+}
+
+// around is what the documents say is there where a snippet is pasted, and what
+// the snippets name for the reader's own.
+const around = `package snippets
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock"
+)
+
+var (
+	ctx                    context.Context
+	rdb                    *redis.Client
+	client, other          *relock.Client
+	clients                []*relock.Client
+	mutex, from, to        *relock.Mutex
+	lease                  *relock.Lease
+	slow                   *relock.Lease
+	guard                  *relock.Guard
+	w                      http.ResponseWriter
+	r                      *http.Request
+	key, profile           string
+	build, download, publish func(context.Context) error
+)
+`
+
+// compile compiles the files of one package of this module that is nowhere but
+// in the compiler's view, and returns what is wrong with them.
+func compile(t *testing.T, sources []string) string {
+	t.Helper()
+	root, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, replace := t.TempDir(), map[string]string{}
+	for i, source := range sources {
+		name := fmt.Sprintf("s%d.go", i)
+		replace[filepath.Join(root, "snippets", name)] = filepath.Join(dir, name)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(name, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said, err := exec.Command("go", "build", "-gcflags=-e", "-overlay", name, "./snippets").CombinedOutput()
+	if err != nil && len(said) == 0 {
+		t.Fatal(err)
+	}
+	return string(said)
+}
+
+func TestSnippetsCompileWherePasted(t *testing.T) {
+	files, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := []string{around}
+	for _, file := range append(files, "README.md", "RELIABILITY.md", "CONTRIBUTING.md") {
+		for _, s := range snippetsOf(t, file) {
+			if !s.isProgram() {
+				sources = append(sources, s.source())
+			}
+		}
+	}
+	if said := compile(t, sources); said != "" {
+		t.Error(said)
+	}
+}
