@@ -24,6 +24,20 @@ func readFile(t testing.TB, name string) string {
 	return string(text)
 }
 
+// pages are README.md and what stands in docs.
+func pages(t testing.TB) string {
+	t.Helper()
+	names, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := readFile(t, "README.md")
+	for _, name := range names {
+		all += "\n" + readFile(t, name)
+	}
+	return all
+}
+
 // unindented is text without what stands before and after each line.
 func unindented(text string) string {
 	var b strings.Builder
@@ -38,17 +52,17 @@ func TestReadmeSnippetsAreOfExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	composites, err := filepath.Glob("redlock/example*_test.go")
+	others, err := filepath.Glob("*/example*_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var examples strings.Builder
-	for _, name := range append(files, composites...) {
+	for _, name := range append(files, others...) {
 		examples.WriteString("\n" + unindented(readFile(t, name)))
 	}
-	snippets := regexp.MustCompile("(?s)\n```go\n(.*?)\n```\n").FindAllStringSubmatch(readFile(t, "README.md"), -1)
+	snippets := regexp.MustCompile("(?s)\n```go\n(.*?)\n```\n").FindAllStringSubmatch(pages(t), -1)
 	if len(snippets) < 10 {
-		t.Fatalf("got %d snippets of Go in README.md", len(snippets))
+		t.Fatalf("got %d snippets of Go", len(snippets))
 	}
 	for _, s := range snippets {
 		if !strings.Contains(examples.String(), "\n"+unindented(s[1])) {
@@ -103,9 +117,9 @@ func declared(decl ast.Decl) (names []*ast.Ident) {
 
 func TestReadmeNamesWhatExists(t *testing.T) {
 	names, readme := exported(t), readFile(t, "README.md")
-	for _, named := range regexp.MustCompile(`\brelock\.([A-Z]\w*)`).FindAllStringSubmatch(readme, -1) {
+	for _, named := range regexp.MustCompile(`\brelock\.([A-Z]\w*)`).FindAllStringSubmatch(pages(t), -1) {
 		if !names[named[1]] {
-			t.Errorf("README.md speaks of %s", named[0])
+			t.Errorf("README.md or docs speak of %s", named[0])
 		}
 	}
 	prose := regexp.MustCompile("(?s)\n```.*?\n```\n").ReplaceAllString(readme, "")
