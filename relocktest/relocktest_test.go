@@ -123,6 +123,30 @@ func TestLost(t *testing.T) {
 	})
 }
 
+func TestALeaseThatCannotBeExtendedIsLostTooAndAnotherHoldLearnsByItsRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := relocktest.New(t)
+		client := srv.Client()
+		short := lockOf(t, client.Mutex("short", relock.WithMaxHold(relock.MinTTL)))
+		srv.Lose(short)
+		if err := short.Err(); !errors.Is(err, relock.ErrLost) {
+			t.Errorf("got %v, want ErrLost", err)
+		}
+		books := client.Reentrant("books")
+		outer := lockOf(t, books)
+		inner, err := books.Lock(outer.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Lose(inner)
+		start := time.Now()
+		<-outer.Context().Done()
+		if took := time.Since(start); took == 0 || took > relock.DefaultTTL/2 {
+			t.Errorf("the other hold learnt of it after %v", took)
+		}
+	})
+}
+
 func TestAWaiterHasTheLockThatWasLost(t *testing.T) {
 	everywhere(t, func(t *testing.T, d deployment) {
 		lease := lockOf(t, d.mutex("invoices"))
