@@ -5,7 +5,9 @@
 // Cluster). [Client.Mutex] is a plain lock, [Client.Reentrant] one that its
 // owner may take again. Lock returns a [Lease]: Unlock gives it back, Context
 // ends when it is lost, and Token is what a storage needs to refuse a holder
-// that a later one has overtaken ([Guard]). [Do] is all of this in one call.
+// that a later one has overtaken ([Guard]). [Do] is all of this in one call, and
+// [DoValue] for a function with a result. Package relocktest is for tests of code
+// that locks.
 //
 // What follows is the specification.
 //

@@ -169,11 +169,16 @@ func (l *Lease) Unlock(ctx context.Context) error {
 // Do returns fn's error, and [ErrLost] too if the lease was lost while fn ran.
 // Where fn returned nil, it returns any other error of Unlock: the work is then
 // done, and the release goes on in the background. Where the lock was not had it
-// returns the error of Lock.
+// returns the error of Lock. Where l returned no error and a zero Lease, as a
+// Locker made for a test may, it returns [ErrNotHeld]. In neither case is fn
+// called.
 func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease) error) (err error) {
 	lease, err := l.Lock(ctx)
 	if err != nil {
 		return err
+	}
+	if lease == nil || lease.o == nil {
+		return fmt.Errorf("%w: the %T returned a zero Lease and no error", ErrNotHeld, l)
 	}
 	inner, cancel := context.WithCancelCause(lease.Context())
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
@@ -191,6 +196,19 @@ func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease
 		}
 	}()
 	return fn(inner, lease)
+}
+
+// DoValue is [Do] for a function with a result. It returns what fn returned,
+// beside the error of Do: where the lease was lost while fn ran, that is fn's
+// value and [ErrLost], and the value is to be believed no more than the work.
+// Where fn was not called, it is the zero T.
+func DoValue[T any](ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease) (T, error)) (T, error) {
+	var value T
+	err := Do(ctx, l, func(ctx context.Context, lease *Lease) (err error) {
+		value, err = fn(ctx, lease)
+		return err
+	})
+	return value, err
 }
 
 func join(err, other error) error {

@@ -24,6 +24,25 @@ func readFile(t testing.TB, name string) string {
 	return string(text)
 }
 
+// pageNames are README.md and what stands in docs.
+func pageNames(t testing.TB) []string {
+	t.Helper()
+	names, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(names, "README.md")
+}
+
+// pages is the text of all of them.
+func pages(t testing.TB) (all string) {
+	t.Helper()
+	for _, name := range pageNames(t) {
+		all += readFile(t, name) + "\n"
+	}
+	return all
+}
+
 // unindented is text without what stands before and after each line.
 func unindented(text string) string {
 	var b strings.Builder
@@ -38,17 +57,20 @@ func TestReadmeSnippetsAreOfExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	composites, err := filepath.Glob("redlock/example*_test.go")
+	others, err := filepath.Glob("*/example*_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var examples strings.Builder
-	for _, name := range append(files, composites...) {
+	for _, name := range append(files, others...) {
 		examples.WriteString("\n" + unindented(readFile(t, name)))
 	}
-	snippets := snippetsOf(t, "README.md")
+	var snippets []snippet
+	for _, page := range pageNames(t) {
+		snippets = append(snippets, snippetsOf(t, page)...)
+	}
 	if len(snippets) < 10 {
-		t.Fatalf("got %d snippets of Go in README.md", len(snippets))
+		t.Fatalf("got %d snippets of Go", len(snippets))
 	}
 	for _, s := range snippets {
 		if !s.isProgram() && !strings.Contains(examples.String(), "\n"+unindented(s.code)) {
@@ -103,9 +125,9 @@ func declared(decl ast.Decl) (names []*ast.Ident) {
 
 func TestReadmeNamesWhatExists(t *testing.T) {
 	names, readme := exported(t), readFile(t, "README.md")
-	for _, named := range regexp.MustCompile(`\brelock\.([A-Z]\w*)`).FindAllStringSubmatch(readme, -1) {
+	for _, named := range regexp.MustCompile(`\brelock\.([A-Z]\w*)`).FindAllStringSubmatch(pages(t), -1) {
 		if !names[named[1]] {
-			t.Errorf("README.md speaks of %s", named[0])
+			t.Errorf("README.md or docs speak of %s", named[0])
 		}
 	}
 	prose := regexp.MustCompile("(?s)\n```.*?\n```\n").ReplaceAllString(readme, "")

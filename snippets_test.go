@@ -38,8 +38,10 @@ var declares = regexp.MustCompile(`\A(//.*\n)*(func \w|type )`)
 
 // The packages that snippets may use: whoever pastes one has them imported.
 var snippetImports = []string{
-	"context", "database/sql", "errors", "fmt", "io", "log", "net/http", "net/http/httptest", "strings", "time",
+	"context", "database/sql", "errors", "fmt", "io", "log", "math", "net/http", "net/http/httptest", "strconv", "strings", "sync",
+	"testing", "testing/synctest", "time",
 	"github.com/redis/go-redis/v9", "github.com/relock-go/relock", "github.com/relock-go/relock/redlock",
+	"github.com/relock-go/relock/relocktest",
 }
 
 // source is s as a file of a package: declarations as they are, anything else as
@@ -67,12 +69,20 @@ const around = `package snippets
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relock-go/relock"
 )
+
+// Shop is the reader's code under test.
+type Shop struct{ Client *relock.Client }
+
+func (s *Shop) Close(ctx context.Context, book func(context.Context) error) error { return nil }
+
+var ErrBusy, errLater = errors.New(""), errors.New("")
 
 var (
 	ctx                    context.Context
@@ -87,6 +97,9 @@ var (
 	r                      *http.Request
 	key, profile           string
 	build, download, publish func(context.Context) error
+	next                   func(context.Context) (int, error)
+	shards                 []string
+	rebuild                func(context.Context, string) error
 )
 `
 
@@ -122,12 +135,8 @@ func compile(t *testing.T, sources []string) string {
 }
 
 func TestSnippetsCompileWherePasted(t *testing.T) {
-	files, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	sources := []string{around}
-	for _, file := range append(files, "README.md", "RELIABILITY.md", "CONTRIBUTING.md") {
+	for _, file := range append(pageNames(t), "RELIABILITY.md", "CONTRIBUTING.md") {
 		for _, s := range snippetsOf(t, file) {
 			if !s.isProgram() {
 				sources = append(sources, s.source())

@@ -8,6 +8,16 @@ var living = []mutant{
 		killer: root("TestAGrantIsBelievedForItsTTLLessTheDrift"),
 	},
 	{
+		name:   "Do runs fn without a lease",
+		edit:   edit{"lease.go", "	if lease == nil || lease.o == nil {", "	if false {"},
+		killer: root("TestDoRefusesALeaseThatIsNone"),
+	},
+	{
+		name:   "DoValue forgets fn's value where there is an error",
+		edit:   edit{"lease.go", "	return value, err\n", "	if err != nil {\n		value = *new(T)\n	}\n	return value, err\n"},
+		killer: root("TestDoValue"),
+	},
+	{
 		name:   "validity counts from the reply",
 		edit:   edit{"single.go", "ans := rd.answer(sent)", "ans := rd.answer(time.Now())"},
 		killer: root("TestValidityCountsFromBeforeTheRequest"),

@@ -1,0 +1,146 @@
+package relock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"sync"
+
+	"github.com/relock-go/relock"
+)
+
+// The recipes of docs/recipes.md. Those for HTTP are in example_http_test.go.
+
+// A function with a result, under a lock.
+func ExampleDoValue() {
+	client, _, stop := connect()
+	defer stop()
+	ctx := context.Background()
+	next := func(context.Context) (int, error) { return 1001, nil }
+
+	number, err := relock.DoValue(ctx, client.Mutex("invoices"), func(ctx context.Context, _ *relock.Lease) (int, error) {
+		return next(ctx)
+	})
+	if err != nil { // number may be had all the same: where the lock was lost, both are returned
+		log.Fatal(err)
+	}
+	fmt.Println("invoice", number)
+	// Output: invoice 1001
+}
+
+// gocronLocker is a gocron.Locker: of all schedulers, one runs a job at a time.
+type gocronLocker struct {
+	client *relock.Client
+	opts   []relock.LockOption
+}
+
+// gocronLock is gocron.Lock, which a *relock.Lease has the methods of.
+type gocronLock interface {
+	Unlock(ctx context.Context) error
+}
+
+func (l gocronLocker) Lock(ctx context.Context, job string) (gocronLock, error) {
+	lease, err := l.client.Mutex("cron:"+job, l.opts...).TryLock(ctx)
+	if err != nil { // another scheduler has it, or Redis is down: gocron leaves this run out
+		return nil, err
+	}
+	return lease, nil
+}
+
+// gocron.NewScheduler(gocron.WithDistributedLocker(gocronLocker{client, nil})).
+func Example_gocron() {
+	client, rdb, stop := connect()
+	defer stop()
+	other, err := relock.New(rdb)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer other.Close()
+	ctx := context.Background()
+	here, there := gocronLocker{client: client}, gocronLocker{client: other}
+
+	lock, err := here.Lock(ctx, "report")
+	fmt.Println("runs here:", err == nil)
+	_, err = there.Lock(ctx, "report")
+	fmt.Println("left out there:", errors.Is(err, relock.ErrNotAcquired))
+	fmt.Println("done:", lock.Unlock(ctx))
+	// Output:
+	// runs here: true
+	// left out there: true
+	// done: <nil>
+}
+
+// errLater is what a worker returns for a job that is to be tried again later.
+var errLater = errors.New("later")
+
+// settle is a job of a queue: one at a time for each account, on whichever worker.
+func settle(ctx context.Context, client *relock.Client, guard *relock.Guard, account string, sum func(context.Context) (int, error)) error {
+	mutex := client.Mutex("settle:"+account, relock.WithWait(0)) // a worker that waits does nothing else
+	err := relock.Do(ctx, mutex, func(ctx context.Context, lease *relock.Lease) error {
+		key, holder := "balance:"+account, lease.Sequencer()
+		if err := guard.Claim(ctx, key, holder); err != nil { // before the first read
+			return err
+		}
+		balance, err := sum(ctx)
+		if err != nil {
+			return err
+		}
+		return guard.Set(ctx, key, holder, balance, 0) // ErrStaleToken: a later worker was here
+	})
+	if errors.Is(err, relock.ErrNotAcquired) {
+		return fmt.Errorf("%w: %w", errLater, err)
+	}
+	return err // whatever else it is, the queue tries again
+}
+
+// A job of a queue that must not run twice at a time.
+func Example_uniqueJob() {
+	client, rdb, stop := connect()
+	defer stop()
+	ctx := context.Background()
+	guard := relock.NewGuard(rdb)
+
+	err := settle(ctx, client, guard, "7", func(ctx context.Context) (int, error) {
+		again := settle(context.Background(), client, guard, "7", nil) // the same job, on another worker
+		fmt.Println("the other: later:", errors.Is(again, errLater))
+		return 42, nil
+	})
+	fmt.Println("this one:", err, "balance:", rdb.Get(ctx, "balance:7").Val())
+	// Output:
+	// the other: later: true
+	// this one: <nil> balance: 42
+}
+
+// Many goroutines under one lock.
+func Example_group() {
+	client, _, stop := connect()
+	defer stop()
+	ctx := context.Background()
+	shards := []string{"a", "b", "c"}
+	full := errors.New("disk is full")
+	rebuild := func(ctx context.Context, shard string) error {
+		if shard == "b" {
+			return full
+		}
+		<-ctx.Done() // the others stop
+		return context.Cause(ctx)
+	}
+
+	err := relock.Do(ctx, client.Mutex("index"), func(ctx context.Context, _ *relock.Lease) error {
+		ctx, cancel := context.WithCancelCause(ctx) // ends with the lock, or with the first that fails
+		defer cancel(nil)
+		var group sync.WaitGroup
+		for _, shard := range shards {
+			group.Go(func() {
+				if err := rebuild(ctx, shard); err != nil {
+					cancel(err)
+				}
+			})
+		}
+		group.Wait() // before the lock is given back
+		return context.Cause(ctx)
+	})
+	fmt.Println(err)
+	// Output: disk is full
+}
