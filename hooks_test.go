@@ -321,17 +321,17 @@ func TestWhereHooksAreKept(t *testing.T) {
 			t.Errorf("got %v after %d hooks and one more", now, before)
 		}
 	}
-	type other struct{ slice []int }
-	type mixin struct{ state *atomic.Pointer[other] }
 	for _, client := range []reflect.Type{
 		reflect.TypeFor[struct{}](),
 		reflect.TypeFor[struct{ state int }](),
-		reflect.TypeFor[struct{ state *other }](),
+		reflect.TypeFor[struct{ state *struct{ slice []redis.Hook } }](),
 		reflect.TypeFor[struct{ state *atomic.Pointer[int] }](),
 		reflect.TypeFor[struct {
 			state *atomic.Pointer[struct{ hooks []redis.Hook }]
 		}](),
-		reflect.TypeFor[mixin](),
+		reflect.TypeFor[struct {
+			state *atomic.Pointer[struct{ slice []int }]
+		}](),
 		reflect.TypeFor[struct {
 			state atomic.Pointer[struct{ slice []redis.Hook }]
 		}](),
