@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/redis/go-redis/v9"
 
@@ -41,25 +42,30 @@ const (
 // that ends with the request; one that does not mind it delays its caller.
 type direct struct {
 	rdb     *redis.Client // nil: there is none
+	hooks   hooks         // of rdb
 	limited atomic.Pointer[limited]
 	quick   atomic.Int32 // replies in a row, up to directProof
 	busy    atomic.Int32 // requests under way
 	most    int32
 }
 
-// limited is the client with the time limit of direct requests. It is made anew
-// once a second, so that hooks that are added to the client are in it.
+// limited is the client with the time limit of direct requests: a clone that was
+// given the client's hooks, as of one state of them.
 type limited struct {
-	rdb  *redis.Client
-	made time.Time
+	rdb   *redis.Client
+	hooks unsafe.Pointer
 }
 
 func newDirect(rdb Redis) *direct {
+	d := &direct{most: int32(runtime.GOMAXPROCS(0))}
 	client, _ := rdb.(*redis.Client)
-	if client != nil && !bounds(client.Options()) {
-		client = nil
+	if client == nil || !bounds(client.Options()) {
+		return d
 	}
-	return &direct{rdb: client, most: int32(runtime.GOMAXPROCS(0))}
+	if known, ok := hooksOf(client); ok {
+		d.rdb, d.hooks = client, known
+	}
+	return d
 }
 
 // bounds tells whether go-redis can give up a request of a client by itself: its
@@ -94,13 +100,20 @@ func (d *direct) saw(took time.Duration, err error) {
 	}
 }
 
-func (d *direct) client(now time.Time) *redis.Client {
+// client returns a client with the hooks that the one handed in has now: a hook
+// whose AddHook has returned misses no request that begins after that. New
+// connections are dialled by the one handed in, under its hooks: the pool is its.
+func (d *direct) client() *redis.Client {
+	state := d.hooks.now()
 	l := d.limited.Load()
-	if l == nil || now.Sub(l.made) > time.Second {
-		l = &limited{d.rdb.WithTimeout(directFor), now}
+	if l == nil || l.hooks != state {
+		l = &limited{d.rdb.WithTimeout(directFor), state}
 		// The limit is one for all that a request may need: to connect, to introduce
 		// itself, and to be sent again with its source. The options are the clone's.
 		l.rdb.Options().ContextTimeoutEnabled = true
+		for _, hook := range d.hooks.in(state) {
+			l.rdb.AddHook(hook)
+		}
 		d.limited.Store(l)
 	}
 	return l.rdb
@@ -111,7 +124,7 @@ func (d *direct) run(ctx context.Context, c *command, now time.Time) (any, error
 	defer d.leave() // also when a hook of the client's panics
 	bounded, cancel := context.WithDeadline(ctx, now.Add(directFor))
 	defer cancel()
-	val, err := c.process(bounded, d.client(now))
+	val, err := c.process(bounded, d.client())
 	err = fromServer(err)
 	if errors.Is(err, engine.ErrUnknown) && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))

@@ -119,6 +119,24 @@
 // A release succeeds when memory is full, since it deletes before it writes, and
 // when its user may not publish; a waiter then finds its grant at its check-in.
 //
+// # Hooks
+//
+// What relock sends goes through the client that was handed to [New], under the
+// hooks that it has at the time: each run of a script and each WAIT, by whichever
+// goroutine, and each connection that they need. A hook is given the context of
+// the call that made the request, with an end of the request's own; renewals,
+// check-ins and what goes on in the background have no caller. While a server
+// answers quickly a hook runs in its caller's goroutine, and delays the caller if
+// it does not mind its context.
+//
+// The rest is go-redis's. A pipeline has one context for all that is in it, and an
+// AutoPipeliner drops those of what it queues. Subscriptions know dial hooks only.
+// The hooks of a cluster client do not see what its nodes' clients send, on which
+// OnNewNode can put others: the scan by which the command relock lists the locks;
+// and the renewals and WAITs of [WithReplicas], where the cluster client would
+// part the two, since its routing policies are the servers' own
+// (NewDynamicResolver) or the key's slot is on no shard that it knows of.
+//
 // # Waiting
 //
 // The goroutines of a client wait for a name in memory, and only the first of

@@ -22,15 +22,12 @@ func (s *single) SupportsReplicas() error {
 // renewReplicated sends the renewal and WAIT on one connection, that of the
 // key's master: WAIT is about the writes of its own connection.
 func (s *single) renewReplicated(ctx context.Context, r *engine.Renewal) (engine.Answer, error) {
-	var node interface{ Pipeline() redis.Pipeliner } = s.rdb
-	c := s.renewCommand(r)
-	if cluster, ok := s.rdb.(masters); ok {
-		master, err := cluster.MasterForKey(ctx, s.lockKey(r.Name))
-		if err != nil {
-			return engine.Answer{}, s.suspect(fromServer(err))
-		}
-		node = master
+	key := s.lockKey(r.Name)
+	rdb, err := s.together(ctx, key)
+	if err != nil {
+		return engine.Answer{}, s.suspect(fromServer(err))
 	}
+	c := s.renewCommand(r)
 	type reply struct {
 		ans engine.Answer
 		err error
@@ -38,9 +35,9 @@ func (s *single) renewReplicated(ctx context.Context, r *engine.Renewal) (engine
 	done := make(chan reply, 1)
 	go func() {
 		sent := time.Now()
-		val, replicas, err := evalAndWait(ctx, node, c.evalSHA(ctx), r)
+		val, replicas, err := evalAndWait(ctx, rdb, c.evalSHA(ctx), newWait(ctx, r, key))
 		if unknownScript(err) {
-			val, replicas, err = evalAndWait(ctx, node, c.eval(ctx), r)
+			val, replicas, err = evalAndWait(ctx, rdb, c.eval(ctx), newWait(ctx, r, key))
 		}
 		if err != nil {
 			done <- reply{err: s.suspect(fromServer(err))}
@@ -60,17 +57,88 @@ func (s *single) renewReplicated(ctx context.Context, r *engine.Renewal) (engine
 	}
 }
 
+type pipeliner interface{ Pipeline() redis.Pipeliner }
+
+// together returns what keeps the commands of one pipeline that are about key on
+// one connection: the client that was handed in, whose hooks then see them. Only
+// where a cluster client would part them is it that of the key's master.
+func (s *single) together(ctx context.Context, key string) (pipeliner, error) {
+	cluster, ok := s.rdb.(*redis.ClusterClient)
+	if !ok {
+		return s.rdb, nil
+	}
+	master, err := cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if parts(ctx, cluster, key, master) {
+		return master, nil
+	}
+	return cluster, nil
+}
+
+// parts tells whether a cluster client would send commands about one key to
+// several nodes, or refuse to.
+func parts(ctx context.Context, cluster *redis.ClusterClient, key string, master *redis.Client) bool {
+	if resolver := cluster.GetResolver(); resolver != nil {
+		// With the server's own routing policies WAIT is for all shards.
+		policy := resolver.GetCommandPolicy(ctx, redis.NewCmd(ctx, "wait"))
+		if policy != nil && !policy.CanBeUsedInPipeline() {
+			return true
+		}
+	}
+	// A slot that is in no shard it knows of is any node's, anew for each command:
+	// that many draws are not alike by chance.
+	for range 16 {
+		if again, err := cluster.MasterForKey(ctx, key); err != nil || again != master {
+			return true
+		}
+	}
+	return false
+}
+
+// A wait is WAIT, which names no key, for the connection of a write to one. A
+// cluster client finds the node by the arguments that the command was made with;
+// what is sent, and what hooks see, is without the key.
+type wait struct{ once }
+
+const waitArgs = 3 // "wait", how many, for how long
+
+func newWait(ctx context.Context, r *engine.Renewal, key string) wait {
+	cmd := redis.NewCmd(ctx, "wait", r.Replicas, r.ReplicaTimeout.Milliseconds(), key)
+	cmd.SetFirstKeyPos(waitArgs)
+	return wait{once{cmd}}
+}
+
+func (w wait) Args() []any { return w.Cmd.Args()[:waitArgs] }
+
+// A followed is a command that knows whether a cluster client has sent it on to
+// another node than the one it was to go to.
+type followed struct {
+	once
+	away bool
+}
+
+func (f *followed) SetErr(err error) {
+	f.away = f.away || hasPrefix(err, "MOVED") || hasPrefix(err, "ASK")
+	f.once.SetErr(err)
+}
+
 // evalAndWait returns the script's reply and how many replicas have it. WAIT's
-// answer says nothing where the script failed.
-func evalAndWait(ctx context.Context, node interface{ Pipeline() redis.Pipeliner }, eval once, r *engine.Renewal) (any, int64, error) {
-	pipe := node.Pipeline()
-	_ = pipe.Process(ctx, eval)
-	wait := once{redis.NewCmd(ctx, "wait", r.Replicas, r.ReplicaTimeout.Milliseconds())}
+// answer says nothing where the script failed, or ran on another node in the end:
+// WAIT names no key, and is not sent on.
+func evalAndWait(ctx context.Context, rdb pipeliner, eval once, wait wait) (any, int64, error) {
+	pipe := rdb.Pipeline()
+	write := &followed{once: eval}
+	_ = pipe.Process(ctx, write)
 	_ = pipe.Process(ctx, wait)
 	_, _ = pipe.Exec(ctx)
-	val, err := eval.Result()
+	val, err := write.Result()
 	if err != nil {
 		return nil, 0, err
+	}
+	if write.away {
+		return nil, 0, fmt.Errorf("%w: the key's shard has moved, and WAIT asked the one before", engine.ErrUnknown)
 	}
 	n, err := wait.Int64()
 	if err != nil && !errors.Is(err, redis.Nil) {

@@ -31,6 +31,8 @@ func TestCluster(t *testing.T) {
 		{"the user of SECURITY.md may do all that a lock takes", clusterTakesTheUserOfSecurity},
 		{"a dead waiter at the head delays the next by its life at most", clusterPassesADeadHead},
 		{"replicas are waited for at the master of the key", clusterWaitsForReplicas},
+		{"hooks see what the masters execute", clusterShowsHooks},
+		{"a WAIT counts only on the connection of its write", clusterAsksOneNode},
 		{"a lock is held, waited for and passed on while its slot moves", clusterMovesALock},
 		{"a release in a slot that is half moved frees the lock", clusterReleasesHalfMoved},
 		{"a shard that hangs does not stop the renewals of others", clusterRenewsBesideAStuckShard},

@@ -1,6 +1,7 @@
 package relock
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -71,6 +72,76 @@ func clusterWaitsForReplicas(t *testing.T, c *redistest.Cluster) {
 		}
 		break // one shard shows it; a replica stopped for longer is taken for dead
 	}
+}
+
+// clusterAsksOneNode has a key's renewal and its WAIT on two nodes, in every way
+// that a cluster client has for it.
+func clusterAsksOneNode(t *testing.T, c *redistest.Cluster) {
+	renewal := func(t *testing.T, rdb *redis.ClusterClient, name string) func() error {
+		eng := clientOn(t, rdb).eng
+		lease := lockOf(t, clusterClient(t, c).Mutex(name))
+		t.Cleanup(func() { unlock(t, lease) })
+		return func() error {
+			r := &engine.Renewal{
+				Name: name, Hold: lease.o.(*hold).req.Hold, Token: int64(lease.Token()), TTL: time.Minute,
+				Replicas: 1, ReplicaTimeout: 300 * time.Millisecond,
+			}
+			ans, err := eng.renewReplicated(patience(t), r)
+			if err == nil && ans.State != engine.Granted {
+				t.Errorf("got %+v, want a renewal", ans)
+			}
+			return err
+		}
+	}
+	t.Run("its slot moves", func(t *testing.T) {
+		const name = "moves"
+		renew := renewal(t, c.Client(), name)
+		move := beginMove(t, c, name)
+		if err := renew(); err != nil {
+			t.Errorf("before its key has moved: %v", err)
+		}
+		if err := move.Move(bg, keyOf(DefaultPrefix, kindLock, name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := renew(); !errors.Is(err, engine.ErrUnknown) {
+			t.Errorf("sent on by ASK: got %v, want no answer", err)
+		}
+		if err := move.Finish(patience(t)); err != nil {
+			t.Fatal(err)
+		}
+		if err := renew(); !errors.Is(err, engine.ErrUnknown) {
+			t.Errorf("sent on by MOVED: got %v, want no answer", err)
+		}
+		eventually(t, "it is renewed at its new master", func() bool { return renew() == nil })
+	})
+	t.Run("its slot is on no map", func(t *testing.T) {
+		const name = "unknown"
+		var known []redis.ClusterSlot // every node, and a slot of each that is not the lock's
+		for i, s := range c.Nodes {
+			known = append(known, redis.ClusterSlot{Start: i, End: i, Nodes: []redis.ClusterNode{{Addr: s.Addr()}}})
+		}
+		renew := renewal(t, c.Client(func(o *redis.ClusterOptions) {
+			o.ClusterSlots = func(context.Context) ([]redis.ClusterSlot, error) { return known, nil }
+		}), name)
+		master := masterOf(t, c, keyOf(DefaultPrefix, kindLock, name)).Client()
+		for range 50 {
+			resetStats(t, master)
+			err := renew() // goes to its master, or to another: go-redis draws lots
+			if err != nil && !redis.HasErrorPrefix(err, "MOVED") && !errors.Is(err, engine.ErrUnknown) {
+				t.Fatal(err)
+			}
+			if err == nil && calls(t, master, "wait") == 0 {
+				t.Fatal("renewed, and its master was not asked who has it")
+			}
+		}
+	})
+	t.Run("its client routes as the servers say", func(t *testing.T) {
+		rdb := c.Client()
+		rdb.SetCommandInfoResolver(rdb.NewDynamicResolver())
+		if err := renewal(t, rdb, "routed")(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // renewed waits for two more renewals of a lease.

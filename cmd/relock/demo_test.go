@@ -69,6 +69,9 @@ func TestDemoLosesNothing(t *testing.T) {
 	if !sum.OK || sum.UpdatesLost != 0 || !sum.TokensRising || sum.Sections == 0 {
 		t.Errorf("the summary is not that of a good run: %s", out)
 	}
+	if sum.ServerScripts == 0 || sum.CommandsPerSection < 1 {
+		t.Errorf("the server's count and ours were not compared: %s", out)
+	}
 	if sum.LeftOut == "" && (sum.StaleRefused < 1 || !sum.LostAtOnce || sum.Frozen < 300) {
 		t.Errorf("no stale write of a stopped holder was refused: %s", out)
 	}

@@ -217,13 +217,13 @@ var replicating = []mutant{
 		name: "a WAIT that falls short is asked again on a connection that was idle",
 		edit: edit{
 			"replicas.go",
-			"	_, _ = pipe.Exec(ctx)\n	val, err := eval.Result()\n",
-			"	other, lasted := guarded.LoadOrStore(node, node.(*redis.Client).Conn()) // in any map that lasts\n" +
+			"	_, _ = pipe.Exec(ctx)\n	val, err := write.Result()\n",
+			"	other, lasted := guarded.LoadOrStore(rdb, rdb.(*redis.Client).Conn()) // in any map that lasts\n" +
 				"	if !lasted {\n		_ = other.(*redis.Conn).Ping(ctx).Err()\n	}\n" +
 				"	_, _ = pipe.Exec(ctx)\n" +
-				"	if n, _ := wait.Int64(); n < int64(r.Replicas) {\n		wait = once{redis.NewCmd(ctx, \"wait\", r.Replicas, r.ReplicaTimeout.Milliseconds())}\n" +
+				"	if n, _ := wait.Int64(); n < int64(wait.Args()[1].(int)) {\n		wait.Cmd = redis.NewCmd(ctx, wait.Args()...)\n" +
 				"		_ = other.(*redis.Conn).Process(ctx, wait)\n	}\n" +
-				"	val, err := eval.Result()\n",
+				"	val, err := write.Result()\n",
 		},
 		killer: root("TestAHoldThatIsNotReplicatedIsReleased/stopped"),
 	},
@@ -234,12 +234,38 @@ var replicating = []mutant{
 			"		if unknownScript(err) {\n			val, replicas,",
 			"		for _, tag := range []string{\"a\", \"b\", \"c\", \"d\", \"e\", \"f\"} {\n" +
 				"			cluster, _ := s.rdb.(masters)\n" +
-				"			if other, _ := cluster.MasterForKey(ctx, tag); any(other) != any(node) {\n" +
+				"			own, _ := cluster.MasterForKey(ctx, key)\n" +
+				"			if other, _ := cluster.MasterForKey(ctx, tag); other != own {\n" +
 				"				replicas = other.Wait(ctx, r.Replicas, r.ReplicaTimeout).Val()\n" +
 				"				break\n			}\n		}\n" +
 				"		if unknownScript(err) {\n			val, replicas,",
 		},
 		killer: root("TestCluster/replicas are waited for at the master of the key"),
+	},
+	{
+		name:   "a WAIT counts though its write was sent on to another node",
+		edit:   edit{"replicas.go", "if write.away {", "if false {"},
+		killer: root("TestCluster/a WAIT counts only on the connection of its write"),
+	},
+	{
+		name:   "a renewal and its WAIT go where a cluster client draws lots",
+		edit:   edit{"replicas.go", "err != nil || again != master {", "err != nil || false && again != master {"},
+		killer: root("TestCluster/a WAIT counts only on the connection of its write"),
+	},
+	{
+		name:   "WAIT goes past the hooks of a cluster client",
+		edit:   edit{"replicas.go", "	return cluster, nil\n", "	return master, nil\n"},
+		killer: root("TestCluster/hooks see what the masters execute"),
+	},
+	{
+		name:   "direct requests go past the client's hooks",
+		edit:   edit{"direct.go", "			l.rdb.AddHook(hook)\n", "			_ = hook\n"},
+		killer: root("TestHooksSeeWhatTheServerExecutes"),
+	},
+	{
+		name:   "direct requests know the hooks of the first one only",
+		edit:   edit{"direct.go", "if l == nil || l.hooks != state {", "if l == nil {"},
+		killer: root("TestAHookIsSeenFromTheRequestAfterItWasAdded"),
 	},
 	{
 		name:   "a try in vain forgets a copy that is under way",

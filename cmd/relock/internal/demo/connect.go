@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	resp "github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relock-go/relock/cmd/relock/internal/dial"
@@ -19,6 +22,7 @@ type server struct {
 	where   string // for people; without credentials
 	rdb     redis.UniversalClient
 	stop    func()
+	counted *atomic.Int64 // the scripts that an embedded one was sent; nil: it is none
 }
 
 const answerWithin = dial.AnswerWithin
@@ -42,7 +46,13 @@ func embedded() (*server, error) {
 		return nil, fmt.Errorf("start an embedded Redis on loopback: %w", err)
 	}
 	m.ClockTTL(true)
-	s := &server{url: "redis://" + m.Addr(), where: "an embedded one at " + m.Addr(), stop: m.Close}
+	s := &server{url: "redis://" + m.Addr(), where: "an embedded one at " + m.Addr(), stop: m.Close, counted: &atomic.Int64{}}
+	m.Server().SetPreHook(func(_ *resp.Peer, cmd string, _ ...string) bool {
+		if isScript(strings.ToLower(cmd)) {
+			s.counted.Add(1)
+		}
+		return false
+	})
 	var err error
 	s.rdb, err = dial.Connect(s.url, false)
 	return s, err
@@ -53,17 +63,28 @@ func (s *server) close() {
 	s.stop()
 }
 
-// scriptCalls returns how many scripts the server says it was sent, by anybody;
-// 0 where it does not say, or where one node of many would.
-func (s *server) scriptCalls(ctx context.Context) int64 {
-	if s.cluster {
-		return 0
+// scriptCalls returns how many scripts the server says it was sent, by anybody,
+// and false where it does not say.
+func (s *server) scriptCalls(ctx context.Context) (int64, bool) {
+	if s.counted != nil {
+		return s.counted.Load(), true
 	}
-	stats, err := s.rdb.Info(ctx, "commandstats").Result()
-	if err != nil {
-		return 0
+	cluster, many := s.rdb.(*redis.ClusterClient)
+	if !many {
+		n, err := scriptCallsOf(ctx, s.rdb)
+		return n, err == nil
 	}
-	var total int64
+	var total atomic.Int64
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		n, err := scriptCallsOf(ctx, master)
+		total.Add(n)
+		return err
+	})
+	return total.Load(), err == nil
+}
+
+func scriptCallsOf(ctx context.Context, rdb redis.Cmdable) (total int64, err error) {
+	stats, err := rdb.Info(ctx, "commandstats").Result()
 	for line := range strings.Lines(stats) {
 		for _, verb := range []string{"eval", "evalsha"} {
 			if rest, ok := strings.CutPrefix(line, "cmdstat_"+verb+":calls="); ok {
@@ -73,5 +94,23 @@ func (s *server) scriptCalls(ctx context.Context) int64 {
 			}
 		}
 	}
-	return total
+	return total, err
+}
+
+// scriptCallsSince returns how many scripts the server was sent since it said
+// before. What we have sent and given up may still be on its way to it.
+func (s *server) scriptCallsSince(ctx context.Context, before int64, ours counts) (int64, bool) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for patience := 100; ; patience-- {
+		n, ok := s.scriptCalls(ctx)
+		if !ok || patience == 0 || ours.holds(n-before) {
+			return n - before, ok
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, false
+		}
+	}
 }

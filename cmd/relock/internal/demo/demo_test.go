@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,35 @@ func TestFairnessLeavesTheStopApart(t *testing.T) {
 	want := fairness{jain: 1, longest: 30, mean: 20}
 	if got != want {
 		t.Errorf("fairnessOf = %+v, want %+v", got, want)
+	}
+}
+
+// What is counted on its way out is the server's own count, but for what was not
+// answered: that may not have reached it.
+func TestTheServerAndTheCounterAgree(t *testing.T) {
+	for name, tt := range map[string]struct {
+		unsure, server int64
+		agree          bool
+	}{
+		"as many":                          {0, 20, true},
+		"fewer than were counted":          {0, 19, false},
+		"more than were counted":           {0, 21, false},
+		"fewer, as two were not answered":  {2, 18, true},
+		"fewer than were answered":         {2, 17, false},
+		"more, though two were unanswered": {2, 21, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &Summary{OK: true}
+			s.compare(counts{Lock: 12, Guard: 8, Read: 5, Unsure: tt.unsure}, tt.server)
+			if s.OK != tt.agree || tt.agree != (len(s.Problems) == 0) {
+				t.Errorf("OK is %v with the problems %q, want %v", s.OK, s.Problems, tt.agree)
+			}
+			for _, line := range s.Problems {
+				if strings.Contains(line, "\n") || !strings.Contains(line, fmt.Sprintf("was sent %d scripts, and 20 ", tt.server)) {
+					t.Errorf("the problem is %q", line)
+				}
+			}
+		})
 	}
 }
 

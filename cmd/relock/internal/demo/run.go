@@ -47,7 +47,7 @@ func Run(ctx context.Context, cfg Config, view *View) (*Summary, error) {
 		defer cancel()
 		_ = led.remove(ctx) // else it expires
 	}()
-	before := srv.scriptCalls(ctx)
+	before, counted := srv.scriptCalls(ctx)
 	status, err := watch(ctx, srv, lockName(id))
 	if err != nil {
 		return nil, err
@@ -74,8 +74,12 @@ func Run(ctx context.Context, cfg Config, view *View) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
+	ours := r.used
+	ours.add(status.counts())
 	sum := r.summary(acct, history)
-	sum.ServerScripts, sum.OwnScripts = srv.scriptCalls(ctx)-before, r.used.Lock+r.used.Guard+status.sent()
+	if now, ok := srv.scriptCallsSince(ctx, before, ours); ok && counted {
+		sum.compare(ours, now)
+	}
 	return sum, nil
 }
 

@@ -33,7 +33,7 @@ type Summary struct {
 	GuardCommands      int64   `json:"guard_commands"`
 	ReadCommands       int64   `json:"read_commands"`
 	ServerScripts      int64   `json:"server_scripts,omitempty"` // by the server's own count; 0: it has none
-	OwnScripts         int64   `json:"own_scripts"`              // by ours, the view included
+	OwnScripts         int64   `json:"own_scripts"`              // by ours, the view included; 0: not compared
 
 	Within Handoff `json:"handoff_within"` // from one goroutine to another of its process
 	Across Handoff `json:"handoff_across"` // from one process to another
@@ -88,6 +88,18 @@ func (r *run) summary(acct account, history []entry) *Summary {
 	s.Problems = append(s.Problems, r.failures...)
 	s.OK = len(s.Problems) == 0
 	return s
+}
+
+// compare holds what was counted on the way out against the server's own count.
+func (s *Summary) compare(ours counts, server int64) {
+	s.OwnScripts, s.ServerScripts = ours.scripts(), server
+	if !ours.holds(server) {
+		s.OK = false
+		s.Problems = append(s.Problems, fmt.Sprintf(
+			"the server was sent %d scripts, and %d were counted on their way out (of which %d were not answered): "+
+				"the commands a section are not to be believed, or somebody else uses this server",
+			server, s.OwnScripts, ours.Unsure))
+	}
 }
 
 // Print writes s for people.

@@ -2,8 +2,8 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -35,27 +35,46 @@ func (t *tally) clients(ctx context.Context, j job) (locks, data redis.Universal
 }
 
 func (t *tally) counts() counts {
-	return counts{Lock: t.lock.scripts.Load(), Guard: t.data.scripts.Load(), Read: t.data.reads.Load()}
+	return counts{
+		Lock: t.lock.scripts.Load(), Guard: t.data.scripts.Load(), Read: t.data.reads.Load(),
+		Unsure: t.lock.unsure.Load() + t.data.unsure.Load(),
+	}
 }
 
 // counter is a hook of go-redis that counts what is sent.
-type counter struct{ scripts, reads atomic.Int64 }
+type counter struct {
+	scripts, reads atomic.Int64
+	unsure         atomic.Int64 // scripts without an answer: they may not have reached the server
+}
 
 func (c *counter) count(cmd redis.Cmder) {
-	switch strings.ToLower(cmd.Name()) {
-	case "eval", "evalsha":
+	switch {
+	case isScript(cmd.Name()):
 		c.scripts.Add(1)
-	case "get":
+		c.unsure.Add(1)
+	case cmd.Name() == "get":
 		c.reads.Add(1)
 	}
 }
+
+// answered takes note of what became of cmd.
+func (c *counter) answered(cmd redis.Cmder, err error) {
+	var said redis.Error
+	if isScript(cmd.Name()) && (err == nil || errors.As(err, &said)) {
+		c.unsure.Add(-1)
+	}
+}
+
+func isScript(name string) bool { return name == "eval" || name == "evalsha" }
 
 func (c *counter) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (c *counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		c.count(cmd)
-		return next(ctx, cmd)
+		err := next(ctx, cmd)
+		c.answered(cmd, err)
+		return err
 	}
 }
 
@@ -64,6 +83,10 @@ func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 		for _, cmd := range cmds {
 			c.count(cmd)
 		}
-		return next(ctx, cmds)
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			c.answered(cmd, cmd.Err())
+		}
+		return err
 	}
 }

@@ -67,8 +67,10 @@ func (w *watcher) last() (relock.Status, bool) {
 	return relock.Status{}, false
 }
 
-// sent is how many scripts it took.
-func (w *watcher) sent() int64 { return w.asked.scripts.Load() }
+// counts are the scripts that it took.
+func (w *watcher) counts() counts {
+	return counts{Lock: w.asked.scripts.Load(), Unsure: w.asked.unsure.Load()}
+}
 
 // close may be called twice.
 func (w *watcher) close() {

@@ -64,12 +64,23 @@ type counts struct {
 	Lock  int64 `json:"lock"`  // EVALSHA and EVAL of the lock
 	Guard int64 `json:"guard"` // EVALSHA and EVAL of the Guard
 	Read  int64 `json:"read"`  // GET of the account
+
+	Unsure int64 `json:"unsure"` // of Lock and Guard, those that were not answered
 }
 
 func (c *counts) add(d counts) {
 	c.Lock += d.Lock
 	c.Guard += d.Guard
 	c.Read += d.Read
+	c.Unsure += d.Unsure
+}
+
+// scripts are those of Lock and Guard.
+func (c *counts) scripts() int64 { return c.Lock + c.Guard }
+
+// holds tells whether a server that was sent so many scripts has seen what c says.
+func (c *counts) holds(scripts int64) bool {
+	return c.scripts()-c.Unsure <= scripts && scripts <= c.scripts()
 }
 
 // reporter writes events. Most wait in its buffer for flush: a system call each
