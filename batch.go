@@ -28,9 +28,8 @@ func (s *single) Slot(name string) string {
 func (s *single) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine.Answer, error) {
 	var keys, args []any
 	for _, r := range rs {
-		c := s.acquireCommand(r)
-		keys = append(keys, c.keys()...)
-		args = append(args, c.args()...)
+		k, a := s.acquireCommand(r).words()
+		keys, args = append(keys, k...), append(args, a...)
 	}
 	sent := time.Now()
 	val, err := s.run(ctx, newCommand(&allScript, keys, args...))
@@ -87,6 +86,9 @@ func (h *host) obtainAll(ctx context.Context, holds []*hold) error {
 		return err
 	})
 	if err != nil {
+		for _, o := range holds {
+			h.settle(o, engine.Answer{}, err) // one that left nothing there need not be withdrawn
+		}
 		return h.abandonAll(holds, err)
 	}
 	for i, o := range holds {

@@ -42,7 +42,7 @@ func (s *single) Names(ctx context.Context) ([]string, error) {
 		for cursor := uint64(0); ; {
 			cmd := redis.NewScanCmd(ctx, nil, "scan", cursor, "match", lockPattern(s.set.prefix), "count", scanBatch)
 			if err := rdb.Process(ctx, cmd); err != nil {
-				return fromServer(err)
+				return advise(s.rdb, fromServer(err))
 			}
 			keys, next := cmd.Val()
 			mu.Lock()
@@ -86,7 +86,7 @@ func (s *single) Statuses(ctx context.Context, names []string) ([]engine.Status,
 		cancel()
 		for k, val := range vals {
 			var st engine.Status
-			err := fromServer(failures[k])
+			err := commands[k].fault(s.rdb, failures[k])
 			if err == nil {
 				rd := readReply(val)
 				st, err = rd.status(), rd.err

@@ -2,6 +2,7 @@ package relock
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -68,7 +69,7 @@ func (s *single) sendBatch(ctx context.Context, batch []engine.Pulse) {
 	vals, errs := runAll(ctx, s.rdb, commands)
 	for i, p := range batch {
 		if errs[i] != nil {
-			p.Done(engine.Answer{}, s.suspect(fromServer(errs[i])))
+			p.Done(engine.Answer{}, s.suspect(commands[i].fault(s.rdb, errs[i])))
 			continue
 		}
 		p.Done(s.readAnswer(vals[i], sent))
@@ -113,7 +114,7 @@ func runAll(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, co
 	case <-ctx.Done():
 		errs := make([]error, len(commands))
 		for i := range errs {
-			errs[i] = ended(ctx)
+			errs[i] = fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx)) // they may be under way still
 		}
 		return make([]any, len(commands)), errs
 	}

@@ -63,7 +63,7 @@ func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 			return nil
 		case ctx.Err() != nil:
 			return join(ended(ctx), err)
-		case !passes(err), time.Until(o.validUntil()) < 0, n > 0 && time.Since(start) > h.set.call:
+		case !passes(err), denied(err), time.Until(o.validUntil()) < 0, n > 0 && time.Since(start) > h.set.call:
 			return err
 		}
 		engine.Sleep(ctx, engine.Pause(n))

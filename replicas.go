@@ -43,7 +43,7 @@ func (s *single) renewReplicated(ctx context.Context, r *engine.Renewal) (engine
 			val, replicas, err = evalAndWait(ctx, node, c.eval(ctx), r)
 		}
 		if err != nil {
-			done <- reply{err: s.suspect(fromServer(err))}
+			done <- reply{err: s.suspect(c.fault(s.rdb, err))}
 			return
 		}
 		ans, err := s.readAnswer(val, sent)

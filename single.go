@@ -56,9 +56,14 @@ func (s *single) run(ctx context.Context, c *command) (val any, err error) {
 	began := time.Now()
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ctx.Err())
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnsent, ctx.Err())
 	case s.direct.enter():
 		val, err = s.direct.run(ctx, c, began)
+		if errors.Is(err, engine.ErrUnsent) {
+			// No connection was had in the time that a direct request has: that says
+			// nothing of what can be had.
+			val, err = c.run(ctx, s.rdb)
+		}
 	default:
 		val, err = c.run(ctx, s.rdb)
 	}
@@ -74,7 +79,7 @@ func (s *single) suspect(err error) error {
 		return nil
 	}
 	moved := hasPrefix(err, "MOVED") || hasPrefix(err, "ASK") || hasPrefix(err, "READONLY")
-	if moved || errors.Is(err, engine.ErrUnknown) {
+	if moved || engine.Unanswered(err) {
 		lookAgain(s.rdb)
 	}
 	return err
@@ -166,7 +171,8 @@ func (s *single) Release(ctx context.Context, r *engine.Release) (engine.Release
 	if hasPrefix(err, "TRYAGAIN") || hasPrefix(err, "OOM") {
 		// Give back the lock itself, which is one key, and leave the queue to
 		// its check-ins.
-		val, err = s.run(ctx, newCommand(c.script, c.keys()[:1], c.args()...))
+		keys, args := c.words()
+		val, err = s.run(ctx, newCommand(c.script, keys[:1], args...))
 	}
 	if err != nil {
 		return engine.Released{}, err

@@ -308,7 +308,7 @@ func (o *hold) refused() bool {
 		return false
 	}
 	var said redis.Error
-	return errors.Is(o.failure, ErrNotAcquired) || (errors.As(o.failure, &said) || engine.Unsent(o.failure)) && !noQuorum(o.failure)
+	return errors.Is(o.failure, ErrNotAcquired) || (errors.As(o.failure, &said) || errors.Is(o.failure, engine.ErrUnsent)) && !noQuorum(o.failure)
 }
 
 // retry gives up a grant that is too old to use, and returns a waiter in its

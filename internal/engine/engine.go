@@ -9,7 +9,7 @@ package engine
 import (
 	"context"
 	"errors"
-	"net"
+	"strings"
 	"time"
 )
 
@@ -17,11 +17,27 @@ import (
 // taken effect, now or later: no answer came.
 var ErrUnknown = errors.New("no answer")
 
-// Unsent tells whether a request that failed with err certainly did not leave.
-func Unsent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+// ErrUnsent is matched by the error of a request that has no effect, now or
+// later: nothing of it was written to a connection.
+var ErrUnsent = errors.New("not sent")
+
+// Unanswered tells whether err says nothing of the server's.
+func Unanswered(err error) bool {
+	return errors.Is(err, ErrUnknown) || errors.Is(err, ErrUnsent)
 }
+
+// Refusal is what a server answers whose client should ask another one. Where the
+// client does that by itself, or may have been told wrong for a moment, it passes.
+type Refusal struct {
+	Err    error  // the server's
+	Advice string // what to do
+	Grace  int    // for how many call timeouts it may last and yet pass
+}
+
+func (r *Refusal) Error() string { return strings.TrimSuffix(r.Err.Error(), ".") + ": " + r.Advice }
+
+// Unwrap returns what the server said.
+func (r *Refusal) Unwrap() error { return r.Err }
 
 // Request asks for a hold on a lock, or, as a waiter, checks in.
 type Request struct {
