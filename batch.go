@@ -26,20 +26,23 @@ func (s *single) Slot(name string) string {
 
 // AcquireAll sends one script for all of the requests.
 func (s *single) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine.Answer, error) {
-	var keys, args []any
-	for _, r := range rs {
-		k, a := s.acquireCommand(r).words()
-		keys, args = append(keys, k...), append(args, a...)
+	c := func() *command {
+		var keys, args []any
+		for _, r := range rs {
+			k, a := s.acquireCommand(r).words()
+			keys, args = append(keys, k...), append(args, a...)
+		}
+		return newCommand(&allScript, keys, args...)
 	}
-	sent := time.Now()
-	val, err := s.run(ctx, newCommand(&allScript, keys, args...))
-	if err != nil {
-		return nil, err
+	got := s.run(ctx, c(), func() (transmission, []*engine.Request) { return c(), rs })
+	if got.err != nil {
+		return nil, got.err
 	}
-	rd := readReply(val)
+	rd := readReply(got.val)
 	answers := make([]engine.Answer, len(rs))
 	for i := range rs {
-		if answers[i], err = s.readAnswer(rd.next(), sent); err != nil {
+		var err error
+		if answers[i], err = s.readAnswer(rd.next(), got.sent); err != nil {
 			return nil, err
 		}
 	}

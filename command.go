@@ -114,34 +114,21 @@ func (c *command) process(ctx context.Context, rdb Redis) (any, error) {
 	return val, err
 }
 
-// reply is what came of a command. It is its sender's until done is closed.
-type reply struct {
-	val  any
-	err  error
-	done chan struct{}
-}
-
 // run sends c and returns its reply by the end of ctx: go-redis itself does not
 // give up a reply it waits for. The command is then left to its goroutine.
 func (c *command) run(ctx context.Context, rdb Redis) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnsent, err)
 	}
-	if queue, ok := rdb.(submitter); ok && !queue.IsBlocking() && !queue.Config().FullDuplex {
+	if queue, ok := rdb.(submitter); ok && takes(queue) {
 		return c.submit(ctx, rdb, queue)
 	}
-	r := &reply{done: make(chan struct{})}
-	go func() {
-		defer close(r.done)
-		r.val, r.err = c.process(ctx, rdb)
-	}()
-	select {
-	case <-r.done:
-		return r.val, c.fault(rdb, r.err)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
-	}
+	got := (&sender{rdb: rdb}).send(ctx, c, nil)
+	return got.val, got.err
 }
+
+// takes tells whether commands can be handed to a queue, and waited for.
+func takes(queue submitter) bool { return !queue.IsBlocking() && !queue.Config().FullDuplex }
 
 // submitter is what an AutoPipeliner has that does not block its callers: a
 // command is queued, and its reply waited for by ctx, without a goroutine.

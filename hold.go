@@ -63,13 +63,15 @@ func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *ho
 		owner = Owner(ownerPrefix() + id)
 	}
 	check := min(h.set.check, l.set.ttl/3)
-	return &hold{
+	o := &hold{
 		lock: l, from: ctx, ready: make(chan struct{}, 1),
 		req: engine.Request{
 			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
 			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
 		},
 	}
+	o.req.Copies = &o.unsure
+	return o
 }
 
 // heard returns the last "waiting", or "taken". It needs host.mu.

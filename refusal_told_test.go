@@ -35,7 +35,9 @@ func TestRefusalsAreTold(t *testing.T) {
 func asked(t *testing.T, what string, call func(context.Context) error) error {
 	t.Helper()
 	start := time.Now()
-	err := call(bg)
+	ctx, cancel := context.WithTimeout(bg, 20*time.Second) // for a call that hangs
+	defer cancel()
+	err := call(ctx)
 	took := time.Since(start).Round(time.Millisecond)
 	t.Logf("%-22s %7v  %v", what, took, err)
 	if err == nil || errors.Is(err, ErrNotAcquired) {

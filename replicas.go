@@ -22,42 +22,52 @@ func (s *single) SupportsReplicas() error {
 // renewReplicated sends the renewal and WAIT on one connection, that of the
 // key's master: WAIT is about the writes of its own connection.
 func (s *single) renewReplicated(ctx context.Context, r *engine.Renewal) (engine.Answer, error) {
-	var node interface{ Pipeline() redis.Pipeliner } = s.rdb
-	c := s.renewCommand(r)
-	if cluster, ok := s.rdb.(masters); ok {
+	renewal := func() (transmission, []*engine.Request) { return &replicated{s.renewCommand(r), s, r, time.Now()}, nil }
+	first, _ := renewal()
+	got := s.sender.send(ctx, first, renewal)
+	s.suspect(got.err)
+	if got.err != nil {
+		return engine.Answer{}, got.err
+	}
+	return got.val.(engine.Answer), nil
+}
+
+// replicated is a renewal with its WAIT.
+type replicated struct {
+	*command
+	s    *single
+	r    *engine.Renewal
+	made time.Time
+}
+
+// hangs is true once WAIT must have ended.
+func (t *replicated) hangs() bool {
+	return t.command.hangs() && time.Since(t.made) > t.r.ReplicaTimeout
+}
+
+func (t *replicated) transmit(ctx context.Context, rdb Redis) (any, error) {
+	s, r := t.s, t.r
+	var node interface{ Pipeline() redis.Pipeliner } = rdb
+	if cluster, ok := rdb.(masters); ok {
 		master, err := cluster.MasterForKey(ctx, s.lockKey(r.Name))
 		if err != nil {
-			return engine.Answer{}, s.suspect(fromServer(err))
+			return nil, translate(err, false)
 		}
 		node = master
 	}
-	type reply struct {
-		ans engine.Answer
-		err error
+	sent := time.Now()
+	val, replicas, err := evalAndWait(ctx, node, t.evalSHA(ctx), r)
+	if unknownScript(err) {
+		val, replicas, err = evalAndWait(ctx, node, t.eval(ctx), r)
 	}
-	done := make(chan reply, 1)
-	go func() {
-		sent := time.Now()
-		val, replicas, err := evalAndWait(ctx, node, c.evalSHA(ctx), r)
-		if unknownScript(err) {
-			val, replicas, err = evalAndWait(ctx, node, c.eval(ctx), r)
-		}
-		if err != nil {
-			done <- reply{err: s.suspect(c.fault(s.rdb, err))}
-			return
-		}
-		ans, err := s.readAnswer(val, sent)
-		if err == nil && ans.State == engine.Granted && replicas < int64(r.Replicas) {
-			err = fmt.Errorf("%w: %d of %d replicas acknowledged within %v", ErrNotReplicated, replicas, r.Replicas, r.ReplicaTimeout)
-		}
-		done <- reply{ans, err}
-	}()
-	select {
-	case got := <-done:
-		return got.ans, got.err
-	case <-ctx.Done():
-		return engine.Answer{}, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
+	if err != nil {
+		return nil, t.fault(rdb, err)
 	}
+	ans, err := s.readAnswer(val, sent)
+	if err == nil && ans.State == engine.Granted && replicas < int64(r.Replicas) {
+		err = fmt.Errorf("%w: %d of %d replicas acknowledged within %v", ErrNotReplicated, replicas, r.Replicas, r.ReplicaTimeout)
+	}
+	return ans, err
 }
 
 // evalAndWait returns the script's reply and how many replicas have it. WAIT's

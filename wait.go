@@ -319,7 +319,7 @@ func (h *host) retry(old *hold) *hold {
 		lock: old.lock, req: old.req, from: old.from, ready: make(chan struct{}, 1), stage: asking,
 		waited: old.waited, ahead: old.ahead,
 	}
-	o.req.Hold = h.newID()
+	o.req.Hold, o.req.Copies = h.newID(), &o.unsure
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.holds, old.req.Hold)

@@ -1,15 +1,16 @@
 // Package engine is the seam between the life of a lock (package relock: waiting,
 // leases, the watchdog, loss) and what keeps it (one Redis, a quorum of them).
 //
-// An engine sends each request once and says what came of it; the caller
-// resends, since only it knows for how long an answer is of use. Every request
-// is idempotent by its hold id.
+// An engine sends each request and says what came of it; the caller resends,
+// since only it knows for how long an answer is of use. Every request is
+// idempotent by its hold id.
 package engine
 
 import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,6 +51,10 @@ type Request struct {
 	Wait    bool          // join the queue where the lock is taken
 	Shared  bool          // the owner has, or may have, other holds
 	Propose Proposal      // to a node of a quorum only
+
+	// Copies counts how many copies of this request may yet take effect, beside the
+	// one that the engine has answered for; nil: nobody minds.
+	Copies *atomic.Int32
 }
 
 // Proposal is the token that a node of a quorum is asked to accept for a hold.
@@ -123,8 +128,9 @@ type Release struct {
 
 // Released is what became of a [Release].
 type Released struct {
-	Gone bool   // there was no such hold, and no such waiter
-	Next Answer // Absent unless Next was given and the hold was there
+	Gone   bool   // there was no such hold, and no such waiter
+	Copied bool   // this may be the work of another copy of the request
+	Next   Answer // Absent unless Next was given and the hold was there
 }
 
 // Batcher is an Engine that can take several free locks by one request.
@@ -180,7 +186,9 @@ type Sink interface {
 }
 
 // Engine keeps locks. Each method sends one request (a resend after NOSCRIPT
-// aside) and returns by the end of ctx, whatever the server does.
+// aside, and copies of it on other connections while it is not answered), returns
+// by the end of ctx, whatever the server does, and then sends nothing more: ctx is
+// to end soon after.
 type Engine interface {
 	// Acquire asks for a hold. Wait needs a Listen that succeeded.
 	Acquire(ctx context.Context, r *Request) (Answer, error)
