@@ -22,7 +22,7 @@ const (
 	// maxCopies bounds the copies of one request, and spareCopies those that a client
 	// has under way: a server that stalls is asked no more than that in vain.
 	maxCopies   = 10
-	spareCopies = 16
+	spareCopies = 32
 )
 
 // A sender sends requests once each, and again while there is no answer: what

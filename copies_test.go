@@ -102,6 +102,9 @@ func TestALeaseOutlivesDeadConnections(t *testing.T) {
 	lease := lockOf(t, c.Mutex("a", WithTTL(ttl)))
 	forget()
 	renewed(t, lease, "past connections that are dead")
+	if err := r.proxy.Restore(); err != nil {
+		t.Fatal(err)
+	}
 	unlock(t, lease)
 }
 
@@ -154,6 +157,7 @@ func TestTheCopyOfAReleaseIsNoLoss(t *testing.T) {
 		t.Run(fmt.Sprintf("with a waiter: %v", waits), func(t *testing.T) {
 			r := newRig(t)
 			c := r.client(t, true)
+			unlock(t, lockOf(t, c.Mutex("a"))) // loads the scripts
 			lease := lockOf(t, c.Mutex("a"))
 			got := make(chan *Lease, 1)
 			if waits {
@@ -179,9 +183,9 @@ func TestTheCopyOfAReleaseIsNoLoss(t *testing.T) {
 
 // A server that stalls is sent no more copies than a client has to spare.
 func TestAServerThatStallsIsSentFewCopies(t *testing.T) {
-	const callers, call = 40, 900 * time.Millisecond
+	const callers, call = 15, 900 * time.Millisecond
 	r := newRig(t)
-	rdb := redis.NewClient(&redis.Options{Addr: r.proxy.Addr(), PoolSize: 2 * callers})
+	rdb := redis.NewClient(&redis.Options{Addr: r.proxy.Addr(), PoolSize: 20 * callers})
 	defer rdb.Close()
 	c := clientOn(t, rdb, WithCallTimeout(call))
 	unlock(t, lockOf(t, c.Mutex("a")))

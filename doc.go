@@ -115,7 +115,7 @@
 // pooled connection and told neither end. The first answer counts. Each copy that
 // is not answered itself is an acquire that may be under way; "gone", as the answer
 // to a release of which there are copies, is the work of one of them. A client has
-// no more than sixteen copies under way, so that a server that stalls is not
+// no more than 32 copies under way, so that a server that stalls is not
 // flooded. Guards, the nodes of a RedLock and an AutoPipeliner that does not block
 // send none.
 //

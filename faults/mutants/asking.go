@@ -60,16 +60,6 @@ var asking = []mutant{
 		killer: root("TestAFlightCountsTheCopiesThatMayComeLate"),
 	},
 	{
-		name:   "the copy of a release that finds the hold gone is a loss",
-		edit:   edit{"release.go", "rel.Gone && !rel.Copied && n == 0:", "rel.Gone && n == 0:"},
-		killer: root("TestTheCopyOfAReleaseIsNoLoss/with a waiter: false"),
-	},
-	{
-		name:   "a server that stalls is sent copies without bound",
-		edit:   edit{"copies.go", "s.under.Add(1) > spareCopies ||", "s.under.Add(1) > 1<<20 ||"},
-		killer: root("TestAServerThatStallsIsSentFewCopies"),
-	},
-	{
 		name:   "a request that waits for a connection has copies",
 		edit:   edit{"copies.go", "	if !f.hangs() {\n		return false\n	}\n", ""},
 		killer: root("TestUnlockIsBoundedThoughItsContextIsOver"),
