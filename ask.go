@@ -30,7 +30,7 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 				continue
 			}
 		}
-		last = telling(ctx, last, err)
+		last = telling(ctx, last, h.judged(o, err))
 		err = last
 		switch {
 		case err == nil:
@@ -39,11 +39,11 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 			return ans, nil // the grant came by itself
 		case ctx.Err() != nil:
 			return ans, h.waitEnded(ctx, o, err)
-		case !passes(err), !o.req.Wait && noQuorum(err):
+		case !passes(err), !o.req.Wait && (noQuorum(err) || errors.Is(err, engine.ErrUnsent)):
 			return ans, err
 		}
 		if n == 3 {
-			h.set.log.Warn("relock: no answer yet", "lock", o.req.Name, "error", err)
+			h.set.log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
 		}
 		select {
 		case <-h.open.Done():
@@ -97,7 +97,7 @@ func (h *host) sendAcquire(ctx context.Context, o *hold) (engine.Answer, error) 
 
 // answered notes that an acquire was answered, unless err leaves that open.
 func (o *hold) answered(err error) {
-	if !errors.Is(err, engine.ErrUnknown) || engine.Unsent(err) {
+	if !errors.Is(err, engine.ErrUnknown) {
 		o.unsure.Add(-1)
 	}
 }
@@ -219,7 +219,7 @@ func (h *host) returnStray(ctx context.Context, m engine.Message) {
 }
 
 // waitEnded is the error of a wait that ctx ended: ErrNotAcquired if another is
-// known to hold the lock, else what Redis did not answer.
+// known to hold the lock, else what came of asking Redis.
 func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
 	cause := ended(ctx)
 	if cause == nil {
@@ -242,7 +242,7 @@ func (h *host) waitEnded(ctx context.Context, o *hold, err error) error {
 	if err == nil {
 		return cause
 	}
-	return fmt.Errorf("no answer from Redis: %w: %w", cause, err)
+	return fmt.Errorf("%s: %w: %w", trouble(err), cause, err)
 }
 
 // notAcquired needs host.mu.

@@ -26,21 +26,23 @@ func (s *single) Slot(name string) string {
 
 // AcquireAll sends one script for all of the requests.
 func (s *single) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine.Answer, error) {
-	var keys, args []any
-	for _, r := range rs {
-		c := s.acquireCommand(r)
-		keys = append(keys, c.keys()...)
-		args = append(args, c.args()...)
+	c := func() *command {
+		var keys, args []any
+		for _, r := range rs {
+			k, a := s.acquireCommand(r).words()
+			keys, args = append(keys, k...), append(args, a...)
+		}
+		return newCommand(&allScript, keys, args...)
 	}
-	sent := time.Now()
-	val, err := s.run(ctx, newCommand(&allScript, keys, args...))
-	if err != nil {
-		return nil, err
+	got := s.run(ctx, c(), func() (transmission, []*engine.Request) { return c(), rs })
+	if got.err != nil {
+		return nil, got.err
 	}
-	rd := readReply(val)
+	rd := readReply(got.val)
 	answers := make([]engine.Answer, len(rs))
 	for i := range rs {
-		if answers[i], err = s.readAnswer(rd.next(), sent); err != nil {
+		var err error
+		if answers[i], err = s.readAnswer(rd.next(), got.sent); err != nil {
 			return nil, err
 		}
 	}
@@ -87,6 +89,9 @@ func (h *host) obtainAll(ctx context.Context, holds []*hold) error {
 		return err
 	})
 	if err != nil {
+		for _, o := range holds {
+			h.settle(o, engine.Answer{}, err) // one that left nothing there need not be withdrawn
+		}
 		return h.abandonAll(holds, err)
 	}
 	for i, o := range holds {

@@ -3,6 +3,9 @@ package relock
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,7 +23,36 @@ func (once) NoRetry() bool { return true }
 type command struct {
 	script *script
 	sent   []any // "evalsha", the name, how many keys, the keys, the arguments
+	last   last  // stands for the last of sent
 }
+
+// last is a command's last word. It notes that the command is being written to a
+// connection: a word of a type of its own is asked for its bytes then and not
+// before, whatever looks at the command on its way (hooks, the choice of a
+// cluster's node). A command that failed and was never written has no effect,
+// whatever kept it back: no connection, a full pool, a breaker, a hook.
+//
+// An AutoPipeliner asks for the bytes when it queues the command. Of one that it
+// could not send it is then not known.
+type last struct {
+	word any
+	left atomic.Bool
+}
+
+// MarshalBinary is asked for by go-redis when it writes the command.
+func (l *last) MarshalBinary() ([]byte, error) {
+	l.left.Store(true)
+	switch word := l.word.(type) {
+	case int:
+		return strconv.AppendInt(nil, int64(word), 10), nil
+	case int64:
+		return strconv.AppendInt(nil, word, 10), nil
+	}
+	return fmt.Append(nil, l.word), nil
+}
+
+// String is for hooks that print commands.
+func (l *last) String() string { return fmt.Sprint(l.word) }
 
 // firstKey is the place of the first key in what is sent.
 const firstKey = 3
@@ -29,7 +61,10 @@ func newCommand(sc *script, keys []any, args ...any) *command {
 	sent := make([]any, 0, firstKey+len(keys)+len(args))
 	sent = append(sent, "evalsha", sc.name, len(keys))
 	sent = append(sent, keys...)
-	return &command{sc, append(sent, args...)}
+	c := &command{script: sc, sent: append(sent, args...)}
+	end := &c.sent[len(c.sent)-1]
+	c.last.word, *end = *end, &c.last
+	return c
 }
 
 // anys returns texts as a command takes them.
@@ -41,8 +76,13 @@ func anys(texts []string) []any {
 	return all
 }
 
-func (c *command) keys() []any { return c.sent[firstKey:][:c.sent[2].(int)] }
-func (c *command) args() []any { return c.sent[firstKey+c.sent[2].(int):] }
+// words returns the keys and the arguments, for another command.
+func (c *command) words() (keys, args []any) {
+	words := slices.Clone(c.sent[firstKey:])
+	words[len(words)-1] = c.last.word
+	n := c.sent[2].(int)
+	return words[:n:n], words[n:]
+}
 
 func (c *command) evalSHA(ctx context.Context) once { return once{redis.NewCmd(ctx, c.sent...)} }
 
@@ -74,34 +114,21 @@ func (c *command) process(ctx context.Context, rdb Redis) (any, error) {
 	return val, err
 }
 
-// reply is what came of a command. It is its sender's until done is closed.
-type reply struct {
-	val  any
-	err  error
-	done chan struct{}
-}
-
 // run sends c and returns its reply by the end of ctx: go-redis itself does not
 // give up a reply it waits for. The command is then left to its goroutine.
 func (c *command) run(ctx context.Context, rdb Redis) (any, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, err)
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnsent, err)
 	}
-	if queue, ok := rdb.(submitter); ok && !queue.IsBlocking() {
-		return c.submit(ctx, queue)
+	if queue, ok := rdb.(submitter); ok && takes(queue) {
+		return c.submit(ctx, rdb, queue)
 	}
-	r := &reply{done: make(chan struct{})}
-	go func() {
-		defer close(r.done)
-		r.val, r.err = c.process(ctx, rdb)
-	}()
-	select {
-	case <-r.done:
-		return r.val, fromServer(r.err)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
-	}
+	got := (&sender{rdb: rdb}).send(ctx, c, nil)
+	return got.val, got.err
 }
+
+// takes tells whether commands can be handed to a queue, and waited for.
+func takes(queue submitter) bool { return !queue.IsBlocking() }
 
 // submitter is what an AutoPipeliner has that does not block its callers: a
 // command is queued, and its reply waited for by ctx, without a goroutine.
@@ -110,7 +137,7 @@ type submitter interface {
 	IsBlocking() bool
 }
 
-func (c *command) submit(ctx context.Context, queue submitter) (any, error) {
+func (c *command) submit(ctx context.Context, rdb Redis, queue submitter) (any, error) {
 	cmd := c.evalSHA(ctx)
 	err := queue.Submit(ctx, cmd).WaitContext(ctx)
 	if unknownScript(err) {
@@ -121,5 +148,5 @@ func (c *command) submit(ctx context.Context, queue submitter) (any, error) {
 		// The command may be under way still: it is not to be looked at.
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
 	}
-	return cmd.Val(), fromServer(err)
+	return cmd.Val(), c.fault(rdb, err)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/relock-go/relock/internal/engine"
 )
@@ -235,7 +236,7 @@ func (c *Composite) collectAfter(ctx context.Context, first error) ([]*hold, err
 		return nil, join(ended(ctx), first)
 	}
 	holds, err := c.collect(ctx)
-	if ctx.Err() != nil && errors.Is(err, engine.ErrUnknown) && !errors.Is(first, ErrNotAcquired) {
+	if ctx.Err() != nil && engine.Unanswered(err) && !errors.Is(first, ErrNotAcquired) {
 		return nil, join(ended(ctx), first)
 	}
 	return holds, err
@@ -245,8 +246,9 @@ func (c *Composite) collectAfter(ctx context.Context, first error) ([]*hold, err
 // again.
 func (c *Composite) collect(ctx context.Context) ([]*hold, error) {
 	for {
+		began, call := time.Now(), c.members[0].host.set.call
 		sorted, err := c.order(ctx)
-		for n := 0; err != nil && passes(err) && engine.Sleep(ctx, engine.Pause(n)); n++ {
+		for n := 0; err != nil && passesAfter(err, int(time.Since(began)/call)) && engine.Sleep(ctx, engine.Pause(n)); n++ {
 			sorted, err = c.order(ctx)
 		}
 		if err != nil {

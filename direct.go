@@ -93,7 +93,7 @@ func (d *direct) leave() { d.busy.Add(-1) }
 func (d *direct) saw(took time.Duration, err error) {
 	switch {
 	case d.rdb == nil:
-	case took > directQuick, errors.Is(err, engine.ErrUnknown):
+	case took > directQuick, engine.Unanswered(err):
 		d.quick.Store(0)
 	case d.quick.Load() < directProof:
 		d.quick.Add(1)
@@ -125,7 +125,7 @@ func (d *direct) run(ctx context.Context, c *command, now time.Time) (any, error
 	bounded, cancel := context.WithDeadline(ctx, now.Add(directFor))
 	defer cancel()
 	val, err := c.process(bounded, d.client())
-	err = fromServer(err)
+	err = c.fault(d.rdb, err)
 	if errors.Is(err, engine.ErrUnknown) && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
 	}

@@ -111,6 +111,16 @@
 // gives its hold up leaves a tombstone, and the late copy is refused: nothing
 // else orders two connections.
 //
+// Where a request has left and has no answer for a twelfth of the call timeout
+// ([WithCallTimeout]), and for twice what answers take, a copy of it leaves on
+// another connection, and then one more, up to ten: a router may have forgotten a
+// pooled connection and told neither end. The first answer counts. Each copy that
+// is not answered itself is an acquire that may be under way; "gone", as the answer
+// to a release of which there are copies, is the work of one of them. A client has
+// no more than 32 copies under way, so that a server that stalls is not
+// flooded. Guards, the nodes of a RedLock and an AutoPipeliner that does not block
+// send none.
+//
 // While a server answers quickly, requests leave in the goroutine that makes
 // them, and are given up after 20 ms; else each has a goroutine, since go-redis
 // does not give up a reply that it waits for. Either way a call ends with its
@@ -136,6 +146,23 @@
 // and the renewals and WAITs of [WithReplicas], where the cluster client would
 // part the two, since its routing policies are the servers' own
 // (NewDynamicResolver) or the key's slot is on no shard that it knows of.
+//
+// # Refusals
+//
+// What Redis says is told at once, with what to do, unless it passes by itself: a
+// server that is loading, busy or full of clients, and a cluster between two
+// masters, are waited for by Lock until its context ends, and by every other call
+// for a call timeout. A server that sends its client elsewhere is such a case for
+// a client that goes there. A *redis.Client on one node of a Cluster does not:
+// MOVED is an error at once. Nor does one with the address of a replica find the
+// primary: READONLY is an error after a call timeout, in which a failover may come
+// to its end. What cannot be known, as of an AutoPipeliner, is given ten.
+//
+// A request of which nothing was written to a connection (refused connections, a
+// full pool, an open breaker, a hook that does not pass it on) has no effect and
+// leaves nothing to withdraw. TryLock, Status and ForceUnlock return that error at
+// once; Lock asks again until its context ends. Extend and Unlock wait for a
+// connection, for a call timeout, but not for a breaker.
 //
 // # Waiting
 //

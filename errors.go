@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -137,13 +138,19 @@ func ended(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// fromServer translates the error of a command. What the server answered is
-// certain; anything else leaves open whether the command takes effect.
-func fromServer(err error) error {
-	if err == nil {
-		return nil
+// fromServer translates the error of a command that may have been sent. What the
+// server answered is certain; anything else leaves open whether the command takes
+// effect.
+func fromServer(err error) error { return translate(err, true) }
+
+// translate is fromServer, for a command of which it is known whether anything of
+// it left.
+func translate(err error, left bool) error {
+	if err == nil || engine.Unanswered(err) {
+		return err
 	}
 	var answer redis.Error
+	var dial *net.OpError
 	switch {
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return fmt.Errorf("%w: %w", ErrWrongType, err)
@@ -151,6 +158,8 @@ func fromServer(err error) error {
 		return fmt.Errorf("%w: %w", engine.ErrForgot, err)
 	case errors.As(err, &answer), errors.Is(err, redis.ErrClosed):
 		return err
+	case !left, errors.As(err, &dial) && dial.Op == "dial":
+		return fmt.Errorf("%w: %w", engine.ErrUnsent, err)
 	}
 	return fmt.Errorf("%w: %w", engine.ErrUnknown, err)
 }
@@ -158,13 +167,22 @@ func fromServer(err error) error {
 // passes tells whether a request that failed with err may succeed if it is sent
 // again: no answer came, or the server said that it is not ready yet. In both
 // cases a resend is safe, since requests are idempotent.
-func passes(err error) bool {
+func passes(err error) bool { return passesAfter(err, 0) }
+
+// passesAfter is passes, where err has lasted for so many call timeouts.
+func passesAfter(err error, calls int) bool {
+	var over forGood
 	var quorum *QuorumError
-	if errors.As(err, &quorum) {
-		return !quorum.hopeless()
-	}
-	if errors.Is(err, engine.ErrUnknown) {
+	var refusal *engine.Refusal
+	switch {
+	case errors.As(err, &over):
+		return false
+	case errors.As(err, &quorum):
+		return !quorum.hopeless(calls)
+	case engine.Unanswered(err):
 		return true
+	case errors.As(err, &refusal):
+		return calls < refusal.Grace
 	}
 	for _, prefix := range []string{
 		"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "UNBLOCKED",
@@ -186,11 +204,11 @@ func noQuorum(err error) bool {
 
 // hopeless tells whether so many nodes refused for good that the others are no
 // quorum: asking again changes nothing, as with one server that does.
-func (e *QuorumError) hopeless() bool {
+func (e *QuorumError) hopeless(calls int) bool {
 	refused := 0
 	for _, err := range e.Nodes {
 		var answer redis.Error
-		if errors.As(err, &answer) && !passes(err) && !errors.Is(err, engine.ErrForgot) {
+		if errors.As(err, &answer) && !passesAfter(err, calls) && !errors.Is(err, engine.ErrForgot) {
 			refused++
 		}
 	}
@@ -200,7 +218,7 @@ func (e *QuorumError) hopeless() bool {
 // telling returns the error of a request and its resend that says more of the
 // server: that the resend was cut off by the end of ctx says nothing.
 func telling(ctx context.Context, last, err error) error {
-	if last != nil && ctx.Err() != nil && errors.Is(err, engine.ErrUnknown) {
+	if last != nil && ctx.Err() != nil && engine.Unanswered(err) {
 		return last
 	}
 	return err

@@ -95,7 +95,8 @@ type GuardOption interface{ guard(*settings) }
 // (a MultiLock's own) is refused likewise, and with [ErrInvalid]. Where nothing
 // is remembered of the key, a token older than the retention is refused. Any
 // other error is what Redis said; where no answer came the write may have
-// happened, or happen yet, and nothing is sent twice. The memory of the last
+// happened, or happen yet, and nothing is sent twice ("not sent" says that it did
+// not, and will not). The memory of the last
 // holder outlives the data. On a Cluster, a key with a } outside a hash tag
 // cannot be guarded (CROSSSLOT).
 type Guard struct {

@@ -19,24 +19,25 @@ type hold struct {
 	unsure atomic.Int32    // acquires that were sent and not answered: late copies may come
 
 	// As a waiter; guarded by host.mu.
-	stage     stage
-	via       Via            // how the grant came
-	waited    bool           // it had to wait for its turn
-	place     *place         // in its line; nil for an owner that is not fresh
-	ready     chan struct{}  // a buffer of one: the stage has changed
-	interrupt func()         // ends the acquire that is under way
-	first     time.Time      // when the first request about it left
-	last      *engine.Answer // the last "waiting", or "taken"; nil before that
-	answer    engine.Answer  // the grant
-	byMessage bool           // it came by message: it is as old as the last check-in
-	ahead     int32          // how many were in front of it when it began to wait
-	failure   error          // why it cannot be had
-	blind     bool           // grants to it cannot be heard: it asks often
-	behind    bool           // it found others of this client in front of it
-	joined    bool           // it was in the server's queue
-	missed    bool           // a grant may have been lost since its last request left
-	forced    int64          // the token that this client took away while it asked
-	told      bool           // as a lease: the log has that this same client waits for it
+	stage        stage
+	via          Via            // how the grant came
+	waited       bool           // it had to wait for its turn
+	place        *place         // in its line; nil for an owner that is not fresh
+	ready        chan struct{}  // a buffer of one: the stage has changed
+	interrupt    func()         // ends the acquire that is under way
+	first        time.Time      // when the first request about it left
+	last         *engine.Answer // the last "waiting", or "taken"; nil before that
+	answer       engine.Answer  // the grant
+	byMessage    bool           // it came by message: it is as old as the last check-in
+	ahead        int32          // how many were in front of it when it began to wait
+	failure      error          // why it cannot be had
+	blind        bool           // grants to it cannot be heard: it asks often
+	behind       bool           // it found others of this client in front of it
+	joined       bool           // it was in the server's queue
+	missed       bool           // a grant may have been lost since its last request left
+	refusedSince time.Time      // since when its requests were sent to the wrong server; zero: they are not
+	forced       int64          // the token that this client took away while it asked
+	told         bool           // as a lease: the log has that this same client waits for it
 
 	// As a lease.
 	token    int64
@@ -63,13 +64,15 @@ func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *ho
 		owner = Owner(ownerPrefix() + id)
 	}
 	check := min(h.set.check, l.set.ttl/3)
-	return &hold{
+	o := &hold{
 		lock: l, from: ctx, ready: make(chan struct{}, 1),
 		req: engine.Request{
 			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
 			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
 		},
 	}
+	o.req.Copies = &o.unsure
+	return o
 }
 
 // heard returns the last "waiting", or "taken". It needs host.mu.
@@ -175,7 +178,7 @@ func (o *hold) renewNow(ctx context.Context, ttl time.Duration) error {
 	h := o.lock.host
 	var ans engine.Answer
 	r := o.renewal(ttl)
-	err := h.ask(ctx, func(ctx context.Context) (err error) {
+	err := h.insist(ctx, func(ctx context.Context) (err error) {
 		if err := o.err(); err != nil {
 			return err
 		}

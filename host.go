@@ -2,6 +2,7 @@ package relock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -89,13 +90,26 @@ func (h *host) onceOpen(ctx context.Context, send func(context.Context) error) e
 }
 
 // ask sends a request that waits for nothing until it is answered, for no
-// longer than the call timeout altogether.
+// longer than the call timeout altogether. Where nothing can be sent that is the
+// answer: who asks for nothing but this may ask again.
 func (h *host) ask(ctx context.Context, send func(context.Context) error) error {
+	return h.askUnless(ctx, func(err error) bool { return errors.Is(err, engine.ErrUnsent) }, send)
+}
+
+// insist is ask for a holder, whose request is worth waiting for a connection.
+func (h *host) insist(ctx context.Context, send func(context.Context) error) error {
+	return h.askUnless(ctx, denied, send)
+}
+
+// askUnless asks again what passes, unless it is final.
+func (h *host) askUnless(ctx context.Context, final func(error) bool, send func(context.Context) error) error {
 	return h.once(ctx, func(bounded context.Context) error {
+		began := time.Now()
 		var err error
 		for n := 0; ; n++ {
 			err = telling(bounded, err, send(bounded))
-			if err == nil || !passes(err) || !engine.Sleep(bounded, engine.Pause(n)) {
+			if err == nil || !passes(err) || final(err) || !engine.Sleep(bounded, engine.Pause(n)) {
+				err = h.outlasted(err, time.Since(began))
 				if err != nil && ctx.Err() != nil {
 					return fmt.Errorf("%w: %w", ended(ctx), err)
 				}

@@ -42,7 +42,7 @@ func (s *single) Names(ctx context.Context) ([]string, error) {
 		for cursor := uint64(0); ; {
 			cmd := redis.NewScanCmd(ctx, nil, "scan", cursor, "match", lockPattern(s.set.prefix), "count", scanBatch)
 			if err := rdb.Process(ctx, cmd); err != nil {
-				return fromServer(err)
+				return advise(s.rdb, fromServer(err))
 			}
 			keys, next := cmd.Val()
 			mu.Lock()
@@ -77,18 +77,14 @@ func (s *single) Names(ctx context.Context) ([]string, error) {
 func (s *single) Statuses(ctx context.Context, names []string) ([]engine.Status, []error) {
 	all, errs := make([]engine.Status, 0, len(names)), make([]error, 0, len(names))
 	for part := range slices.Chunk(names, maxPipeline) {
-		commands := make([]*command, len(part))
-		for k, name := range part {
-			commands[k] = s.command(&statusScript, name)
-		}
 		ctx, cancel := context.WithTimeout(ctx, s.set.call)
-		vals, failures := runAll(ctx, s.rdb, commands)
+		got, _ := s.sendAll(ctx, len(part), nil, func(k int) *command { return s.command(&statusScript, part[k]) })
 		cancel()
-		for k, val := range vals {
+		for _, r := range got {
 			var st engine.Status
-			err := fromServer(failures[k])
+			err := r.err
 			if err == nil {
-				rd := readReply(val)
+				rd := readReply(r.val)
 				st, err = rd.status(), rd.err
 			}
 			all, errs = append(all, st), append(errs, err)
@@ -99,11 +95,12 @@ func (s *single) Statuses(ctx context.Context, names []string) ([]engine.Status,
 
 // Queue is described in package engine.
 func (s *single) Queue(ctx context.Context, name string, most int) (engine.Status, []engine.Waiter, error) {
-	val, err := s.run(ctx, s.command(&inspectScript, name, most))
-	if err != nil {
-		return engine.Status{}, nil, err
+	c := func() *command { return s.command(&inspectScript, name, most) }
+	got := s.run(ctx, c(), repeat(c))
+	if got.err != nil {
+		return engine.Status{}, nil, got.err
 	}
-	rd := readReply(val)
+	rd := readReply(got.val)
 	st, queue := rd.queue()
 	return st, queue, rd.err
 }

@@ -136,7 +136,7 @@ func (l *Lease) Members() []*Lease {
 // It returns [ErrLost] if the lease was or is found lost, [ErrUnlocked] after
 // Unlock, [ErrClosed] after Close, [ErrNotHeld] for a zero Lease, [ErrInvalid]
 // for a d out of range or beyond WithMaxHold, and [ErrNotReplicated]. Else it is
-// what Redis said, the cause of ctx, [context.DeadlineExceeded] where Redis did
+// what Redis or a breaker of its client's said, the cause of ctx, [context.DeadlineExceeded] where Redis did
 // not answer within two call timeouts, or that it answered too late for d: the
 // lease is then valid until ValidUntil, which may have moved.
 func (l *Lease) Extend(ctx context.Context, d time.Duration) error {

@@ -31,6 +31,7 @@ func (c *Client) QuorumNode() engine.Node {
 	}
 	s := newSingle(c.eng.rdb, newID(), c.set)
 	s.space, s.ballot, s.keys = quorumSpace, &ballot{}, newKeyCache(c.set.prefix, quorumSpace)
+	s.sender.every = 0   // and sends no copies
 	s.direct = &direct{} // a quorum asks each node in a goroutine of its own, and minds how long it takes
 	return node{s}
 }
@@ -101,12 +102,12 @@ func (n node) Enrol(ctx context.Context, id, roster string) (engine.Enrolment, e
 func (n node) Trust(id string) { n.ballot.id.Store(&id) }
 
 func (s *single) enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
-	c := newCommand(&enrolScript, []any{nodeKey(s.set.prefix)}, id, roster)
-	val, err := c.run(ctx, s.rdb)
-	if err != nil {
-		return engine.Enrolment{}, err
+	c := func() *command { return newCommand(&enrolScript, []any{nodeKey(s.set.prefix)}, id, roster) }
+	got := s.run(ctx, c(), repeat(c))
+	if got.err != nil {
+		return engine.Enrolment{}, got.err
 	}
-	rd := readReply(val)
+	rd := readReply(got.val)
 	return engine.Enrolment{ID: rd.string(), Roster: rd.string()}, rd.err
 }
 

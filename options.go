@@ -145,8 +145,9 @@ func WithCheckInterval(d time.Duration) Option {
 
 // WithCallTimeout bounds every single request, whatever the timeouts of the
 // go-redis client (default [DefaultCallTimeout], between 1 ms and an hour). A
-// lock's request without an answer is sent again, under the same hold id; a
-// Guard's is not.
+// lock's request without an answer is sent again, under the same hold id, and
+// first on another connection after a twelfth of the call timeout (50 ms at the
+// least); a Guard's is not.
 func WithCallTimeout(d time.Duration) interface {
 	Option
 	GuardOption
@@ -177,10 +178,10 @@ func WithFenceRetention(d time.Duration) interface {
 }
 
 // WithLogger sets who is told what no caller can be told: at level Warn that a
-// lease was lost and why, that Redis does not answer a request, a renewal or a
-// release, that the right to subscribe is missing; at level Info that a lock was
-// taken away by ForceUnlock, and that a call has waited for a check interval for a
-// lease of its own client. By default nothing is logged.
+// lease was lost and why, that Redis does not answer or refuses a request, a
+// renewal or a release, that the right to subscribe is missing; at level Info that
+// a lock was taken away by ForceUnlock, and that a call has waited for a check
+// interval for a lease of its own client. By default nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return clientOption(func(s *settings) {
 		s.log = l

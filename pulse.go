@@ -2,6 +2,8 @@ package relock
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -56,65 +58,115 @@ func nameOfPulse(p engine.Pulse) string {
 func (s *single) sendBatch(ctx context.Context, batch []engine.Pulse) {
 	ctx, cancel := context.WithTimeout(ctx, s.set.call)
 	defer cancel()
-	commands := make([]*command, len(batch))
-	for i, p := range batch {
-		if p.Renew != nil {
-			commands[i] = s.renewCommand(p.Renew)
-		} else {
-			commands[i] = s.acquireCommand(p.CheckIn)
+	var checkIns []*engine.Request
+	for _, p := range batch {
+		if p.CheckIn != nil {
+			checkIns = append(checkIns, p.CheckIn)
 		}
 	}
-	sent := time.Now()
-	vals, errs := runAll(ctx, s.rdb, commands)
+	got, sent := s.sendAll(ctx, len(batch), checkIns, func(i int) *command {
+		if renew := batch[i].Renew; renew != nil {
+			return s.renewCommand(renew)
+		}
+		return s.acquireCommand(batch[i].CheckIn)
+	})
 	for i, p := range batch {
-		if errs[i] != nil {
-			p.Done(engine.Answer{}, s.suspect(fromServer(errs[i])))
+		if err := got[i].err; err != nil {
+			s.suspect(err)
+			p.Done(engine.Answer{}, err)
 			continue
 		}
-		p.Done(s.readAnswer(vals[i], sent))
+		p.Done(s.readAnswer(got[i].val, sent))
 	}
 }
 
+// sendAll sends n commands in one pipeline, and copies of it while it is not
+// answered. It returns the reply to each, and when the pipeline left. carried are
+// the requests in it that may take effect late.
+func (s *single) sendAll(ctx context.Context, n int, carried []*engine.Request, build func(i int) *command) ([]reply, time.Time) {
+	pipeline := func() (transmission, []*engine.Request) {
+		all := make([]*command, n)
+		for i := range all {
+			all[i] = build(i)
+		}
+		return &commands{all}, carried
+	}
+	first, _ := pipeline()
+	got := s.sender.send(ctx, first, pipeline)
+	if replies, ok := got.val.([]reply); ok {
+		return replies, got.sent
+	}
+	replies := make([]reply, n)
+	for i := range replies {
+		replies[i].err = got.err
+	}
+	return replies, got.sent
+}
+
+// commands are sent together.
+type commands struct{ all []*command }
+
+// reply is what came of one command of several.
+type reply struct {
+	val any
+	err error
+}
+
+// transmit returns the replies. Its error is that of one that may have no answer,
+// or of all of them that did not leave.
+func (cs *commands) transmit(ctx context.Context, rdb Redis) (any, error) {
+	vals, errs := runAll(ctx, rdb, cs.all)
+	replies := make([]reply, len(cs.all))
+	var unknown, unsent error
+	answered := false
+	for i, c := range cs.all {
+		replies[i] = reply{vals[i], c.fault(rdb, errs[i])}
+		switch err := replies[i].err; {
+		case errors.Is(err, engine.ErrUnknown):
+			unknown = err
+		case errors.Is(err, engine.ErrUnsent):
+			unsent = err
+		default:
+			answered = true
+		}
+	}
+	switch {
+	case unknown != nil:
+		return replies, unknown
+	case !answered:
+		return replies, unsent
+	}
+	return replies, nil
+}
+
+func (cs *commands) hangs() bool { return slices.ContainsFunc(cs.all, (*command).hangs) }
+
 // runAll runs commands in one pipeline, and those whose script the server does
-// not know in a second one. It returns by the end of ctx.
-func runAll(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, commands []*command) ([]any, []error) {
-	type replies struct {
-		vals []any
-		errs []error
+// not know in a second one.
+func runAll(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, all []*command) ([]any, []error) {
+	vals, errs := make([]any, len(all)), make([]error, len(all))
+	cmds := make([]once, len(all))
+	pipe := rdb.Pipeline()
+	for i, c := range all {
+		cmds[i] = c.evalSHA(ctx)
+		_ = pipe.Process(ctx, cmds[i])
 	}
-	done := make(chan replies, 1)
-	go func() {
-		r := replies{make([]any, len(commands)), make([]error, len(commands))}
-		cmds := make([]once, len(commands))
-		pipe := rdb.Pipeline()
-		for i, c := range commands {
-			cmds[i] = c.evalSHA(ctx)
-			_ = pipe.Process(ctx, cmds[i])
+	_, failure := pipe.Exec(ctx)
+	again := rdb.Pipeline()
+	for i, c := range all {
+		if unknownScript(cmds[i].Err()) {
+			cmds[i] = c.eval(ctx)
+			_ = again.Process(ctx, cmds[i])
 		}
-		_, _ = pipe.Exec(ctx)
-		again := rdb.Pipeline()
-		for i, c := range commands {
-			if unknownScript(cmds[i].Err()) {
-				cmds[i] = c.eval(ctx)
-				_ = again.Process(ctx, cmds[i])
-			}
-		}
-		if again.Len() > 0 {
-			_, _ = again.Exec(ctx)
-		}
-		for i := range commands {
-			r.vals[i], r.errs[i] = cmds[i].Result()
-		}
-		done <- r
-	}()
-	select {
-	case r := <-done:
-		return r.vals, r.errs
-	case <-ctx.Done():
-		errs := make([]error, len(commands))
-		for i := range errs {
-			errs[i] = ended(ctx)
-		}
-		return make([]any, len(commands)), errs
 	}
+	if again.Len() > 0 {
+		_, failure = again.Exec(ctx)
+	}
+	for i := range all {
+		vals[i], errs[i] = cmds[i].Result()
+		if vals[i] == nil && errs[i] == nil {
+			errs[i] = failure // a pipeline that could not log in says so itself
+		}
+	}
+	return vals, errs
 }

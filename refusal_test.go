@@ -90,8 +90,10 @@ func TestAServerThatIsDown(t *testing.T) {
 		if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
 			t.Errorf("%s: got %v, want why there was no answer", name, err)
 		}
-		if name != "Claim" && !errors.Is(err, context.DeadlineExceeded) { // a Guard sends nothing twice
-			t.Errorf("%s: got %v, want the deadline", name, err)
+		// Who waits for a lock, or has one, waits for a connection too.
+		waits := name == "Lock" || name == "Extend" || name == "Unlock"
+		if got := errors.Is(err, context.DeadlineExceeded); got != waits {
+			t.Errorf("%s: got %v; by its deadline: %v, want %v", name, err, got, waits)
 		}
 	})
 	if err := r.server.Restart(bg); err != nil {

@@ -42,8 +42,8 @@ func (h *host) sendRelease(ctx context.Context, o, next *hold, token int64) (eng
 // the lease is valid, and for no longer than two requests may take. A ctx that
 // is over already bounds nothing more: the release is sent all the same.
 //
-// "Gone" as the first answer is a loss. As the answer to a resend it is the work
-// of the first copy, and what the lock protected was protected: the lease was
+// "Gone" as the first answer is a loss. As the answer to a resend, or to one of
+// several copies, it is the work of another copy, and what the lock protected was protected: the lease was
 // valid when Unlock was called.
 func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 	if ctx.Err() != nil {
@@ -57,13 +57,13 @@ func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 		last = telling(ctx, last, err)
 		err = last
 		switch {
-		case err == nil && rel.Gone && n == 0:
+		case err == nil && rel.Gone && !rel.Copied && n == 0:
 			return ErrLost
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return join(ended(ctx), err)
-		case !passes(err), time.Until(o.validUntil()) < 0, n > 0 && time.Since(start) > h.set.call:
+		case !passes(err), denied(err), time.Until(o.validUntil()) < 0, n > 0 && time.Since(start) > h.set.call:
 			return err
 		}
 		engine.Sleep(ctx, engine.Pause(n))

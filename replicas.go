@@ -22,39 +22,49 @@ func (s *single) SupportsReplicas() error {
 // renewReplicated sends the renewal and WAIT on one connection, that of the
 // key's master: WAIT is about the writes of its own connection.
 func (s *single) renewReplicated(ctx context.Context, r *engine.Renewal) (engine.Answer, error) {
+	renewal := func() (transmission, []*engine.Request) { return &replicated{s.renewCommand(r), s, r, time.Now()}, nil }
+	first, _ := renewal()
+	got := s.sender.send(ctx, first, renewal)
+	s.suspect(got.err)
+	if got.err != nil {
+		return engine.Answer{}, got.err
+	}
+	return got.val.(engine.Answer), nil
+}
+
+// replicated is a renewal with its WAIT.
+type replicated struct {
+	*command
+	s    *single
+	r    *engine.Renewal
+	made time.Time
+}
+
+// hangs is true once WAIT must have ended.
+func (t *replicated) hangs() bool {
+	return t.command.hangs() && time.Since(t.made) > t.r.ReplicaTimeout
+}
+
+func (t *replicated) transmit(ctx context.Context, rdb Redis) (any, error) {
+	s, r := t.s, t.r
 	key := s.lockKey(r.Name)
-	rdb, err := s.together(ctx, key)
+	conn, err := together(ctx, rdb, key)
 	if err != nil {
-		return engine.Answer{}, s.suspect(fromServer(err))
+		return nil, translate(err, false)
 	}
-	c := s.renewCommand(r)
-	type reply struct {
-		ans engine.Answer
-		err error
+	sent := time.Now()
+	val, replicas, err := evalAndWait(ctx, conn, t.evalSHA(ctx), newWait(ctx, r, key))
+	if unknownScript(err) {
+		val, replicas, err = evalAndWait(ctx, conn, t.eval(ctx), newWait(ctx, r, key))
 	}
-	done := make(chan reply, 1)
-	go func() {
-		sent := time.Now()
-		val, replicas, err := evalAndWait(ctx, rdb, c.evalSHA(ctx), newWait(ctx, r, key))
-		if unknownScript(err) {
-			val, replicas, err = evalAndWait(ctx, rdb, c.eval(ctx), newWait(ctx, r, key))
-		}
-		if err != nil {
-			done <- reply{err: s.suspect(fromServer(err))}
-			return
-		}
-		ans, err := s.readAnswer(val, sent)
-		if err == nil && ans.State == engine.Granted && replicas < int64(r.Replicas) {
-			err = fmt.Errorf("%w: %d of %d replicas acknowledged within %v", ErrNotReplicated, replicas, r.Replicas, r.ReplicaTimeout)
-		}
-		done <- reply{ans, err}
-	}()
-	select {
-	case got := <-done:
-		return got.ans, got.err
-	case <-ctx.Done():
-		return engine.Answer{}, fmt.Errorf("%w: %w", engine.ErrUnknown, ended(ctx))
+	if err != nil {
+		return nil, t.fault(rdb, err)
 	}
+	ans, err := s.readAnswer(val, sent)
+	if err == nil && ans.State == engine.Granted && replicas < int64(r.Replicas) {
+		err = fmt.Errorf("%w: %d of %d replicas acknowledged within %v", ErrNotReplicated, replicas, r.Replicas, r.ReplicaTimeout)
+	}
+	return ans, err
 }
 
 type pipeliner interface{ Pipeline() redis.Pipeliner }
@@ -62,10 +72,10 @@ type pipeliner interface{ Pipeline() redis.Pipeliner }
 // together returns what keeps the commands of one pipeline that are about key on
 // one connection: the client that was handed in, whose hooks then see them. Only
 // where a cluster client would part them is it that of the key's master.
-func (s *single) together(ctx context.Context, key string) (pipeliner, error) {
-	cluster, ok := s.rdb.(*redis.ClusterClient)
+func together(ctx context.Context, rdb Redis, key string) (pipeliner, error) {
+	cluster, ok := rdb.(*redis.ClusterClient)
 	if !ok {
-		return s.rdb, nil
+		return rdb, nil
 	}
 	master, err := cluster.MasterForKey(ctx, key)
 	if err != nil {

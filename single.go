@@ -24,6 +24,7 @@ type single struct {
 	channel   string
 	keys      *keyCache
 	direct    *direct
+	sender    *sender
 	notify    *notifier
 	highWater atomic.Int64 // the greatest token this client has seen
 }
@@ -31,7 +32,7 @@ type single struct {
 var _ engine.Engine = (*single)(nil)
 
 func newSingle(rdb Redis, id string, set settings) *single {
-	s := &single{rdb: rdb, set: set, channel: channelOf(set.prefix, id), keys: newKeyCache(set.prefix, ""), direct: newDirect(rdb)}
+	s := &single{rdb: rdb, set: set, channel: channelOf(set.prefix, id), keys: newKeyCache(set.prefix, ""), direct: newDirect(rdb), sender: newSender(rdb, set.call)}
 	s.notify = newNotifier(rdb, s.channel, set, s.parse)
 	return s
 }
@@ -52,32 +53,48 @@ func (s *single) sees(token int64) {
 	}
 }
 
-func (s *single) run(ctx context.Context, c *command) (val any, err error) {
-	began := time.Now()
+// run sends c, and copies of it while it is not answered.
+func (s *single) run(ctx context.Context, c *command, copied again) outcome {
+	got := outcome{sent: time.Now(), copies: 1}
+	queue, queued := s.rdb.(submitter)
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, ctx.Err())
+		got.err = fmt.Errorf("%w: %w", engine.ErrUnsent, ctx.Err())
+		return got
 	case s.direct.enter():
-		val, err = s.direct.run(ctx, c, began)
+		got.val, got.err = s.direct.run(ctx, c, got.sent)
+		s.direct.saw(time.Since(got.sent), got.err)
+		if errors.Is(got.err, engine.ErrUnsent) {
+			// No connection was had in the time that a direct request has: that says
+			// nothing of what can be had.
+			got = s.sender.send(ctx, c, copied)
+		}
+	case queued && takes(queue):
+		got.val, got.err = c.submit(ctx, s.rdb, queue)
 	default:
-		val, err = c.run(ctx, s.rdb)
+		got = s.sender.send(ctx, c, copied)
+		s.direct.saw(time.Since(got.sent), got.err)
 	}
-	s.direct.saw(time.Since(began), err)
-	return val, s.suspect(err)
+	s.suspect(got.err)
+	return got
+}
+
+// repeat is again for a command that does nothing late.
+func repeat(build func() *command) again {
+	return func() (transmission, []*engine.Request) { return build(), nil }
 }
 
 // suspect has a cluster client look for its masters again when one does not
-// answer, and returns err: go-redis itself does so on a MOVED only, and else
-// once a minute, which is longer than a lease.
-func (s *single) suspect(err error) error {
+// answer, as err says: go-redis itself does so on a MOVED only, and else once a
+// minute, which is longer than a lease.
+func (s *single) suspect(err error) {
 	if err == nil {
-		return nil
+		return
 	}
 	moved := hasPrefix(err, "MOVED") || hasPrefix(err, "ASK") || hasPrefix(err, "READONLY")
-	if moved || errors.Is(err, engine.ErrUnknown) {
+	if moved || engine.Unanswered(err) {
 		lookAgain(s.rdb)
 	}
-	return err
 }
 
 func lookAgain(rdb Redis) {
@@ -139,40 +156,51 @@ func (s *single) readAnswer(val any, sent time.Time) (engine.Answer, error) {
 }
 
 func (s *single) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
-	sent := time.Now()
-	val, err := s.run(ctx, s.acquireCommand(r))
-	if err != nil {
-		return engine.Answer{}, err
+	got := s.run(ctx, s.acquireCommand(r), func() (transmission, []*engine.Request) {
+		return s.acquireCommand(r), []*engine.Request{r}
+	})
+	if got.err != nil {
+		return engine.Answer{}, got.err
 	}
-	return s.readAnswer(val, sent)
+	return s.readAnswer(got.val, got.sent)
 }
 
 func (s *single) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, error) {
 	if r.Replicas > 0 {
 		return s.renewReplicated(ctx, r)
 	}
-	sent := time.Now()
-	val, err := s.run(ctx, s.renewCommand(r))
-	if err != nil {
-		return engine.Answer{}, err
+	got := s.run(ctx, s.renewCommand(r), repeat(func() *command { return s.renewCommand(r) }))
+	if got.err != nil {
+		return engine.Answer{}, got.err
 	}
-	return s.readAnswer(val, sent)
+	return s.readAnswer(got.val, got.sent)
 }
 
 func (s *single) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
-	sent := time.Now()
-	c := s.releaseCommand(r)
-	val, err := s.run(ctx, c)
-	if hasPrefix(err, "TRYAGAIN") || hasPrefix(err, "OOM") {
+	got := s.run(ctx, s.releaseCommand(r), func() (transmission, []*engine.Request) {
+		if r.Next == nil {
+			return s.releaseCommand(r), nil
+		}
+		return s.releaseCommand(r), []*engine.Request{r.Next}
+	})
+	if hasPrefix(got.err, "TRYAGAIN") || hasPrefix(got.err, "OOM") {
 		// Give back the lock itself, which is one key, and leave the queue to
 		// its check-ins.
-		val, err = s.run(ctx, newCommand(c.script, c.keys()[:1], c.args()...))
+		part := func() *command {
+			c := s.releaseCommand(r)
+			keys, args := c.words()
+			return newCommand(c.script, keys[:1], args...)
+		}
+		before := got.copies
+		got = s.run(ctx, part(), repeat(part))
+		got.copies += before - 1
 	}
-	if err != nil {
-		return engine.Released{}, err
+	if got.err != nil {
+		return engine.Released{}, got.err
 	}
-	rd := readReply(val)
-	rel := rd.released(sent)
+	rd := readReply(got.val)
+	rel := rd.released(got.sent)
+	rel.Copied = got.copies > 1
 	s.sees(rel.Next.Token)
 	return rel, rd.err
 }
@@ -191,20 +219,22 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 }
 
 func (s *single) Force(ctx context.Context, name string, token int64) (bool, error) {
-	val, err := s.run(ctx, s.command(&forceScript, name, token, s.highWater.Load(), s.retention()))
-	if err != nil {
-		return false, err
+	c := func() *command { return s.command(&forceScript, name, token, s.highWater.Load(), s.retention()) }
+	got := s.run(ctx, c(), repeat(c))
+	if got.err != nil {
+		return false, got.err
 	}
-	rd := readReply(val)
+	rd := readReply(got.val)
 	return rd.int() == 1, rd.err
 }
 
 func (s *single) Status(ctx context.Context, name string) (engine.Status, error) {
-	val, err := s.run(ctx, s.command(&statusScript, name))
-	if err != nil {
-		return engine.Status{}, err
+	c := func() *command { return s.command(&statusScript, name) }
+	got := s.run(ctx, c(), repeat(c))
+	if got.err != nil {
+		return engine.Status{}, got.err
 	}
-	rd := readReply(val)
+	rd := readReply(got.val)
 	return rd.status(), rd.err
 }
 

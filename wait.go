@@ -321,7 +321,7 @@ func (o *hold) refused() bool {
 		return false
 	}
 	var said redis.Error
-	return errors.Is(o.failure, ErrNotAcquired) || (errors.As(o.failure, &said) || engine.Unsent(o.failure)) && !noQuorum(o.failure)
+	return errors.Is(o.failure, ErrNotAcquired) || (errors.As(o.failure, &said) || errors.Is(o.failure, engine.ErrUnsent)) && !noQuorum(o.failure)
 }
 
 // retry gives up a grant that is too old to use, and returns a waiter in its
@@ -332,7 +332,7 @@ func (h *host) retry(old *hold) *hold {
 		lock: old.lock, req: old.req, from: old.from, ready: make(chan struct{}, 1), stage: asking,
 		waited: old.waited, ahead: old.ahead,
 	}
-	o.req.Hold = h.newID()
+	o.req.Hold, o.req.Copies = h.newID(), &o.unsure
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.holds, old.req.Hold)

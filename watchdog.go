@@ -258,18 +258,32 @@ func (w *watchdog) checkIn(o *hold) (engine.Pulse, bool) {
 	w.mu.Unlock()
 	return engine.Pulse{CheckIn: &r, Done: func(ans engine.Answer, err error) {
 		o.answered(err)
+		err = h.judged(o, err)
 		if err != nil && passes(err) {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			if o.stage != queued {
-				return
-			}
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			o.retries++
-			w.set(o, time.Now().Add(min(engine.Pause(o.retries), o.checkEvery())))
+			w.checkInFailed(o, err)
 			return
 		}
 		h.settle(o, ans, err)
 	}}, true
+}
+
+// checkInFailed has a waiter ask again soon that was not answered.
+func (w *watchdog) checkInFailed(o *hold, err error) {
+	if w.askSoon(o) == 3 {
+		w.host.set.log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
+	}
+}
+
+// askSoon returns how often in a row o was not answered.
+func (w *watchdog) askSoon(o *hold) int {
+	w.host.mu.Lock()
+	defer w.host.mu.Unlock()
+	if o.stage != queued {
+		return 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o.retries++
+	w.set(o, time.Now().Add(min(engine.Pause(o.retries), o.checkEvery())))
+	return o.retries
 }

@@ -2,7 +2,6 @@ package redlock
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -78,7 +77,7 @@ func (q *quorum) Statuses(ctx context.Context, names []string) ([]engine.Status,
 			switch {
 			case errs[i] == nil:
 				known[i] = append(known[i], st)
-			case errors.Is(errs[i], engine.ErrUnknown):
+			case engine.Unanswered(errs[i]):
 				return errs[i] // of the node, not of this lock
 			default:
 				refused[i] = errs[i]

@@ -45,7 +45,7 @@ type lossy struct {
 
 func (l *lossy) Addr() string { return fmt.Sprint("node-", l.index) }
 
-var errRefused = fmt.Errorf("%w: %w", engine.ErrUnknown, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})
+var errRefused = fmt.Errorf("%w: %w", engine.ErrUnsent, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})
 
 // send has do executed, or not, and hands over the reply, or not. What has left
 // is executed whenever it arrives, though ctx may be over.

@@ -132,7 +132,7 @@ func (v *vote) take(ans engine.Answer, err error) {
 	switch {
 	case errors.Is(err, errGivenUp):
 	case err != nil:
-		if errors.Is(err, engine.ErrUnknown) && !engine.Unsent(err) {
+		if errors.Is(err, engine.ErrUnknown) {
 			v.unsure, v.mayHave = true, true
 		}
 		if v.state != granted {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -94,7 +93,7 @@ func list(ctx context.Context, in engine.Inspector, match func(string) bool) ([]
 	statuses, errs := in.Statuses(ctx, chosen)
 	all := []shownLock{}
 	for i, st := range statuses {
-		if errors.Is(errs[i], engine.ErrUnknown) {
+		if engine.Unanswered(errs[i]) {
 			return nil, errs[i] // Redis is gone, not this lock
 		}
 		if st.Held || st.Waiters > 0 || errs[i] != nil {

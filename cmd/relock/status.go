@@ -30,7 +30,7 @@ func statusOf(err error) int {
 		return exitOK
 	case errors.Is(err, errUsage), errors.Is(err, relock.ErrInvalid), errors.Is(err, dial.ErrBadURL):
 		return exitUsage
-	case errors.Is(err, relock.ErrNotAcquired), errors.Is(err, errWaited) && !errors.Is(err, engine.ErrUnknown):
+	case errors.Is(err, relock.ErrNotAcquired), errors.Is(err, errWaited) && !engine.Unanswered(err):
 		return exitNotAcquired
 	case errors.Is(err, relock.ErrWrongType):
 		return exitWrongType

@@ -177,7 +177,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a resent release that finds the hold gone is a loss",
-		edit:   edit{"release.go", "case err == nil && rel.Gone && n == 0:", "case err == nil && rel.Gone:"},
+		edit:   edit{"release.go", "case err == nil && rel.Gone && !rel.Copied && n == 0:", "case err == nil && rel.Gone && !rel.Copied:"},
 		killer: root("TestOneLostReplyCountsNothingTwice/last Unlock"),
 	},
 	{
@@ -199,7 +199,7 @@ var waiting = []mutant{
 		name: "a release is given up when memory is full or keys move",
 		edit: edit{
 			"single.go",
-			"if hasPrefix(err, \"TRYAGAIN\") || hasPrefix(err, \"OOM\") {",
+			"if hasPrefix(got.err, \"TRYAGAIN\") || hasPrefix(got.err, \"OOM\") {",
 			"if false {",
 		},
 		killer: root("TestReleaseFallsBackToTheLocksKey/embedded"),
@@ -231,14 +231,14 @@ var replicating = []mutant{
 		name: "what another shard's replicas acknowledge counts",
 		edit: edit{
 			"replicas.go",
-			"		if unknownScript(err) {\n			val, replicas,",
+			"	if unknownScript(err) {\n		val, replicas,",
 			"		for _, tag := range []string{\"a\", \"b\", \"c\", \"d\", \"e\", \"f\"} {\n" +
 				"			cluster, _ := s.rdb.(masters)\n" +
 				"			own, _ := cluster.MasterForKey(ctx, key)\n" +
 				"			if other, _ := cluster.MasterForKey(ctx, tag); other != own {\n" +
 				"				replicas = other.Wait(ctx, r.Replicas, r.ReplicaTimeout).Val()\n" +
 				"				break\n			}\n		}\n" +
-				"		if unknownScript(err) {\n			val, replicas,",
+				"	if unknownScript(err) {\n		val, replicas,",
 		},
 		killer: root("TestCluster/replicas are waited for at the master of the key"),
 	},

@@ -1,15 +1,16 @@
 // Package engine is the seam between the life of a lock (package relock: waiting,
 // leases, the watchdog, loss) and what keeps it (one Redis, a quorum of them).
 //
-// An engine sends each request once and says what came of it; the caller
-// resends, since only it knows for how long an answer is of use. Every request
-// is idempotent by its hold id.
+// An engine sends each request and says what came of it; the caller resends,
+// since only it knows for how long an answer is of use. Every request is
+// idempotent by its hold id.
 package engine
 
 import (
 	"context"
 	"errors"
-	"net"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,11 +18,27 @@ import (
 // taken effect, now or later: no answer came.
 var ErrUnknown = errors.New("no answer")
 
-// Unsent tells whether a request that failed with err certainly did not leave.
-func Unsent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+// ErrUnsent is matched by the error of a request that has no effect, now or
+// later: nothing of it was written to a connection.
+var ErrUnsent = errors.New("not sent")
+
+// Unanswered tells whether err says nothing of the server's.
+func Unanswered(err error) bool {
+	return errors.Is(err, ErrUnknown) || errors.Is(err, ErrUnsent)
 }
+
+// Refusal is what a server answers whose client should ask another one. Where the
+// client does that by itself, or may have been told wrong for a moment, it passes.
+type Refusal struct {
+	Err    error  // the server's
+	Advice string // what to do
+	Grace  int    // for how many call timeouts it may last and yet pass
+}
+
+func (r *Refusal) Error() string { return strings.TrimSuffix(r.Err.Error(), ".") + ": " + r.Advice }
+
+// Unwrap returns what the server said.
+func (r *Refusal) Unwrap() error { return r.Err }
 
 // Request asks for a hold on a lock, or, as a waiter, checks in.
 type Request struct {
@@ -34,6 +51,10 @@ type Request struct {
 	Wait    bool          // join the queue where the lock is taken
 	Shared  bool          // the owner has, or may have, other holds
 	Propose Proposal      // to a node of a quorum only
+
+	// Copies counts how many copies of this request may yet take effect, beside the
+	// one that the engine has answered for; nil: nobody minds.
+	Copies *atomic.Int32
 }
 
 // Proposal is the token that a node of a quorum is asked to accept for a hold.
@@ -107,8 +128,9 @@ type Release struct {
 
 // Released is what became of a [Release].
 type Released struct {
-	Gone bool   // there was no such hold, and no such waiter
-	Next Answer // Absent unless Next was given and the hold was there
+	Gone   bool   // there was no such hold, and no such waiter
+	Copied bool   // this may be the work of another copy of the request
+	Next   Answer // Absent unless Next was given and the hold was there
 }
 
 // Batcher is an Engine that can take several free locks by one request.
@@ -164,7 +186,9 @@ type Sink interface {
 }
 
 // Engine keeps locks. Each method sends one request (a resend after NOSCRIPT
-// aside) and returns by the end of ctx, whatever the server does.
+// aside, and copies of it on other connections while it is not answered), returns
+// by the end of ctx, whatever the server does, and then sends nothing more: ctx is
+// to end soon after.
 type Engine interface {
 	// Acquire asks for a hold. Wait needs a Listen that succeeded.
 	Acquire(ctx context.Context, r *Request) (Answer, error)

@@ -1,0 +1,67 @@
+package main
+
+// asking breaks how a client asks: what it takes for a refusal, what for a request
+// that never left, and what it does about one that has no answer.
+var asking = []mutant{
+	{
+		name:   "a node of a cluster is asked until its client follows",
+		edit:   edit{"refusal.go", "	case moved, hasPrefix(err, \"CROSSSLOT\") && kind == plain:\n", "	case hasPrefix(err, \"CROSSSLOT\") && kind == plain:\n"},
+		also:   []edit{{"errors.go", "\"UNBLOCKED\",", "\"UNBLOCKED\", \"MOVED\","}, {"errors.go", "\"MOVED\", \"ASK\", ", "\"ASK\", "}},
+		killer: root("TestRefusalsAreTold/one node of a cluster"),
+	},
+	{
+		name:   "a replica is asked until it is the primary",
+		edit:   edit{"refusal.go", "if err != nil && passes(err) && !passesAfter(", "if err != nil && !passes(err) && !passesAfter("},
+		killer: root("TestRefusalsAreTold/a replica"),
+	},
+	{
+		name:   "a waiter in the queue does not mind that its server became a replica",
+		edit:   edit{"watchdog.go", "		err = h.judged(o, err)\n", ""},
+		killer: root("TestRefusalsAreTold/a primary that becomes a replica"),
+	},
+	{
+		name:   "what was kept back counts as sent",
+		edit:   edit{"refusal.go", "translate(err, c.last.left.Load())", "translate(err, true)"},
+		killer: root("TestRefusalsAreTold/an open breaker"),
+	},
+	{
+		name:   "what was sent counts as kept back",
+		edit:   edit{"command.go", "	l.left.Store(true)\n", ""},
+		killer: root("TestAGuardedWriteIsNotSentTwice"),
+	},
+	{
+		name:   "one try waits for a server that is down",
+		edit:   edit{"ask.go", "(noQuorum(err) || errors.Is(err, engine.ErrUnsent))", "noQuorum(err)"},
+		killer: root("TestRefusalsAreTold/connections refused"),
+	},
+	{
+		name:   "a request that hangs has no copies",
+		edit:   edit{"copies.go", "if s.every > 0 && copied != nil {", "if s.every < 0 && copied != nil {"},
+		killer: root("TestDeadConnectionsDoNotCostTheCall/TryLock, asked directly before: false"),
+	},
+	{
+		name:   "the watchdog's batches have no copies",
+		edit:   edit{"pulse.go", "s.sender.send(ctx, first, pipeline)", "s.sender.send(ctx, first, nil)"},
+		killer: root("TestALeaseOutlivesDeadConnections"),
+	},
+	{
+		name:   "a copy does not count as under way",
+		edit:   edit{"copies.go", "	f.carried = rs\n	f.count(1)\n", "	f.carried = rs\n"},
+		killer: root("TestALateCopyCountsAsUnderWay/answered before the Unlock: false"),
+	},
+	{
+		name:   "a copy that is answered late counts as under way for ever",
+		edit:   edit{"copies.go", "		if certain {\n			f.count(-1)\n		}\n", ""},
+		killer: root("TestALateCopyCountsAsUnderWay/answered before the Unlock: true"),
+	},
+	{
+		name:   "an outcome that another copy takes the place of is not counted",
+		edit:   edit{"copies.go", "	case !engine.Unanswered(got.err):\n		f.supersede()\n", "	case !engine.Unanswered(got.err):\n"},
+		killer: root("TestAFlightCountsTheCopiesThatMayComeLate"),
+	},
+	{
+		name:   "a request that waits for a connection has copies",
+		edit:   edit{"copies.go", "	if !f.hangs() {\n		return false\n	}\n", ""},
+		killer: root("TestUnlockIsBoundedThoughItsContextIsOver"),
+	},
+}
