@@ -174,7 +174,7 @@ func (h *host) close() error {
 	}
 	h.mu.Unlock()
 	for _, o := range leases {
-		if o.end(ErrClosed) {
+		if o.end(closedEnd) {
 			h.counts.closed.Add(1)
 		}
 		h.dog.forget(o)

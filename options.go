@@ -177,7 +177,8 @@ func WithFenceRetention(d time.Duration) interface {
 // WithLogger sets who is told what no caller can be told: at level Warn that a
 // lease was lost and why, that Redis does not answer a request, a renewal or a
 // release, that the right to subscribe is missing; at level Info that a lock was
-// taken away by ForceUnlock. By default nothing is logged.
+// taken away by ForceUnlock; at level Debug that a lease came to the end it was
+// given, or was left to it. By default nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return clientOption(func(s *settings) {
 		s.log = l
@@ -188,7 +189,10 @@ func WithLogger(l *slog.Logger) Option {
 }
 
 // WithLease takes the lock for a fixed time, between [MinTTL] and [MaxTTL]: no
-// watchdog renews it. It excludes WithTTL.
+// watchdog renews it. It excludes WithTTL. A lease that is left to run out ends with
+// [ErrLost] at ValidUntil, which is no loss to [Stats] and a [Tracer]; the lock is
+// free when the server's time for it is up, a drift later. [Lease.Detach] leaves it
+// to that end though the client is closed.
 func WithLease(d time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
 		s.fail(checkTTL("WithLease", d))
@@ -201,7 +205,8 @@ func WithLease(d time.Duration) LockOption {
 }
 
 // WithMaxHold bounds how long a hold may live, renewals and extensions
-// included: the lease ends with [ErrLost] no later than d after its grant.
+// included: the lease ends with [ErrLost] no later than d after its grant, which is
+// no loss to [Stats] and a [Tracer].
 // Between [MinTTL] and [MaxTTL], and no less than a WithLease beside it.
 func WithMaxHold(d time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {

@@ -160,10 +160,16 @@ func (s *single) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, e
 }
 
 func (s *single) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
+	if r.Leave && !r.Bury {
+		return engine.Released{}, nil
+	}
 	sent := time.Now()
 	c := s.releaseCommand(r)
 	val, err := s.run(ctx, c)
 	if hasPrefix(err, "TRYAGAIN") || hasPrefix(err, "OOM") {
+		if r.Leave {
+			return engine.Released{}, err // there is nothing to give back, and to bury takes all keys
+		}
 		// Give back the lock itself, which is one key, and leave the queue to
 		// its check-ins.
 		val, err = s.run(ctx, newCommand(c.script, c.keys()[:1], c.args()...))
@@ -177,16 +183,23 @@ func (s *single) Release(ctx context.Context, r *engine.Release) (engine.Release
 	return rel, rd.err
 }
 
+// noToken is one that no lock has: a release with it leaves the hold as it is.
+const noToken = -1
+
 func (s *single) releaseCommand(r *engine.Release) *command {
 	bury := int64(0)
 	if r.Bury {
 		bury = ms(buryFor)
 	}
+	token := r.Token
+	if r.Leave {
+		token = noToken
+	}
 	n := r.Next
 	if n == nil {
-		return s.command(&releaseScript, r.Name, r.Hold, r.Token, bury, s.highWater.Load(), s.retention(), "")
+		return s.command(&releaseScript, r.Name, r.Hold, token, bury, s.highWater.Load(), s.retention(), "")
 	}
-	return s.command(&releaseScript, r.Name, r.Hold, r.Token, bury, s.highWater.Load(), s.retention(),
+	return s.command(&releaseScript, r.Name, r.Hold, token, bury, s.highWater.Load(), s.retention(),
 		n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.alone())
 }
 

@@ -102,6 +102,7 @@ type Release struct {
 	Hold  string
 	Token int64    // 0: whichever it was granted, if any (a withdrawal)
 	Bury  bool     // an acquire of this hold may be under way: refuse it from now on
+	Leave bool     // leave the hold itself to its end; without Bury nothing need be sent
 	Next  *Request // joins the queue, or is granted at once if it is first
 }
 
