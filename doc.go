@@ -160,7 +160,7 @@
 // A release, an end and a loss are three things. What is sent when a lease ends
 // depends on which it is:
 //
-//	Unlock, Close                at once: the hold is released
+//	Unlock, Close                at once: the hold is released; by Close all in one pipeline
 //	"not yours", ForceUnlock     at once, in the background: a late copy of its acquire
 //	                             may have put the hold back
 //	deadline, end of WithMaxHold the same; but while the function that [Do] runs has

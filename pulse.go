@@ -47,8 +47,11 @@ func (s *single) Pulse(ctx context.Context, batch []engine.Pulse) {
 }
 
 func nameOfPulse(p engine.Pulse) string {
-	if p.Renew != nil {
+	switch {
+	case p.Renew != nil:
 		return p.Renew.Name
+	case p.Release != nil:
+		return p.Release.Name
 	}
 	return p.CheckIn.Name
 }
@@ -58,25 +61,34 @@ func (s *single) sendBatch(ctx context.Context, batch []engine.Pulse) {
 	defer cancel()
 	commands := make([]*command, len(batch))
 	for i, p := range batch {
-		if p.Renew != nil {
+		switch {
+		case p.Renew != nil:
 			commands[i] = s.renewCommand(p.Renew)
-		} else {
+		case p.Release != nil:
+			commands[i] = s.releaseCommand(p.Release)
+		default:
 			commands[i] = s.acquireCommand(p.CheckIn)
 		}
 	}
 	sent := time.Now()
 	vals, errs := runAll(ctx, s.rdb, commands)
 	for i, p := range batch {
-		if errs[i] != nil {
-			p.Done(engine.Answer{}, s.suspect(fromServer(errs[i])))
-			continue
+		err := s.suspect(fromServer(errs[i]))
+		switch {
+		case p.Release != nil:
+			_, err = s.released(ctx, p.Release, commands[i], sent, vals[i], err)
+			p.Done(engine.Answer{}, err)
+		case err != nil:
+			p.Done(engine.Answer{}, err)
+		default:
+			p.Done(s.readAnswer(vals[i], sent))
 		}
-		p.Done(s.readAnswer(vals[i], sent))
 	}
 }
 
 // runAll runs commands in one pipeline, and those whose script the server does
-// not know in a second one. It returns by the end of ctx.
+// not know in a further one, or in two where they are for several servers. It
+// returns by the end of ctx.
 func runAll(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, commands []*command) ([]any, []error) {
 	type replies struct {
 		vals []any
@@ -92,15 +104,8 @@ func runAll(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, co
 			_ = pipe.Process(ctx, cmds[i])
 		}
 		_, _ = pipe.Exec(ctx)
-		again := rdb.Pipeline()
-		for i, c := range commands {
-			if unknownScript(cmds[i].Err()) {
-				cmds[i] = c.eval(ctx)
-				_ = again.Process(ctx, cmds[i])
-			}
-		}
-		if again.Len() > 0 {
-			_, _ = again.Exec(ctx)
+		if teach(ctx, rdb, commands, cmds, false) > 0 {
+			teach(ctx, rdb, commands, cmds, true)
 		}
 		for i := range commands {
 			r.vals[i], r.errs[i] = cmds[i].Result()
@@ -117,4 +122,27 @@ func runAll(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, co
 		}
 		return make([]any, len(commands)), errs
 	}
+}
+
+// teach sends again what failed since its server does not know the script: each,
+// or the first of a script, by its source, which is many times as long as all else,
+// and what follows it by the name that the server knows from then on. It returns
+// how many it sent.
+func teach(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, commands []*command, cmds []once, each bool) (n int) {
+	taught := map[*script]bool{}
+	pipe := rdb.Pipeline()
+	for i, c := range commands {
+		if !unknownScript(cmds[i].Err()) {
+			continue
+		}
+		if cmds[i] = c.evalSHA(ctx); each || !taught[c.script] {
+			cmds[i], taught[c.script] = c.eval(ctx), true
+		}
+		_ = pipe.Process(ctx, cmds[i])
+		n++
+	}
+	if n > 0 {
+		_, _ = pipe.Exec(ctx)
+	}
+	return n
 }

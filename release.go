@@ -74,11 +74,13 @@ func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 // whichever token: a late copy of its acquire may have brought it back under
 // another. It ends when it is answered, or with until: what is there expires.
 func (h *host) withdraw(ctx context.Context, o, next *hold, until time.Time) {
-	_ = h.persist(ctx, until, func() error {
+	h.owe(o, until)
+	err := h.persist(ctx, until, func() error {
 		_, err := h.sendRelease(ctx, o, next, 0)
 		next = nil
 		return err
 	})
+	h.paid(o, err)
 }
 
 // persist sends until that is answered, or in vain.

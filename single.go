@@ -166,6 +166,12 @@ func (s *single) Release(ctx context.Context, r *engine.Release) (engine.Release
 	sent := time.Now()
 	c := s.releaseCommand(r)
 	val, err := s.run(ctx, c)
+	return s.released(ctx, r, c, sent, val, err)
+}
+
+// released reads the reply to the release c, and sends another where that was
+// refused.
+func (s *single) released(ctx context.Context, r *engine.Release, c *command, sent time.Time, val any, err error) (engine.Released, error) {
 	if hasPrefix(err, "TRYAGAIN") || hasPrefix(err, "OOM") {
 		if r.Leave {
 			return engine.Released{}, err // there is nothing to give back, and to bury takes all keys

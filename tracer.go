@@ -181,8 +181,8 @@ const (
 // had ended.
 type ReleaseTracer interface {
 	// TraceReleaseStart returns the context of the request, which comes from
-	// ctx: that of Unlock, or a background one of Close. A RedLock's requests do
-	// not have it.
+	// ctx: that of Unlock, or a background one of Close. The requests of a RedLock
+	// do not have it, nor do those of Close, which are sent for many at once.
 	TraceReleaseStart(ctx context.Context, e ReleaseStart) context.Context
 	TraceReleaseEnd(ctx context.Context, e ReleaseEnd)
 }

@@ -114,7 +114,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "the tombstone of a detached lease gives it back",
-		edit:   edit{"single.go", "const noToken = -1", "const noToken = 0"},
+		edit:   edit{"single.go", "token = noToken", "token = noToken + 1"},
 		killer: root("TestALateCopyOfADetachedLeasesAcquireDoesNotEndIt"),
 	},
 	{
@@ -144,18 +144,38 @@ var ending = []mutant{
 	},
 	{
 		name:   "a member's normal end gives back the other fixed ones",
-		edit:   edit{"bundle.go", "if other == o || ended && other.lock.host.dog.isFixed(other) {", "if other == o {"},
+		edit:   edit{"bundle.go", "ended && other.lock.host.dog.isFixed(other) {", "ended && other == o {"},
 		killer: root("TestAMembersNormalEndLeavesTheOtherFixedOnesToTheirs"),
 	},
 	{
 		name:   "a member's normal end leaves what the watchdog keeps",
-		edit:   edit{"bundle.go", "if other == o || ended && other.lock.host.dog.isFixed(other) {", "if other == o || ended {"},
+		edit:   edit{"bundle.go", "ended && other.lock.host.dog.isFixed(other) {", "ended {"},
 		killer: root("TestAMembersNormalEndLeavesTheOtherFixedOnesToTheirs"),
 	},
 	{
 		name:   "a lease with a watchdog is detached",
 		edit:   edit{"ending.go", "	if !o.lock.host.dog.isFixed(o) {\n		return invalid", "	if o.lastEnd < 0 {\n		return invalid"},
 		killer: root("TestDetachIsRefused"),
+	},
+	{
+		name:   "Close does not say what a closed go-redis client left",
+		edit:   edit{"close.go", "if left := time.Until(d.until); err != nil && left > 0 {", "if left := time.Until(d.until); err != nil && left < 0 {"},
+		killer: root("TestCloseSaysWhatItLeft"),
+	},
+	{
+		name:   "Close sends a request for each lock",
+		edit:   edit{"close.go", "	h.eng.Pulse(ctx, batch)\n", "	for _, p := range batch {\n		h.eng.Pulse(ctx, []engine.Pulse{p})\n	}\n"},
+		killer: root("TestCloseGivesBackManyByOneRoundTrip"),
+	},
+	{
+		name:   "Close gives back a lease twice that another has ended",
+		edit:   edit{"close.go", "	if !o.end(closedEnd) {\n		return false\n	}\n", "	_ = o.end(closedEnd)\n"},
+		killer: root("TestALeaseThatCloseFindsOverIsCountedOnce"),
+	},
+	{
+		name:   "a release in a batch is given up when memory is full or keys move",
+		edit:   edit{"pulse.go", "_, err = s.released(ctx, p.Release, commands[i], sent, vals[i], err)", "_ = sent"},
+		killer: root("TestABatchedReleaseFallsBackToTheLocksKey"),
 	},
 	{
 		name:   "a quorum's votes are given back by a Detach",

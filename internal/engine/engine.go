@@ -138,10 +138,12 @@ type Status struct {
 	Waiters int
 }
 
-// Pulse is one request of the watchdog's batch: a check-in or a renewal.
+// Pulse is one request of a batch: a check-in, a renewal, or a release without a
+// Next, whose Answer says nothing.
 type Pulse struct {
 	CheckIn *Request
 	Renew   *Renewal
+	Release *Release
 	Done    func(Answer, error) // called once, from any goroutine
 }
 
