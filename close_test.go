@@ -261,7 +261,7 @@ func TestABatchedReleaseFallsBackToTheLocksKey(t *testing.T) {
 	m, rdb := redistest.Embedded(t)
 	for _, refusal := range []string{"TRYAGAIN keys move", "OOM command not allowed"} {
 		moving := &refusingPipelines{Client: redistest.InMemoryClient(m), why: refusal}
-		t.Cleanup(func() { _ = moving.Client.Close() })
+		t.Cleanup(func() { _ = moving.Close() })
 		c := clientOn(t, moving)
 		lockOf(t, c.Mutex("a"))
 		if err := c.Close(); err != nil {

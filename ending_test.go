@@ -211,6 +211,12 @@ func TestWhatDoLosesByItsDeadlineIsGivenBackWhenItsFunctionHasReturned(t *testin
 					}
 				}
 				unlock(t, next)
+				pass(time.Second)
+				c.host.mu.Lock()
+				if c.host.tasks > 0 {
+					t.Errorf("%d tasks wait for the function after the server's end", c.host.tasks)
+				}
+				c.host.mu.Unlock()
 				pass(test.stays)
 			})
 		})

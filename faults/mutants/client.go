@@ -124,7 +124,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "what Do loses waits for a function that hangs",
-		edit:   edit{"ending.go", "done != nil && left > 0;", "done != nil;"},
+		edit:   edit{"ending.go", "o.awaitUser(o.serverEnd)", "o.awaitUser(func() time.Time { return time.Now().Add(time.Hour) })"},
 		killer: root("TestWhatDoLosesByItsDeadlineIsGivenBackWhenItsFunctionHasReturned"),
 	},
 	{
