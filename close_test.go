@@ -237,12 +237,12 @@ func lockAll(t testing.TB, c *Client, n int) {
 	wg.Wait()
 }
 
-// 5,000 locks on a server 10 ms away. One request a round trip in 16 lanes took
-// longer than Close waits.
+// 5,000 locks on a server 10 ms away. How long that takes is up to the machine as
+// well, and only logged.
 func TestCloseOfThousandsOnAServerFarAway(t *testing.T) {
 	const n = 5000
 	r := newRig(t)
-	c := r.client(t, true)
+	c := r.client(t, true, WithCallTimeout(time.Minute))
 	lockAll(t, c, n)
 	r.proxy.Delay(faultproxy.Both, 5*time.Millisecond)
 	start := time.Now()
