@@ -30,6 +30,19 @@ func (r ready) Process(_ context.Context, cmd redis.Cmder) error {
 	return nil
 }
 
+func (r ready) Pipeline() redis.Pipeliner { return readyPipeline{ready: r} }
+
+type readyPipeline struct {
+	redis.Pipeliner
+	ready ready
+}
+
+func (p readyPipeline) Process(ctx context.Context, cmd redis.Cmder) error {
+	return p.ready.Process(ctx, cmd)
+}
+
+func (readyPipeline) Exec(context.Context) ([]redis.Cmder, error) { return nil, nil }
+
 func newReady() ready {
 	return ready{replies: map[string][]any{
 		acquireScript.sha: {int64(1), int64(1_700_000_000_000_000), int64(1), int64(30_000)},

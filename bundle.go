@@ -95,19 +95,34 @@ func (b *bundle) end(cause error) bool {
 	return true
 }
 
-// lose ends the whole since member o has ended, and releases the rest.
+// lose ends the whole since member o has ended. The rest is released: but what is
+// fixed goes to its own end where o has come to its, and while Do's function runs
+// the rest is held for it, which is still protected by that much.
 func (b *bundle) lose(o *hold) {
+	e := o.cause.Load()
 	cause := ErrLost
-	if errors.Is(o.err(), ErrClosed) {
+	if errors.Is(e.err, ErrClosed) {
 		cause = ErrClosed
 	}
 	if !b.end(cause) {
 		return
 	}
+	ended := e.over == EndLease || e.over == EndMaxHold
 	for _, l := range b.all {
-		if other := l.o.(*hold); other != o {
-			other.lock.host.spawn(func(ctx context.Context) { _ = other.unlock(ctx) })
+		other := l.o.(*hold)
+		if other == o || ended && other.lock.host.dog.isFixed(other) {
+			continue
 		}
+		other.lock.host.spawn(func(ctx context.Context) {
+			other.awaitUser(other.validUntil)
+			_ = other.unlock(ctx)
+		})
+	}
+}
+
+func (b *bundle) use(done <-chan struct{}) {
+	for _, l := range b.all {
+		l.o.use(done)
 	}
 }
 
@@ -130,17 +145,41 @@ func (b *bundle) extend(ctx context.Context, d time.Duration) error {
 }
 
 // unlock ends the whole before it gives back a member, so that no member's end
-// is taken for a loss.
+// is taken for a loss. Where the whole has ended by itself, it gives back those
+// members that have not.
 func (b *bundle) unlock(ctx context.Context) error {
 	if !b.unlocked.CompareAndSwap(false, true) {
 		return ErrNotHeld
 	}
 	lost := b.err()
 	if !b.end(ErrUnlocked) {
+		_ = b.each(func(l *Lease) error { return l.Unlock(ctx) })
 		return *b.cause.Load()
 	}
 	err := b.each(func(l *Lease) error { return l.Unlock(ctx) })
 	if lost != nil && !errors.Is(err, ErrLost) {
+		return errors.Join(lost, err)
+	}
+	return err
+}
+
+// detach is as unlock, of members that are all fixed.
+func (b *bundle) detach() error {
+	for _, l := range b.all {
+		if o := l.o.(*hold); o.detachable() != nil {
+			return o.wrap(o.detachable())
+		}
+	}
+	if !b.unlocked.CompareAndSwap(false, true) {
+		return ErrNotHeld
+	}
+	lost := b.err()
+	ended := !b.end(ErrDetached)
+	err := b.each((*Lease).Detach)
+	switch {
+	case ended:
+		return *b.cause.Load()
+	case lost != nil && !errors.Is(err, ErrLost):
 		return errors.Join(lost, err)
 	}
 	return err

@@ -57,9 +57,15 @@ func checkRedis(rdb Redis) error {
 }
 
 // Close ends the client. Calls that wait return [ErrClosed]; the contexts of
-// its leases end with ErrClosed, and then what they held is released. Close
-// waits for that, for at most the call timeout; it returns an error that says
-// how much was left to expire by its TTL. A second Close does nothing.
+// its leases end with ErrClosed, and then what they held is released, many by one
+// round trip. Close it before rdb.
+//
+// Close waits for that, for at most the call timeout. It returns an error where
+// something is left: how many locks, which, if they are few, by when the last of
+// them has expired, and why, which is redis.ErrClosed where rdb was closed first.
+// Those count that Unlock or a loss has left to be given back in the background;
+// those that Detach has left do not. A second Close waits for the first, and
+// returns nil.
 func (c *Client) Close() error { return c.host.close() }
 
 // Mutex returns the lock of that name, for holders that do not re-enter. It

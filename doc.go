@@ -56,7 +56,9 @@
 //	    asking ------------> granted ----> held ----> unlocked
 //	     ^  |                 ^  ^           |
 //	     |  v                 |  |           +------> lost: deadline, or "not yours"
-//	     | queued ------------+  |           +------> closed
+//	     | queued ------------+  |           +------> ended, as WithLease or WithMaxHold says
+//	     |  |                    |           +------> detached, to end so
+//	     |  |                    |           +------> closed
 //	     |   by message, check-in|
 //	     |                       |
 //	local ----> named -----------+
@@ -200,6 +202,23 @@
 // The rules of validity and drift are those of
 // https://redis.io/docs/latest/develop/use/patterns/distributed-locks/.
 //
+// # Ends
+//
+// A release, an end and a loss are three things. What is sent when a lease ends
+// depends on which it is:
+//
+//	Unlock, Close                at once: the hold is released; by Close all in one pipeline
+//	"not yours", ForceUnlock     at once, in the background: a late copy of its acquire
+//	                             may have put the hold back
+//	deadline, end of WithMaxHold the same; but while the function that [Do] runs has
+//	                             not returned, not before the last instant at which the
+//	                             server may hold it
+//	end of WithLease, Detach     the hold stays to its end on the server; where an acquire
+//	                             may be under way, its id is refused from now on
+//
+// The context of a lease ends first, in each case. A lease whose Extend had no answer
+// ends as one of WithMaxHold, since the server may have given it more.
+//
 // # Tokens
 //
 // A token is issued when a free lock is granted, and is the greatest of the
@@ -220,7 +239,8 @@
 // [Tracer] told of each step of each hold; [WithLogger] logs what no caller can be
 // told. They are part of the life above, which is written once, so a lock on a
 // quorum and the members of a MultiLock show the same. Every lease that was had
-// is held, or was released, lost or closed, and is counted as one of these.
+// is held, or was released, lost, ended, detached or closed, and is counted as one of
+// these.
 //
 // # Fencing in SQL
 //

@@ -29,12 +29,18 @@ var (
 
 	// ErrLost is returned when a lease ended without its holder's doing: its
 	// validity ran out before a renewal was answered, or the server holds it no
-	// longer (expiry, eviction, deletion, ForceUnlock). It is also the cause of
-	// the lease's context.
+	// longer (expiry, eviction, deletion, ForceUnlock); and when it came to the
+	// end it was given, by WithLease or WithMaxHold, before Unlock was called,
+	// which [Stats] and a [Tracer] tell from a loss. It is also the cause of the
+	// lease's context.
 	ErrLost = errors.New("relock: lease lost")
 
 	// ErrUnlocked is the cause of a lease's context after Unlock.
 	ErrUnlocked = errors.New("relock: lease unlocked")
+
+	// ErrDetached is the cause of a lease's context after Detach: the lock stays
+	// taken until the end of the lease.
+	ErrDetached = errors.New("relock: lease detached")
 
 	// ErrClosed is returned by Lock and TryLock of a closed Client and by the
 	// leases that Close ended, and is the cause of their contexts. Status and

@@ -142,6 +142,7 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 	}
 	h.mu.Unlock()
 	h.acquired(o)
+	o.mayLast(max(v.left, o.req.TTL))
 	o.believe(v)
 	h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})
 	return nil

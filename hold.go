@@ -44,9 +44,12 @@ type hold struct {
 	began    time.Duration // since epoch: when Lock returned it
 	lastEnd  time.Duration // of WithMaxHold, since epoch; 0: none
 	valid    atomic.Int64  // nanoseconds since epoch
-	cause    atomic.Pointer[error]
-	unlocked atomic.Bool
+	reach    atomic.Int64  // as valid: until when the server may hold it
+	blurred  atomic.Bool   // an Extend had no answer
+	cause    atomic.Pointer[ending]
+	unlocked atomic.Bool // or detached
 	ctxMu    sync.Mutex
+	inUse    <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 
@@ -95,28 +98,15 @@ func (o *hold) context() context.Context {
 		values := context.WithValue(context.WithoutCancel(o.from), heldKey{o.lock.host, o.lock.name}, o)
 		o.ctx, o.cancel = context.WithCancelCause(values)
 		if cause := o.cause.Load(); cause != nil {
-			o.cancel(*cause)
+			o.cancel(cause.err)
 		}
 	}
 	return o.ctx
 }
 
-// end ends the lease with cause, and tells whether this call did.
-func (o *hold) end(cause error) bool {
-	if !o.cause.CompareAndSwap(nil, &cause) {
-		return false
-	}
-	o.ctxMu.Lock()
-	defer o.ctxMu.Unlock()
-	if o.cancel != nil {
-		o.cancel(cause)
-	}
-	return true
-}
-
 func (o *hold) err() error {
 	if cause := o.cause.Load(); cause != nil {
-		return *cause
+		return cause.err
 	}
 	if o.lock.host.clock() >= o.valid.Load() {
 		return ErrLost
@@ -182,7 +172,12 @@ func (o *hold) renewNow(ctx context.Context, ttl time.Duration) error {
 		if err := o.err(); err != nil {
 			return err
 		}
+		o.mayLast(ttl)
 		ans, err = h.eng.Renew(ctx, r)
+		o.mayLast(ttl)
+		if errors.Is(err, engine.ErrUnknown) {
+			o.blurred.Store(true)
+		}
 		return err
 	})
 	h.renewed(o, ans, err)
@@ -198,71 +193,4 @@ func (o *hold) renewNow(ctx context.Context, ttl time.Duration) error {
 	o.believe(validity{ans.Sent, ans.Left})
 	h.dog.watch(o, ans)
 	return nil
-}
-
-// unlock is argued by its order: the lease ends first, so that the answer to a
-// renewal that is under way cannot put it back into the watchdog; the watchdog
-// lets go before the release is sent, so that nothing renews the hold
-// afterwards; and a renewal that comes late finds its hold gone.
-func (o *hold) unlock(ctx context.Context) error {
-	h := o.lock.host
-	if !o.unlocked.CompareAndSwap(false, true) {
-		return ErrNotHeld
-	}
-	if o.err() != nil {
-		o.lose(LostExpired) // its deadline may have passed unnoticed
-	}
-	if !o.end(ErrUnlocked) {
-		return *o.cause.Load()
-	}
-	h.dog.forget(o)
-	ctx, told := h.set.trace.givesBack(ctx, o)
-	next := h.leave(o)
-	err := h.giveBack(ctx, o, next)
-	h.released(o, err)
-	told(err)
-	if err != nil && (!errors.Is(err, ErrLost) || o.unsure.Load() > 0) {
-		h.spawn(func(ctx context.Context) { h.withdraw(ctx, o, nil, o.validUntil()) })
-	}
-	h.left(o)
-	return err
-}
-
-// lose ends the lease as lost. The hold is given back all the same, in the
-// background: the server may still count it, or a late copy of its acquire may
-// yet put it there.
-func (o *hold) lose(why LossReason) {
-	if !o.end(ErrLost) {
-		return
-	}
-	h := o.lock.host
-	h.dog.forget(o)
-	if next := h.leave(o); next != nil {
-		h.unname(next)
-	}
-	h.spawn(func(ctx context.Context) {
-		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.set.call)))
-	})
-	h.left(o)
-	h.lost(o, why)
-}
-
-// loseAll ends the leases of this host on a grant that was taken away. A grant
-// that is not a lease yet, or not answered yet, becomes none.
-func (h *host) loseAll(name string, token int64) {
-	var lost []*hold
-	h.mu.Lock()
-	for _, o := range h.holds {
-		switch {
-		case o.req.Name != name:
-		case o.stage != held:
-			o.forced = token
-		case o.token == token:
-			lost = append(lost, o)
-		}
-	}
-	h.mu.Unlock()
-	for _, o := range lost {
-		o.lose(LostForced)
-	}
 }

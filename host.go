@@ -38,6 +38,7 @@ type host struct {
 	waiting int              // of those, who wait
 	holding int              // of those, who hold
 	tasks   int              // goroutines in the background
+	owed    map[*hold]debt   // what is to be given back in the background, and was not yet
 	closed  bool
 	drained chan struct{} // closed when closed, and holds and tasks are none
 }
@@ -47,6 +48,7 @@ func newHost(eng engine.Engine, id string, set settings) *host {
 		eng: eng, id: id, set: set, epoch: time.Now(),
 		lines:   map[string]*line{},
 		holds:   map[string]*hold{},
+		owed:    map[*hold]debt{},
 		drained: make(chan struct{}),
 	}
 	h.open, h.shut = context.WithCancel(context.Background())
@@ -161,72 +163,5 @@ func (h *host) checkDrained() {
 		default:
 			close(h.drained)
 		}
-	}
-}
-
-// close is argued by its order: no hold can enter once closed is set; waiters
-// withdraw themselves when open ends, and wait for no answer any more; leases end
-// before they are released, so that nobody believes in a lock that is on its way
-// back.
-func (h *host) close() error {
-	h.mu.Lock()
-	if h.closed {
-		h.mu.Unlock()
-		<-h.bg.Done()
-		return nil
-	}
-	h.closed = true
-	h.shut()
-	var leases []*hold
-	for _, o := range h.holds {
-		switch {
-		case o.stage == held:
-			leases = append(leases, o)
-		case o.stage == asking && o.interrupt != nil:
-			o.interrupt()
-		}
-	}
-	h.mu.Unlock()
-	for _, o := range leases {
-		if o.end(ErrClosed) {
-			h.counts.closed.Add(1)
-		}
-		h.dog.forget(o)
-	}
-	h.releaseAll(leases)
-
-	h.mu.Lock()
-	h.checkDrained()
-	h.mu.Unlock()
-	timeout := time.NewTimer(h.set.call)
-	defer timeout.Stop()
-	var err error
-	select {
-	case <-h.drained:
-	case <-timeout.C:
-		h.mu.Lock()
-		err = fmt.Errorf("relock: close: %d requests not answered within %v; what they release expires by its TTL", h.tasks, h.set.call)
-		h.mu.Unlock()
-	}
-	h.cancel()
-	h.dog.stop()
-	h.eng.Close()
-	return err
-}
-
-// releaseAll gives the holds back, some at a time.
-func (h *host) releaseAll(leases []*hold) {
-	const lanes = 16
-	for lane := range min(lanes, len(leases)) {
-		h.spawn(func(ctx context.Context) {
-			for i := lane; i < len(leases); i += lanes {
-				o := leases[i]
-				traced, told := h.set.trace.givesBack(ctx, o)
-				h.leave(o)
-				h.withdraw(traced, o, nil, o.validUntil())
-				told(ErrClosed)
-				h.left(o)
-			}
-		})
 	}
 }

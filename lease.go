@@ -13,7 +13,8 @@ import (
 // the same lease. It is safe for concurrent use. Every call on a zero Lease
 // returns [ErrNotHeld] or a zero value.
 //
-// A lease ends by Unlock, by loss or by Close, and never comes back.
+// A lease ends by Unlock, Detach, loss or Close, or at the end that WithLease or
+// WithMaxHold give it, and never comes back.
 type Lease struct{ o grant }
 
 // grant is what a lease is a handle of: one hold, or those of a MultiLock.
@@ -28,6 +29,8 @@ type grant interface {
 	wrap(error) error
 	extend(context.Context, time.Duration) error
 	unlock(context.Context) error
+	detach() error
+	use(done <-chan struct{})
 }
 
 func (o *hold) lockName() string  { return o.req.Name }
@@ -58,7 +61,7 @@ var endedContext = func() context.Context {
 
 // Context returns a context that lives as long as the lease. It has the values
 // of the context that Lock was given, but not its end. Its cause is [ErrLost],
-// [ErrUnlocked] or [ErrClosed]. It ends with ErrLost at ValidUntil, or as soon
+// [ErrUnlocked], [ErrDetached] or [ErrClosed]. It ends with ErrLost at ValidUntil, or as soon
 // after as the process runs, whether or not Redis can be reached.
 func (l *Lease) Context() context.Context {
 	if l == nil || l.o == nil {
@@ -68,7 +71,7 @@ func (l *Lease) Context() context.Context {
 }
 
 // Err returns nil while the lease may be believed, and else why not: [ErrLost],
-// [ErrUnlocked], [ErrClosed], or [ErrNotHeld] for a zero Lease. It reads the
+// [ErrUnlocked], [ErrDetached], [ErrClosed], or [ErrNotHeld] for a zero Lease. It reads the
 // clock: it is never nil past ValidUntil, even in a process that has just been
 // woken from a long pause.
 func (l *Lease) Err() error {
@@ -134,7 +137,7 @@ func (l *Lease) Members() []*Lease {
 // death then blocks the lock for d, and not for a TTL.
 //
 // It returns [ErrLost] if the lease was or is found lost, [ErrUnlocked] after
-// Unlock, [ErrClosed] after Close, [ErrNotHeld] for a zero Lease, [ErrInvalid]
+// Unlock, [ErrDetached] after Detach, [ErrClosed] after Close, [ErrNotHeld] for a zero Lease, [ErrInvalid]
 // for a d out of range or beyond WithMaxHold, and [ErrNotReplicated]. Else it is
 // what Redis or a breaker of its client's said, the cause of ctx, [context.DeadlineExceeded] where Redis did
 // not answer within two call timeouts, or that it answered too late for d: the
@@ -152,7 +155,7 @@ func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
 // It returns nil when the hold was given back; [ErrLost] if the lease ended
 // before it was; [ErrNotHeld] if it was unlocked before, without any effect;
 // [ErrClosed] after Close. On any other error, and where ctx ended first, the
-// release goes on in the background until the validity ends. Where ctx is over
+// release goes on in the background until the hold has ended on the server, too. Where ctx is over
 // before the call, it waits for the answer all the same, but for no longer than
 // two requests may take ([WithCallTimeout]).
 func (l *Lease) Unlock(ctx context.Context) error {
@@ -162,9 +165,35 @@ func (l *Lease) Unlock(ctx context.Context) error {
 	return l.o.wrap(l.o.unlock(ctx))
 }
 
+// Detach ends the lease and leaves the lock as it is: taken, on the server, until
+// the lease would have ended. It asks no server. Nothing gives the lock back
+// before, Close neither; only ForceUnlock does. So a lock by [WithLease] that is
+// detached at once is a limit: at most one has it in that time. An owner given by
+// [WithOwner] re-enters it meanwhile, as the owner's other holds go on: each hold
+// is detached by itself. What a late copy of the request that took it could do is
+// prevented in the background.
+//
+// It returns [ErrInvalid] for a lease without WithLease, and for one of a MultiLock
+// with such a member: nothing is changed then. Else it returns what Unlock would of
+// a lease that has ended: [ErrLost]; [ErrNotHeld] after Unlock or Detach, and for a
+// zero Lease; [ErrClosed] after Close. Of a MultiLock the members that had not ended
+// are detached all the same.
+func (l *Lease) Detach() error {
+	if l == nil || l.o == nil {
+		return ErrNotHeld
+	}
+	return l.o.wrap(l.o.detach())
+}
+
 // Do takes l, calls fn and releases l whatever happens, panics included. fn's
 // context ends with ctx or with the lease, with the cause of the one that was
 // first.
+//
+// A lease that ends while fn runs, since no renewal was answered or by
+// [WithMaxHold], is given back only once fn has returned: until then the lock
+// passes to nobody before its time on the server is up. The other members of a
+// MultiLock whose lease has ended are held until then. Where the server has said
+// that the hold is gone, or Close has ended the lease, nothing waits for fn.
 //
 // Do returns fn's error, and [ErrLost] too if the lease was lost while fn ran.
 // Where fn returned nil, it returns any other error of Unlock: the work is then
@@ -180,11 +209,14 @@ func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease
 	if lease == nil || lease.o == nil {
 		return fmt.Errorf("%w: the %T returned a zero Lease and no error", ErrNotHeld, l)
 	}
+	used := make(chan struct{})
+	lease.o.use(used)
 	inner, cancel := context.WithCancelCause(lease.Context())
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	defer func() {
 		stop()
 		cancel(nil)
+		close(used)
 		// A lock that was used is given back even if ctx is over by now.
 		unlocked := lease.Unlock(ctx)
 		switch {

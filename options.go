@@ -181,7 +181,8 @@ func WithFenceRetention(d time.Duration) interface {
 // lease was lost and why, that Redis does not answer or refuses a request, a
 // renewal or a release, that the right to subscribe is missing; at level Info that
 // a lock was taken away by ForceUnlock, and that a call has waited for a check
-// interval for a lease of its own client. By default nothing is logged.
+// interval for a lease of its own client; at level Debug that a lease came to the
+// end it was given, or was left to it. By default nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return clientOption(func(s *settings) {
 		s.log = l
@@ -192,7 +193,10 @@ func WithLogger(l *slog.Logger) Option {
 }
 
 // WithLease takes the lock for a fixed time, between [MinTTL] and [MaxTTL]: no
-// watchdog renews it. It excludes WithTTL.
+// watchdog renews it. It excludes WithTTL. A lease that is left to run out ends with
+// [ErrLost] at ValidUntil, which is no loss to [Stats] and a [Tracer]; the lock is
+// free when the server's time for it is up, a drift later. [Lease.Detach] leaves it
+// to that end though the client is closed.
 func WithLease(d time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
 		s.fail(checkTTL("WithLease", d))
@@ -205,7 +209,8 @@ func WithLease(d time.Duration) LockOption {
 }
 
 // WithMaxHold bounds how long a hold may live, renewals and extensions
-// included: the lease ends with [ErrLost] no later than d after its grant.
+// included: the lease ends with [ErrLost] no later than d after its grant, which is
+// no loss to [Stats] and a [Tracer].
 // Between [MinTTL] and [MaxTTL], and no less than a WithLease beside it.
 func WithMaxHold(d time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {

@@ -49,8 +49,11 @@ func (s *single) Pulse(ctx context.Context, batch []engine.Pulse) {
 }
 
 func nameOfPulse(p engine.Pulse) string {
-	if p.Renew != nil {
+	switch {
+	case p.Renew != nil:
 		return p.Renew.Name
+	case p.Release != nil:
+		return p.Release.Name
 	}
 	return p.CheckIn.Name
 }
@@ -64,20 +67,30 @@ func (s *single) sendBatch(ctx context.Context, batch []engine.Pulse) {
 			checkIns = append(checkIns, p.CheckIn)
 		}
 	}
-	got, sent := s.sendAll(ctx, len(batch), checkIns, func(i int) *command {
-		if renew := batch[i].Renew; renew != nil {
-			return s.renewCommand(renew)
-		}
-		return s.acquireCommand(batch[i].CheckIn)
-	})
+	got, sent := s.sendAll(ctx, len(batch), checkIns, func(i int) *command { return s.pulseCommand(batch[i]) })
 	for i, p := range batch {
-		if err := got[i].err; err != nil {
-			s.suspect(err)
+		err := got[i].err
+		s.suspect(err)
+		switch {
+		case p.Release != nil:
+			_, err = s.released(ctx, p.Release, outcome{val: got[i].val, err: err, sent: sent, copies: 1})
 			p.Done(engine.Answer{}, err)
-			continue
+		case err != nil:
+			p.Done(engine.Answer{}, err)
+		default:
+			p.Done(s.readAnswer(got[i].val, sent))
 		}
-		p.Done(s.readAnswer(got[i].val, sent))
 	}
+}
+
+func (s *single) pulseCommand(p engine.Pulse) *command {
+	switch {
+	case p.Renew != nil:
+		return s.renewCommand(p.Renew)
+	case p.Release != nil:
+		return s.releaseCommand(p.Release)
+	}
+	return s.acquireCommand(p.CheckIn)
 }
 
 // sendAll sends n commands in one pipeline, and copies of it while it is not
@@ -142,8 +155,8 @@ func (cs *commands) transmit(ctx context.Context, rdb Redis) (any, error) {
 func (cs *commands) hangs() bool { return slices.ContainsFunc(cs.all, (*command).hangs) }
 
 // runAll runs commands in one pipeline, and those whose script the server does
-// not know in a second one.
-func runAll(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, all []*command) ([]any, []error) {
+// not know in a further one, or in two where they are for several servers.
+func runAll(ctx context.Context, rdb pipeliner, all []*command) ([]any, []error) {
 	vals, errs := make([]any, len(all)), make([]error, len(all))
 	cmds := make([]once, len(all))
 	pipe := rdb.Pipeline()
@@ -152,15 +165,11 @@ func runAll(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, al
 		_ = pipe.Process(ctx, cmds[i])
 	}
 	_, failure := pipe.Exec(ctx)
-	again := rdb.Pipeline()
-	for i, c := range all {
-		if unknownScript(cmds[i].Err()) {
-			cmds[i] = c.eval(ctx)
-			_ = again.Process(ctx, cmds[i])
+	if n, err := teach(ctx, rdb, all, cmds, false); n > 0 {
+		failure = err
+		if n, err := teach(ctx, rdb, all, cmds, true); n > 0 {
+			failure = err
 		}
-	}
-	if again.Len() > 0 {
-		_, failure = again.Exec(ctx)
 	}
 	for i := range all {
 		vals[i], errs[i] = cmds[i].Result()
@@ -169,4 +178,27 @@ func runAll(ctx context.Context, rdb interface{ Pipeline() redis.Pipeliner }, al
 		}
 	}
 	return vals, errs
+}
+
+// teach sends again what failed since its server does not know the script: each,
+// or the first of a script, by its source, which is many times as long as all else,
+// and what follows it by the name that the server knows from then on. It returns
+// how many it sent, and what came of that.
+func teach(ctx context.Context, rdb pipeliner, commands []*command, cmds []once, each bool) (n int, err error) {
+	taught := map[*script]bool{}
+	pipe := rdb.Pipeline()
+	for i, c := range commands {
+		if !unknownScript(cmds[i].Err()) {
+			continue
+		}
+		if cmds[i] = c.evalSHA(ctx); each || !taught[c.script] {
+			cmds[i], taught[c.script] = c.eval(ctx), true
+		}
+		_ = pipe.Process(ctx, cmds[i])
+		n++
+	}
+	if n > 0 {
+		_, err = pipe.Exec(ctx)
+	}
+	return n, err
 }

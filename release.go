@@ -74,24 +74,27 @@ func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 // whichever token: a late copy of its acquire may have brought it back under
 // another. It ends when it is answered, or with until: what is there expires.
 func (h *host) withdraw(ctx context.Context, o, next *hold, until time.Time) {
-	h.persist(ctx, until, func() error {
+	h.owe(o, until)
+	err := h.persist(ctx, until, func() error {
 		_, err := h.sendRelease(ctx, o, next, 0)
 		next = nil
 		return err
 	})
+	h.paid(o, err)
 }
 
-func (h *host) persist(ctx context.Context, until time.Time, send func() error) {
+// persist sends until that is answered, or in vain.
+func (h *host) persist(ctx context.Context, until time.Time, send func() error) error {
 	for n := 0; ; n++ {
 		err := send()
 		if err == nil || errors.Is(err, redis.ErrClosed) || ctx.Err() != nil || time.Now().After(until) {
-			return
+			return err
 		}
 		if errors.Is(err, ErrWrongType) {
-			return // what is there is not ours
+			return nil // what is there is not ours
 		}
 		if !engine.Sleep(ctx, engine.Pause(n)) {
-			return
+			return err
 		}
 	}
 }

@@ -177,19 +177,30 @@ func (s *single) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, e
 }
 
 func (s *single) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
+	if r.Leave && !r.Bury {
+		return engine.Released{}, nil
+	}
 	got := s.run(ctx, s.releaseCommand(r), func() (transmission, []*engine.Request) {
 		if r.Next == nil {
 			return s.releaseCommand(r), nil
 		}
 		return s.releaseCommand(r), []*engine.Request{r.Next}
 	})
+	return s.released(ctx, r, got)
+}
+
+// released reads the reply to the release r, and sends another where that was
+// refused.
+func (s *single) released(ctx context.Context, r *engine.Release, got outcome) (engine.Released, error) {
 	if hasPrefix(got.err, "TRYAGAIN") || hasPrefix(got.err, "OOM") {
+		if r.Leave {
+			return engine.Released{}, got.err // there is nothing to give back, and to bury takes all keys
+		}
 		// Give back the lock itself, which is one key, and leave the queue to
 		// its check-ins.
 		part := func() *command {
-			c := s.releaseCommand(r)
-			keys, args := c.words()
-			return newCommand(c.script, keys[:1], args...)
+			keys, args := s.releaseCommand(r).words()
+			return newCommand(&releaseScript, keys[:1], args...)
 		}
 		before := got.copies
 		got = s.run(ctx, part(), repeat(part))
@@ -205,16 +216,23 @@ func (s *single) Release(ctx context.Context, r *engine.Release) (engine.Release
 	return rel, rd.err
 }
 
+// noToken is one that no lock has: a release with it leaves the hold as it is.
+const noToken = -1
+
 func (s *single) releaseCommand(r *engine.Release) *command {
 	bury := int64(0)
 	if r.Bury {
 		bury = ms(buryFor)
 	}
+	token := r.Token
+	if r.Leave {
+		token = noToken
+	}
 	n := r.Next
 	if n == nil {
-		return s.command(&releaseScript, r.Name, r.Hold, r.Token, bury, s.highWater.Load(), s.retention(), "")
+		return s.command(&releaseScript, r.Name, r.Hold, token, bury, s.highWater.Load(), s.retention(), "")
 	}
-	return s.command(&releaseScript, r.Name, r.Hold, r.Token, bury, s.highWater.Load(), s.retention(),
+	return s.command(&releaseScript, r.Name, r.Hold, token, bury, s.highWater.Load(), s.retention(),
 		n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.alone())
 }
 

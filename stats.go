@@ -6,7 +6,7 @@ import "sync/atomic"
 // there are now. Each number is exact, but they are read one after the other:
 // while nothing is under way,
 //
-//	Acquired = Held + Released + Unanswered + Lost + Closed
+//	Acquired = Held + Released + Unanswered + Lost + Ended + Detached + Closed
 //
 // The locks of a RedLock are counted by the RedLock, and not by the clients of
 // its nodes. Those of a MultiLock count as its members do, each at its client.
@@ -25,7 +25,9 @@ type Stats struct {
 
 	Released   uint64 // leases given back, and that was answered
 	Unanswered uint64 // leases given back, and that was not answered in time: the release goes on in the background
-	Lost       uint64 // leases that ended with ErrLost, those included that Unlock found lost
+	Lost       uint64 // leases that ended with ErrLost and were not meant to, those included that Unlock found lost
+	Ended      uint64 // leases that were over by WithLease or WithMaxHold before Unlock was called: ErrLost, but no loss
+	Detached   uint64 // leases that Detach left to their end
 	Closed     uint64 // leases that Close ended
 	Forced     uint64 // locks freed by ForceUnlock
 }
@@ -34,7 +36,8 @@ type Stats struct {
 type counts struct {
 	acquired, handOffs, checkIns, notAcquired, failed atomic.Uint64
 	renewals, renewFailures                           atomic.Uint64
-	released, unanswered, lost, closed, forced        atomic.Uint64
+	released, unanswered, lost, ended, detached       atomic.Uint64
+	closed, forced                                    atomic.Uint64
 }
 
 // Stats returns what the client's locks have come to. It asks no server.
@@ -51,6 +54,6 @@ func (h *host) stats() Stats {
 		NotAcquired: n.notAcquired.Load(), Failed: n.failed.Load(),
 		Renewals: n.renewals.Load(), RenewFailures: n.renewFailures.Load(),
 		Released: n.released.Load(), Unanswered: n.unanswered.Load(), Lost: n.lost.Load(),
-		Closed: n.closed.Load(), Forced: n.forced.Load(),
+		Ended: n.ended.Load(), Detached: n.detached.Load(), Closed: n.closed.Load(), Forced: n.forced.Load(),
 	}
 }

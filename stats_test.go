@@ -76,6 +76,7 @@ func TestAnUnsetTracerCostsNoMemory(t *testing.T) {
 		c.host.released(o, nil)
 		told(nil)
 		c.host.set.trace.lost(o, LostGone)
+		c.host.set.trace.ended(o, EndLease)
 		c.host.set.trace.forced(ctx, &l, Status{})
 	}); n != 0 {
 		t.Errorf("got %v allocations at the events of a hold, want none", n)
@@ -106,6 +107,7 @@ func TestStatsAddUp(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 16 {
 		m := r[i%len(r)].Mutex(fmt.Sprint("m", i%3))
+		fixed := r[i%len(r)].Mutex(fmt.Sprint("f", i), WithLease(MinTTL))
 		wg.Go(func() {
 			for n := range 12 {
 				patience := 20 * time.Second
@@ -118,6 +120,9 @@ func TestStatsAddUp(t *testing.T) {
 				} else if err == nil {
 					_, _ = m.ForceUnlock(bg)
 				}
+				if lease, err := fixed.TryLock(bg); err == nil && n%2 == 0 {
+					_ = lease.Detach()
+				}
 				cancel()
 			}
 		})
@@ -125,8 +130,19 @@ func TestStatsAddUp(t *testing.T) {
 	wg.Wait()
 	for _, c := range r {
 		eventually(t, "nothing is under way", func() bool { return c.Stats().Waiting == 0 })
+		lockOf(t, c.Mutex("kept"))
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
 		st := c.Stats()
-		if st.Acquired == 0 || st.Acquired != uint64(st.Held)+st.Released+st.Unanswered+st.Lost+st.Closed {
+		for what, n := range map[string]uint64{
+			"released": st.Released, "lost": st.Lost, "ended": st.Ended, "detached": st.Detached, "closed": st.Closed,
+		} {
+			if n == 0 {
+				t.Errorf("none was %s", what)
+			}
+		}
+		if st.Held != 0 || st.Acquired != st.Released+st.Unanswered+st.Lost+st.Ended+st.Detached+st.Closed {
 			t.Errorf("does not add up: %+v", st)
 		}
 	}

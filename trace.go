@@ -17,6 +17,7 @@ type tracers struct {
 	handOff []HandOffTracer
 	renew   []RenewTracer
 	loss    []LostTracer
+	end     []EndTracer
 	release []ReleaseTracer
 	force   []ForceTracer
 }
@@ -25,7 +26,7 @@ type tracers struct {
 func (ts *tracers) add(t Tracer) bool {
 	parts := [...]bool{
 		addPart(&ts.acquire, t), addPart(&ts.grant, t), addPart(&ts.handOff, t), addPart(&ts.renew, t),
-		addPart(&ts.loss, t), addPart(&ts.release, t), addPart(&ts.force, t),
+		addPart(&ts.loss, t), addPart(&ts.end, t), addPart(&ts.release, t), addPart(&ts.force, t),
 	}
 	return parts != [len(parts)]bool{}
 }
@@ -136,6 +137,17 @@ func (ts *tracers) lost(o *hold, why LossReason) {
 	}
 }
 
+// ended tells that o has come to the end it was given.
+func (ts *tracers) ended(o *hold, why EndReason) {
+	if ts == nil || len(ts.end) == 0 {
+		return
+	}
+	e := Ended{Traced: o.event(), Held: o.held(), Reason: why}
+	for _, t := range ts.end {
+		t.TraceEnd(o.traced(), e)
+	}
+}
+
 // givesBack tells that the release of o is sent, and returns the context for it,
 // and a function that tells what came of it.
 func (ts *tracers) givesBack(ctx context.Context, o *hold) (context.Context, func(error)) {
@@ -217,11 +229,21 @@ func (h *host) renewed(o *hold, ans engine.Answer, err error) {
 	h.set.trace.renewed(o, ans, err)
 }
 
-// lost is when o ended as lost.
-func (h *host) lost(o *hold, why LossReason) {
-	h.counts.lost.Add(1)
-	h.set.log.Warn("relock: lease lost", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "reason", string(why))
-	h.set.trace.lost(o, why)
+// ended is when o ended as e, and not by Unlock or Close.
+func (h *host) ended(o *hold, e *ending) {
+	switch {
+	case e.lost != "":
+		h.counts.lost.Add(1)
+		h.set.log.Warn("relock: lease lost", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "reason", string(e.lost))
+		h.set.trace.lost(o, e.lost)
+		return
+	case e.over == EndDetached:
+		h.counts.detached.Add(1)
+	default:
+		h.counts.ended.Add(1)
+	}
+	h.set.log.Debug("relock: lease ended", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "reason", string(e.over))
+	h.set.trace.ended(o, e.over)
 }
 
 // released is when the release of o was answered, or has failed.
@@ -230,7 +252,7 @@ func (h *host) released(o *hold, err error) {
 	case err == nil:
 		h.counts.released.Add(1)
 	case errors.Is(err, ErrLost):
-		h.lost(o, LostGone)
+		h.ended(o, o.goneAtRelease())
 	default:
 		h.counts.unanswered.Add(1)
 		h.set.log.Warn("relock: release not answered, sent again in the background",

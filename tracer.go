@@ -7,7 +7,7 @@ import (
 
 // Tracer follows the life of a client's locks ([WithTracer]). It is one or more
 // of [AcquireTracer], [GrantTracer], [HandOffTracer], [RenewTracer],
-// [LostTracer], [ReleaseTracer] and [ForceTracer]: it has the methods of those
+// [LostTracer], [EndTracer], [ReleaseTracer] and [ForceTracer]: it has the methods of those
 // parts that it cares for, and which they are is found out once, by [New].
 //
 // Its methods are called by the goroutines that run the locks, the watchdog's
@@ -123,12 +123,14 @@ type Renewed struct {
 	Err  error         // nil: renewed; ErrLost: the server holds it no longer
 }
 
-// LostTracer is told of every lease that was lost.
+// LostTracer is told of every lease that was lost. One that came to the end it was
+// given is not: see [EndTracer].
 type LostTracer interface {
 	TraceLost(ctx context.Context, e Lost)
 }
 
-// Lost is the event of a lease that ended with [ErrLost].
+// Lost is the event of a lease that ended with [ErrLost], and not as it was meant
+// to.
 type Lost struct {
 	Traced
 	Held   time.Duration // since Lock returned it
@@ -139,9 +141,8 @@ type Lost struct {
 type LossReason string
 
 const (
-	// LostExpired is a validity that ran out: no renewal was answered in time,
-	// the process did not run, or a fixed lease, or WithMaxHold, was over before
-	// Unlock was called.
+	// LostExpired is a validity that ran out: no renewal was answered in time, or
+	// the process did not run.
 	LostExpired LossReason = "expired"
 	// LostGone is a hold that the server had no longer, when it was asked to
 	// renew it or to give it back.
@@ -150,12 +151,38 @@ const (
 	LostForced LossReason = "forced"
 )
 
+// EndTracer is told of every lease that came to the end it was given before Unlock
+// was called, or was left to it: nothing went wrong.
+type EndTracer interface {
+	TraceEnd(ctx context.Context, e Ended)
+}
+
+// Ended is the event of a lease that ended as it was meant to.
+type Ended struct {
+	Traced
+	Held   time.Duration // since Lock returned it
+	Reason EndReason
+}
+
+// EndReason is which end a lease came to.
+type EndReason string
+
+const (
+	// EndLease is that of a lease by WithLease, extensions included.
+	EndLease EndReason = "lease"
+	// EndMaxHold is that of WithMaxHold.
+	EndMaxHold EndReason = "max-hold"
+	// EndDetached is a Detach: the lock stays taken until the end of the lease.
+	EndDetached EndReason = "detached"
+)
+
 // ReleaseTracer is told of every release that is sent for a lease that was
-// valid: by Unlock, or by Close. No release is traced of a lease that was lost.
+// valid: by Unlock, or by Close. No release is traced of a lease that was lost or
+// had ended.
 type ReleaseTracer interface {
 	// TraceReleaseStart returns the context of the request, which comes from
-	// ctx: that of Unlock, or a background one of Close. A RedLock's requests do
-	// not have it.
+	// ctx: that of Unlock, or a background one of Close. The requests of a RedLock
+	// do not have it, nor do those of Close, which are sent for many at once.
 	TraceReleaseStart(ctx context.Context, e ReleaseStart) context.Context
 	TraceReleaseEnd(ctx context.Context, e ReleaseEnd)
 }

@@ -46,6 +46,7 @@ func (d *diary) TraceGrant(ctx context.Context, e Granted)         { d.write(ctx
 func (d *diary) TraceHandOff(ctx context.Context, e Granted)       { d.write(ctx, "hand-off", e) }
 func (d *diary) TraceRenew(ctx context.Context, e Renewed)         { d.write(ctx, "renew", e) }
 func (d *diary) TraceLost(ctx context.Context, e Lost)             { d.write(ctx, "lost", e) }
+func (d *diary) TraceEnd(ctx context.Context, e Ended)             { d.write(ctx, "ended", e) }
 func (d *diary) TraceForce(ctx context.Context, e Forced)          { d.write(ctx, "force", e) }
 func (d *diary) TraceReleaseStart(ctx context.Context, e ReleaseStart) context.Context {
 	d.write(ctx, "release", e)
@@ -59,6 +60,7 @@ var _ interface {
 	HandOffTracer
 	RenewTracer
 	LostTracer
+	EndTracer
 	ReleaseTracer
 	ForceTracer
 } = (*diary)(nil)

@@ -181,7 +181,7 @@ func (w *watchdog) send(due []*hold, now time.Time) {
 			batch = append(batch, p)
 		case o.valid.Load() == 0, o.cause.Load() != nil: // granted or given up just now; ended just now
 		case !now.Before(o.validUntil()):
-			o.lose(LostExpired)
+			o.expire()
 		case w.isFixed(o):
 			w.watch(o, engine.Answer{})
 		default:
@@ -198,6 +198,7 @@ func (w *watchdog) send(due []*hold, now time.Time) {
 func (w *watchdog) renew(o *hold) engine.Pulse {
 	w.mu.Lock()
 	o.renewAt = time.Now().Add(o.req.TTL / 3)
+	o.mayLast(o.req.TTL)
 	if o.cause.Load() == nil {
 		w.set(o, o.nextDue())
 	}
@@ -212,6 +213,7 @@ func (w *watchdog) renew(o *hold) engine.Pulse {
 // is asked again until its validity ends, by itself.
 func (w *watchdog) renewed(o *hold, ans engine.Answer, err error) {
 	w.host.renewed(o, ans, err)
+	o.mayLast(o.req.TTL) // it was executed by now, or never
 	switch {
 	case err != nil:
 		if w.again(o) == 3 {
@@ -221,7 +223,7 @@ func (w *watchdog) renewed(o *hold, ans engine.Answer, err error) {
 	case ans.State != engine.Granted:
 		o.lose(LostGone)
 	case o.err() != nil:
-		o.lose(LostExpired)
+		o.expire()
 	default:
 		o.believe(validity{ans.Sent, ans.Left})
 		w.watch(o, ans)

@@ -21,8 +21,9 @@ const (
 	AheadKey      = attribute.Key("relock.acquire.ahead")   // how many were in front of it
 	OutcomeKey    = attribute.Key("relock.acquire.outcome") // "acquired", "not_acquired", "failed"
 	ViaKey        = attribute.Key("relock.grant.via")       // "request", "message", "release", "check-in"
-	HoldEndKey    = attribute.Key("relock.hold.end")        // "released", "unanswered", "lost", "closed"
+	HoldEndKey    = attribute.Key("relock.hold.end")        // "released", "unanswered", "lost", "ended", "detached", "closed"
 	LossReasonKey = attribute.Key("relock.loss.reason")     // "expired", "gone", "forced"
+	EndReasonKey  = attribute.Key("relock.end.reason")      // "lease", "max-hold", "detached"
 	RenewalKey    = attribute.Key("relock.renewal.outcome") // "renewed", "failed"
 	ErrorTypeKey  = attribute.Key("error.type")
 )

@@ -91,6 +91,16 @@ func (t *Tracer) TraceLost(ctx context.Context, e relock.Lost) {
 	span.End()
 }
 
+// TraceEnd counts a lease that ended as it was meant to, or was left to.
+func (t *Tracer) TraceEnd(ctx context.Context, e relock.Ended) {
+	how := "ended"
+	if e.Reason == relock.EndDetached {
+		how = "detached"
+	}
+	t.ends.Add(ctx, 1, t.of(t.cached(e.Quorum, EndReasonKey, string(e.Reason)), e.Name))
+	t.holdDuration.Record(ctx, e.Held.Seconds(), t.of(t.cached(e.Quorum, HoldEndKey, how), e.Name))
+}
+
 // TraceReleaseStart begins the span relock.release, in the trace of Unlock.
 func (t *Tracer) TraceReleaseStart(ctx context.Context, e relock.ReleaseStart) context.Context {
 	ctx, _ = t.start(ctx, "relock.release", e.Traced)
@@ -102,7 +112,7 @@ func (t *Tracer) TraceReleaseEnd(ctx context.Context, e relock.ReleaseEnd) {
 	how := end(e.Err)
 	series := t.of(t.cached(e.Quorum, HoldEndKey, how), e.Name)
 	t.releaseDuration.Record(ctx, e.Took.Seconds(), series)
-	if how != "lost" { // TraceLost has recorded it
+	if how != "lost" { // TraceLost has recorded it, or TraceEnd
 		t.holdDuration.Record(ctx, e.Held.Seconds(), series)
 	}
 	span := trace.SpanFromContext(ctx)

@@ -18,6 +18,7 @@ type instruments struct {
 	handOffs        metric.Int64Counter
 	renewals        metric.Int64Counter
 	losses          metric.Int64Counter
+	ends            metric.Int64Counter
 	forced          metric.Int64Counter
 
 	known sync.Map // seriesKey -> options
@@ -49,11 +50,11 @@ var seconds = metric.WithExplicitBucketBoundaries(
 	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 func (i *instruments) make(m metric.Meter) error {
-	var errs [8]error
+	var errs [9]error
 	i.acquireDuration, errs[0] = m.Float64Histogram("relock.acquire.duration", metric.WithUnit("s"), seconds,
 		metric.WithDescription("How long Lock and TryLock took, waiting included."))
 	i.holdDuration, errs[1] = m.Float64Histogram("relock.hold.duration", metric.WithUnit("s"), seconds,
-		metric.WithDescription("How long leases were held, from the end of Lock to Unlock or the loss."))
+		metric.WithDescription("How long leases were held, from the end of Lock to their own."))
 	i.releaseDuration, errs[2] = m.Float64Histogram("relock.release.duration", metric.WithUnit("s"), seconds,
 		metric.WithDescription("How long giving a lease back took."))
 	i.renewalLeft, errs[3] = m.Float64Histogram("relock.renewal.left", metric.WithUnit("s"), seconds,
@@ -66,5 +67,7 @@ func (i *instruments) make(m metric.Meter) error {
 		metric.WithDescription("Leases that were lost."))
 	i.forced, errs[7] = m.Int64Counter("relock.forced_unlocks", metric.WithUnit("{lock}"),
 		metric.WithDescription("Locks that were taken away from their holder."))
+	i.ends, errs[8] = m.Int64Counter("relock.ends", metric.WithUnit("{lease}"),
+		metric.WithDescription("Leases that came to the end they were given, or were left to it."))
 	return errors.Join(errs[:]...)
 }

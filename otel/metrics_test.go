@@ -32,7 +32,7 @@ func TestEveryEventIsCounted(t *testing.T) {
 		n      int64 // at least, if it is negative
 		attrs  []attribute.KeyValue
 	}{
-		{"relock.acquire.duration", 2, []attribute.KeyValue{single, relockotel.OutcomeKey.String("acquired")}},
+		{"relock.acquire.duration", 3, []attribute.KeyValue{single, relockotel.OutcomeKey.String("acquired")}},
 		{"relock.acquire.duration", 1, []attribute.KeyValue{single, relockotel.OutcomeKey.String("not_acquired")}},
 		{"relock.acquire.duration", 1, []attribute.KeyValue{quorum, relockotel.OutcomeKey.String("acquired")}},
 		{"relock.release.duration", 1, []attribute.KeyValue{single, relockotel.HoldEndKey.String("released")}},
@@ -43,6 +43,8 @@ func TestEveryEventIsCounted(t *testing.T) {
 		{"relock.renewals", -1, []attribute.KeyValue{single, relockotel.RenewalKey.String("renewed")}},
 		{"relock.renewal.left", -1, []attribute.KeyValue{single, relockotel.RenewalKey.String("renewed")}},
 		{"relock.losses", 1, []attribute.KeyValue{single, relockotel.LossReasonKey.String("forced")}},
+		{"relock.ends", 1, []attribute.KeyValue{single, relockotel.EndReasonKey.String("detached")}},
+		{"relock.hold.duration", 1, []attribute.KeyValue{single, relockotel.HoldEndKey.String("detached")}},
 		{"relock.forced_unlocks", 1, []attribute.KeyValue{single}},
 	} {
 		n := series(got[want.metric], want.attrs...)
@@ -63,6 +65,28 @@ func TestRenewalsThatFailAreCountedAndTheLossTheyEndIn(t *testing.T) {
 	})
 	if got := series(r.metrics()["relock.renewals"], single, relockotel.RenewalKey.String("failed")); got < 1 {
 		t.Errorf("got %d failed renewals, want one at least", got)
+	}
+}
+
+// An alert on losses is no alarm clock for leases that were to end.
+func TestTheEndOfAFixedLeaseIsNoLoss(t *testing.T) {
+	r := newRig(t)
+	lease := take(t, bg, r.client.Mutex("a", relock.WithLease(relock.MinTTL)))
+	<-lease.Context().Done()
+	eventually(t, "the end is told", func() bool {
+		return series(r.metrics()["relock.ends"], single, relockotel.EndReasonKey.String("lease")) == 1
+	})
+	got := r.metrics()
+	if n := series(got["relock.hold.duration"], single, relockotel.HoldEndKey.String("ended")); n != 1 {
+		t.Errorf("got %d holds that ended, want 1", n)
+	}
+	if losses, ok := got["relock.losses"]; ok {
+		t.Errorf("got losses %v", losses)
+	}
+	for _, s := range r.spans.Ended() {
+		if s.Name() == "relock.lost" {
+			t.Error("got a span of a loss")
+		}
 	}
 }
 

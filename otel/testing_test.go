@@ -113,7 +113,7 @@ func eventually(t testing.TB, what string, cond func() bool) {
 }
 
 // contend does what every metric is about: locks that are taken, passed on,
-// given up, renewed, lost and taken away.
+// given up, renewed, lost, taken away and left to their end.
 func contend(t testing.TB, rdb *redis.Client, tracer *relockotel.Tracer) {
 	t.Helper()
 	c := newClient(t, rdb, tracer)
@@ -139,6 +139,9 @@ func contend(t testing.TB, rdb *redis.Client, tracer *relockotel.Tracer) {
 	}
 	if err := lease.Unlock(bg); !errors.Is(err, relock.ErrLost) {
 		t.Errorf("got %v, want ErrLost", err)
+	}
+	if err := take(t, bg, c.Mutex("limit", relock.WithLease(relock.MinTTL))).Detach(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -30,6 +30,7 @@ var _ interface {
 	relock.HandOffTracer
 	relock.RenewTracer
 	relock.LostTracer
+	relock.EndTracer
 	relock.ReleaseTracer
 	relock.ForceTracer
 } = (*Tracer)(nil)

@@ -45,6 +45,7 @@ type try struct {
 	spread   bool          // once held, it has been asked for the votes it lacks
 	since    time.Time     // of the phase
 	answer   engine.Answer // once held
+	leave    bool          // once ended: what it holds stays
 }
 
 // phase is how far a try has come.

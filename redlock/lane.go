@@ -67,8 +67,8 @@ func (c *claim) release(t *try, i int) {
 	p := c.q.peers[i]
 	v := &t.votes[i]
 	c.mu.Lock()
-	nothing := !v.mayHave
-	r := &engine.Release{Name: t.req.Name, Hold: t.id, Bury: v.unsure}
+	nothing := !v.mayHave || t.leave && v.state == granted && !v.unsure
+	r := &engine.Release{Name: t.req.Name, Hold: t.id, Bury: v.unsure || t.leave, Leave: t.leave}
 	until := time.Now().Add(max(t.req.TTL, t.req.Life, p.node.CallTimeout()))
 	if nothing {
 		c.settleReturn(t, i, gone, nil)

@@ -12,7 +12,10 @@ import (
 // of this module, on any servers. It is safe for concurrent use.
 //
 // Its lease is valid while every member's is: the loss of one member ends it
-// with [relock.ErrLost] and releases the others. Its own token is 0, which a
+// with [relock.ErrLost] and releases the others, once the function that
+// [relock.Do] runs has returned. A member that came to the end that WithLease or
+// WithMaxHold gives it ends the whole in the same way, but leaves other members
+// with WithLease to their own ends. Its own token is 0, which a
 // Guard refuses; the tokens are those of [relock.Lease.Members], each for what
 // its member protects. A context from its lease re-enters members that are
 // Reentrant, and is refused with [relock.ErrSelfDeadlock] by those that are not.

@@ -189,13 +189,20 @@ func (c *claim) acquire(r *engine.Request, done func(engine.Answer, error)) {
 	}
 }
 
-// Pulse sends check-ins one by one, each of which asks one node as long as it
-// is queued, and renewals as one batch a node.
+// Pulse sends check-ins and releases one by one, of which a check-in asks one node
+// as long as it is queued, and renewals as one batch a node.
 func (q *quorum) Pulse(ctx context.Context, batch []engine.Pulse) {
 	var renewals []*renewal
 	for _, p := range batch {
-		if p.CheckIn != nil {
+		switch {
+		case p.CheckIn != nil:
 			go q.pulse(p)
+			continue
+		case p.Release != nil:
+			go func() {
+				_, err := q.Release(ctx, p.Release)
+				p.Done(engine.Answer{}, err)
+			}()
 			continue
 		}
 		renewals = append(renewals, q.newRenewal(p.Renew, p.Done))

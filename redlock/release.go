@@ -11,14 +11,15 @@ import (
 // Release gives up a hold or a wait at every node. It returns when a quorum has
 // said that the hold was there, or that it was not, and goes on with the others.
 // A resend of it waits for the resends that are under way, by which a lost answer
-// is made good.
+// is made good. A hold that is to be left keeps the votes that it has; late copies
+// of its requests are refused, and it waits nowhere any more.
 func (q *quorum) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
 	c := q.find(r.Hold)
 	if c == nil {
 		return engine.Released{Gone: true}, nil
 	}
 	c.locked(func() {
-		c.end()
+		c.end(r.Leave)
 		c.expectReturns()
 	})
 	for {
@@ -42,8 +43,8 @@ func (q *quorum) Release(ctx context.Context, r *engine.Release) (engine.Release
 	}
 }
 
-// end ends the claim. It needs c.mu.
-func (c *claim) end() {
+// end ends the claim, and leaves its votes where they are or not. It needs c.mu.
+func (c *claim) end(leave bool) {
 	if c.ended {
 		return
 	}
@@ -52,6 +53,7 @@ func (c *claim) end() {
 		if t.phase == held {
 			c.q.heldNoMore(&t.req)
 		}
+		t.leave = leave
 		c.drop()
 	}
 	c.finish(engine.Answer{State: engine.Withdrawn}, nil)

@@ -2,7 +2,7 @@
 -- KEYS: 1 lock  2 fence  3 queue  4 waiters  5 tombstones
 --       or the lock alone: free it and do no more. That is what is left where the keys of a
 --       slot are being moved; the waiters then find the free lock at their check-ins.
--- ARGV: 1 hold id  2 token (0: whichever it was granted, if any: a withdrawal)
+-- ARGV: 1 hold id  2 token (0: whichever it was granted, if any: a withdrawal; -1: none, leave the hold to its end)
 --       3 bury_ms (> 0: an acquire of this hold may be under way; refuse it for so long)
 --       4 token floor  5 fence retention_ms
 --       6 next hold id ('' = none)  7 owner  8 ttl_ms  9 channel  10 waited_us  11 life_ms  12 alone

@@ -29,7 +29,7 @@ var living = []mutant{
 	},
 	{
 		name:   "a lease that is over comes back by a late renewal",
-		edit:   edit{"watchdog.go", "	case o.err() != nil:\n		o.lose(LostExpired)\n	default:\n", "	default:\n"},
+		edit:   edit{"watchdog.go", "	case o.err() != nil:\n		o.expire()\n	default:\n", "	default:\n"},
 		killer: root("TestALeaseThatIsOverNeverComesBack"),
 	},
 	{
@@ -58,7 +58,7 @@ var living = []mutant{
 	},
 	{
 		name:   "the watchdog renews after Unlock",
-		edit:   edit{"hold.go", "	h.dog.forget(o)\n	ctx, told :=", "	ctx, told :="},
+		edit:   edit{"ending.go", "	o.lock.host.dog.forget(o)\n	return nil\n", "	return nil\n"},
 		also:   []edit{{"watchdog.go", "case o.valid.Load() == 0, o.cause.Load() != nil:", "case o.valid.Load() == 0:"}},
 		killer: root("TestNothingRenewsAfterUnlock"),
 	},
@@ -69,17 +69,13 @@ var living = []mutant{
 		killer: root("TestAGrantIsBelievedForItsTTLLessTheDrift"),
 	},
 	{
-		name: "a lost lease is not given back",
-		edit: edit{
-			"hold.go",
-			"		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.set.call)))\n",
-			"",
-		},
+		name:   "a lost lease is not given back",
+		edit:   edit{"ending.go", "		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.set.call)))\n", ""},
 		killer: root("TestALateCopyBeforeTheReleaseOfALostLeaseIsGivenBack"),
 	},
 	{
 		name:   "an Unlock that was lost before says nil",
-		edit:   edit{"hold.go", "	if o.err() != nil {\n		o.lose(LostExpired) // its deadline may have passed unnoticed\n	}\n", ""},
+		edit:   edit{"ending.go", "	if o.err() != nil {\n		o.expire() // its deadline may have passed unnoticed\n	}\n", ""},
 		killer: root("TestUnlockPastTheDeadlineIsALoss"),
 	},
 	{
@@ -91,6 +87,111 @@ var living = []mutant{
 		name:   "a forced lease of this client goes on",
 		edit:   edit{"mutex.go", "	l.host.loseAll(l.name, int64(st.Token))\n", ""},
 		killer: root("TestALeaseEndsAtOnceIfItsOwnClientForcesTheLock"),
+	},
+}
+
+// ending breaks how an end, a loss and a release are told apart.
+var ending = []mutant{
+	{
+		name:   "the end of a fixed lease is a loss",
+		edit:   edit{"ending.go", "		return &ending{err: ErrLost, over: EndLease}\n", "		return &ending{err: ErrLost, lost: LostExpired}\n"},
+		killer: root("TestANormalEndIsNoLoss"),
+	},
+	{
+		name:   "the end of a longest hold is a loss",
+		edit:   edit{"ending.go", "case o.lastEnd > 0 && o.valid.Load() >= int64(o.lastEnd):", "case o.lastEnd < 0:"},
+		killer: root("TestANormalEndIsNoLoss"),
+	},
+	{
+		name:   "a loss within a longest hold is a normal end",
+		edit:   edit{"ending.go", "case o.lastEnd > 0 && o.valid.Load() >= int64(o.lastEnd):", "case o.lastEnd > 0:"},
+		killer: root("TestALeaseWithinItsLongestHoldIsLostWhereNothingRenewsIt"),
+	},
+	{
+		name:   "a fixed lease that is over is withdrawn before its end on the server",
+		edit:   edit{"ending.go", "case o.lock.host.dog.isFixed(o) && !o.blurred.Load():", "case o.lastEnd < 0:"},
+		killer: root("TestAFixedLeaseHasItsWholeTimeOnTheServer"),
+	},
+	{
+		name:   "a lease whose Extend had no answer is left for as long as that may last",
+		edit:   edit{"ending.go", "isFixed(o) && !o.blurred.Load():", "isFixed(o):"},
+		killer: root("TestALeaseWhoseExtendHadNoAnswerIsWithdrawn"),
+	},
+	{
+		name:   "a late copy of a detached lease's acquire is not refused",
+		edit:   edit{"single.go", "if r.Leave && !r.Bury {", "if r.Leave {"},
+		killer: root("TestALateCopyOfAFixedLeasesAcquireIsRefused/detached"),
+	},
+	{
+		name:   "the tombstone of a detached lease gives it back",
+		edit:   edit{"single.go", "token = noToken", "token = noToken + 1"},
+		killer: root("TestALateCopyOfADetachedLeasesAcquireDoesNotEndIt"),
+	},
+	{
+		name:   "what Do loses is given back while its function runs",
+		edit:   edit{"ending.go", "			o.awaitUser(o.serverEnd)\n", ""},
+		killer: root("TestWhatDoLosesByItsDeadlineIsGivenBackWhenItsFunctionHasReturned"),
+	},
+	{
+		name:   "what Do loses waits for a function that hangs",
+		edit:   edit{"ending.go", "o.awaitUser(o.serverEnd)", "o.awaitUser(func() time.Time { return time.Now().Add(time.Hour) })"},
+		killer: root("TestWhatDoLosesByItsDeadlineIsGivenBackWhenItsFunctionHasReturned"),
+	},
+	{
+		name:   "a hold that is gone waits for Do's function",
+		edit:   edit{"ending.go", "case e.lost == LostGone, e.lost == LostForced:", "case e.lost == LostForced:"},
+		killer: root("TestWhatTheServerTookAwayIsWithdrawnThoughDosFunctionRuns"),
+	},
+	{
+		name:   "Close waits for Do's function",
+		edit:   edit{"ending.go", "		case <-o.lock.host.open.Done():\n", ""},
+		killer: root("TestCloseWaitsForNoFunction"),
+	},
+	{
+		name:   "the rest of a whole is given back while Do's function runs",
+		edit:   edit{"bundle.go", "			other.awaitUser(other.validUntil)\n", ""},
+		killer: root("TestTheRestOfALockOfSeveralIsHeldUntilDosFunctionHasReturned"),
+	},
+	{
+		name:   "a member's normal end gives back the other fixed ones",
+		edit:   edit{"bundle.go", "ended && other.lock.host.dog.isFixed(other) {", "ended && other == o {"},
+		killer: root("TestAMembersNormalEndLeavesTheOtherFixedOnesToTheirs"),
+	},
+	{
+		name:   "a member's normal end leaves what the watchdog keeps",
+		edit:   edit{"bundle.go", "ended && other.lock.host.dog.isFixed(other) {", "ended {"},
+		killer: root("TestAMembersNormalEndLeavesTheOtherFixedOnesToTheirs"),
+	},
+	{
+		name:   "a lease with a watchdog is detached",
+		edit:   edit{"ending.go", "	if !o.lock.host.dog.isFixed(o) {\n		return invalid", "	if o.lastEnd < 0 {\n		return invalid"},
+		killer: root("TestDetachIsRefused"),
+	},
+	{
+		name:   "Close does not say what a closed go-redis client left",
+		edit:   edit{"close.go", "if left := time.Until(d.until); err != nil && left > 0 {", "if left := time.Until(d.until); err != nil && left < 0 {"},
+		killer: root("TestCloseSaysWhatItLeft"),
+	},
+	{
+		name:   "Close sends a request for each lock",
+		edit:   edit{"close.go", "	h.eng.Pulse(ctx, batch)\n", "	for _, p := range batch {\n		h.eng.Pulse(ctx, []engine.Pulse{p})\n	}\n"},
+		killer: root("TestCloseGivesBackManyByOneRoundTrip"),
+	},
+	{
+		name:   "Close gives back a lease twice that another has ended",
+		edit:   edit{"close.go", "	if !o.end(closedEnd) {\n		return false\n	}\n", "	_ = o.end(closedEnd)\n"},
+		killer: root("TestALeaseThatCloseFindsOverIsCountedOnce"),
+	},
+	{
+		name:   "a release in a batch is given up when memory is full or keys move",
+		edit:   edit{"pulse.go", "_, err = s.released(ctx, p.Release, outcome{val: got[i].val, err: err, sent: sent, copies: 1})", ""},
+		killer: root("TestABatchedReleaseFallsBackToTheLocksKey"),
+	},
+	{
+		name:   "a quorum's votes are given back by a Detach",
+		edit:   edit{"redlock/lane.go", ", Leave: t.leave}", "}"},
+		also:   []edit{{"redlock/lane.go", "nothing := !v.mayHave || t.leave && v.state == granted && !v.unsure", "nothing := !v.mayHave"}},
+		killer: redlock("TestADetachedQuorumStaysToItsEnd"),
 	},
 }
 

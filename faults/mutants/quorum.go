@@ -24,7 +24,7 @@ var together = []mutant{
 	},
 	{
 		name:   "the loss of a member leaves the others held",
-		edit:   edit{"bundle.go", "other.lock.host.spawn(func(ctx context.Context) { _ = other.unlock(ctx) })", "_ = other"},
+		edit:   edit{"bundle.go", "			_ = other.unlock(ctx)\n", "			_ = ctx\n"},
 		killer: redlock("TestTheLossOfOneMemberIsTheLossOfAll"),
 	},
 	{
@@ -123,7 +123,7 @@ var quorum = []mutant{
 	},
 	{
 		name:   "an attempt that was given up leaves no tombstone",
-		edit:   edit{"redlock/lane.go", "Bury: v.unsure}", "Bury: false}"},
+		edit:   edit{"redlock/lane.go", "Bury: v.unsure || t.leave,", "Bury: t.leave,"},
 		killer: redlock("TestALateAcquireIsRefusedAfterItsRelease"),
 	},
 	{

@@ -123,6 +123,7 @@ type Release struct {
 	Hold  string
 	Token int64    // 0: whichever it was granted, if any (a withdrawal)
 	Bury  bool     // an acquire of this hold may be under way: refuse it from now on
+	Leave bool     // leave the hold itself to its end; without Bury nothing need be sent
 	Next  *Request // joins the queue, or is granted at once if it is first
 }
 
@@ -159,10 +160,12 @@ type Status struct {
 	Waiters int
 }
 
-// Pulse is one request of the watchdog's batch: a check-in or a renewal.
+// Pulse is one request of a batch: a check-in, a renewal, or a release without a
+// Next, whose Answer says nothing.
 type Pulse struct {
 	CheckIn *Request
 	Renew   *Renewal
+	Release *Release
 	Done    func(Answer, error) // called once, from any goroutine
 }
 

@@ -1,0 +1,267 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// An ending is how a lease came to its end.
+type ending struct {
+	err  error      // what its holder is told: the cause of its context
+	lost LossReason // why it is lost; "": it is not
+	over EndReason  // which end was meant; "": none, or Unlock
+}
+
+var (
+	unlockedEnd = &ending{err: ErrUnlocked}
+	closedEnd   = &ending{err: ErrClosed}
+	detachedEnd = &ending{err: ErrDetached, over: EndDetached}
+)
+
+// A fate is what is to become on the server of a hold whose lease has ended.
+type fate int
+
+const (
+	// given: back, at once, by the call that ended the lease.
+	given fate = iota
+	// withdrawn: at once, in the background. The server says that the hold is
+	// gone, but a late copy of its acquire may put it there again.
+	withdrawn
+	// deferred: withdrawn once it is not in use. The server may still hold it for
+	// somebody who is not done: the function that Do runs is given until the
+	// server's last possible end, before which nobody else need have the lock.
+	deferred
+	// staying: to the end it has there. Late copies of its acquire are refused:
+	// they would grant the lock again, to nobody.
+	staying
+)
+
+// fate is the one place that says what is sent when a lease ended as e, and when.
+//
+// A fixed lease that is over ends on the server by itself, a drift later: to
+// withdraw it would end it there before its time, which is what it was taken for
+// where it is left to run out. Who waits first asks at that very end. But a
+// WithMaxHold's hold was renewed beyond its end, and so may one be whose Extend
+// had no answer.
+func (o *hold) fate(e *ending) fate {
+	switch {
+	case e.lost == LostGone, e.lost == LostForced:
+		return withdrawn
+	case e.lost != "":
+		return deferred
+	case e.over == EndDetached:
+		return staying
+	case e.over == "":
+		return given
+	case o.lock.host.dog.isFixed(o) && !o.blurred.Load():
+		return staying
+	}
+	return deferred
+}
+
+// end ends the lease as e, and tells whether this call did.
+func (o *hold) end(e *ending) bool {
+	if !o.cause.CompareAndSwap(nil, e) {
+		return false
+	}
+	o.ctxMu.Lock()
+	defer o.ctxMu.Unlock()
+	if o.cancel != nil {
+		o.cancel(e.err)
+	}
+	return true
+}
+
+// finish ends the lease as e at its holder's call, of which only the first
+// counts. It returns why the lease had ended before.
+func (o *hold) finish(e *ending) error {
+	if !o.unlocked.CompareAndSwap(false, true) {
+		return ErrNotHeld
+	}
+	if o.err() != nil {
+		o.expire() // its deadline may have passed unnoticed
+	}
+	if !o.end(e) {
+		return o.cause.Load().err
+	}
+	o.lock.host.dog.forget(o)
+	return nil
+}
+
+// lose ends the lease as lost.
+func (o *hold) lose(why LossReason) { o.runOut(&ending{err: ErrLost, lost: why}) }
+
+// expire ends a lease whose validity is over.
+func (o *hold) expire() { o.runOut(o.expired()) }
+
+// expired is how a lease ends whose validity is over: as it was meant to, or for
+// want of a renewal.
+func (o *hold) expired() *ending {
+	switch {
+	case o.lastEnd > 0 && o.valid.Load() >= int64(o.lastEnd):
+		return &ending{err: ErrLost, over: EndMaxHold}
+	case o.lock.host.dog.isFixed(o):
+		return &ending{err: ErrLost, over: EndLease}
+	}
+	return &ending{err: ErrLost, lost: LostExpired}
+}
+
+func (o *hold) runOut(e *ending) {
+	if !o.end(e) {
+		return
+	}
+	o.lock.host.dog.forget(o)
+	o.settleFate(e)
+}
+
+// settleFate does what is left to do for a lease that ended as e and is not given
+// back by a call. Nothing names its line's next, which asks for itself.
+func (o *hold) settleFate(e *ending) {
+	h := o.lock.host
+	if next := h.leave(o); next != nil {
+		h.unname(next)
+	}
+	fate := o.fate(e)
+	h.spawn(func(ctx context.Context) {
+		switch fate {
+		case staying:
+			h.bury(ctx, o)
+			return
+		case deferred:
+			o.awaitUser(o.serverEnd)
+		}
+		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.set.call)))
+	})
+	h.left(o)
+	h.ended(o, e)
+}
+
+// detach ends a fixed lease and leaves the server's hold to its end.
+func (o *hold) detach() error {
+	if err := o.detachable(); err != nil {
+		return err
+	}
+	if err := o.finish(detachedEnd); err != nil {
+		return err
+	}
+	o.settleFate(detachedEnd)
+	return nil
+}
+
+// detachable refuses a lease that the watchdog keeps: nothing would end it when it
+// says so.
+func (o *hold) detachable() error {
+	if !o.lock.host.dog.isFixed(o) {
+		return invalid("Detach of a lease without WithLease")
+	}
+	return nil
+}
+
+// mayLast notes that the server may hold o for d from now on.
+func (o *hold) mayLast(d time.Duration) {
+	end := int64(time.Since(o.lock.host.epoch) + d)
+	for {
+		old := o.reach.Load()
+		if end <= old || o.reach.CompareAndSwap(old, end) {
+			return
+		}
+	}
+}
+
+// serverEnd is the last instant at which the server may hold o, by the requests
+// that were sent.
+func (o *hold) serverEnd() time.Time {
+	return o.lock.host.epoch.Add(time.Duration(o.reach.Load()))
+}
+
+// use notes that o is in use until done is closed.
+func (o *hold) use(done <-chan struct{}) {
+	o.ctxMu.Lock()
+	defer o.ctxMu.Unlock()
+	o.inUse = done
+}
+
+// awaitUser waits until o is not in use, for no longer than until end, which may
+// move meanwhile, and not once the host is closed: Close takes back what is in use.
+func (o *hold) awaitUser(end func() time.Time) {
+	o.ctxMu.Lock()
+	done := o.inUse
+	o.ctxMu.Unlock()
+	for left := time.Until(end()); done != nil && left > 0; left = time.Until(end()) {
+		t := time.NewTimer(left)
+		select {
+		case <-t.C:
+			continue
+		case <-done:
+		case <-o.lock.host.open.Done():
+		}
+		t.Stop()
+		return
+	}
+}
+
+// bury has the server refuse late copies of o's acquire, and leaves what it holds.
+func (h *host) bury(ctx context.Context, o *hold) {
+	until := time.Now().Add(max(o.req.TTL, h.set.call))
+	_ = h.persist(ctx, until, func() error {
+		return h.once(ctx, func(ctx context.Context) error {
+			_, err := h.eng.Release(ctx, &engine.Release{
+				Name: o.req.Name, Hold: o.req.Hold, Leave: true, Bury: o.unsure.Load() > 0,
+			})
+			return err
+		})
+	})
+}
+
+// loseAll ends the leases of this host on a grant that was taken away. A grant
+// that is not a lease yet, or not answered yet, becomes none.
+func (h *host) loseAll(name string, token int64) {
+	var lost []*hold
+	h.mu.Lock()
+	for _, o := range h.holds {
+		switch {
+		case o.req.Name != name:
+		case o.stage != held:
+			o.forced = token
+		case o.token == token:
+			lost = append(lost, o)
+		}
+	}
+	h.mu.Unlock()
+	for _, o := range lost {
+		o.lose(LostForced)
+	}
+}
+
+// unlock is argued by its order: the lease ends first, so that the answer to a
+// renewal that is under way cannot put it back into the watchdog; the watchdog
+// lets go before the release is sent, so that nothing renews the hold
+// afterwards; and a renewal that comes late finds its hold gone.
+func (o *hold) unlock(ctx context.Context) error {
+	if err := o.finish(unlockedEnd); err != nil {
+		return err
+	}
+	h := o.lock.host
+	ctx, told := h.set.trace.givesBack(ctx, o)
+	next := h.leave(o)
+	err := h.giveBack(ctx, o, next)
+	h.released(o, err)
+	told(err)
+	if err != nil && (!errors.Is(err, ErrLost) || o.unsure.Load() > 0) {
+		h.spawn(func(ctx context.Context) { h.withdraw(ctx, o, nil, o.serverEnd()) })
+	}
+	h.left(o)
+	return err
+}
+
+// goneAtRelease is how a lease ended whose hold was gone when its release came
+// there: a fixed one may have run out while that was under way.
+func (o *hold) goneAtRelease() *ending {
+	if e := o.expired(); e.over != "" && time.Until(o.validUntil()) <= 0 {
+		return e
+	}
+	return &ending{err: ErrLost, lost: LostGone}
+}
