@@ -176,8 +176,8 @@ func WithFenceRetention(d time.Duration) interface {
 
 // WithLogger sets who is told what no caller can be told: at level Warn that a
 // lease was lost and why, that Redis does not answer a request, a renewal or a
-// release, that the right to subscribe is missing; at level Info that a lock was
-// taken away by ForceUnlock. By default nothing is logged.
+// release, that SUBSCRIBE is refused or fails again and again; at level Info that
+// SUBSCRIBE is accepted after all, and that a lock was taken away by ForceUnlock. By default nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return clientOption(func(s *settings) {
 		s.log = l

@@ -108,7 +108,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "nobody checks in on a first subscription",
-		edit:   edit{"notify.go", "n.sink.CheckIn() // grants may have been published before, to nobody", "if !first {\n\t\t\t\tn.sink.CheckIn()\n\t\t\t}"},
+		edit:   edit{"notify.go", "n.sink.CheckIn() // grants may have been published before, to nobody", "select {\n\t\t\tcase <-confirmed:\n\t\t\t\tn.sink.CheckIn()\n\t\t\tdefault:\n\t\t\t}"},
 		killer: root("TestAnAnswerFromBeforeTheFirstSubscriptionIsNotTheLastWord"),
 	},
 	{
@@ -118,7 +118,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a half-open subscription is never replaced",
-		edit:   edit{"notify.go", "case isTimeout(err) && !silent && n.ready.Load():", "case isTimeout(err) && (!silent || silent) && n.ready.Load():"},
+		edit:   edit{"notify.go", "case isTimeout(err) && !silent && n.ready.Load() &&", "case isTimeout(err) && (!silent || silent) && n.ready.Load() &&"},
 		killer: root("TestASilentSubscriptionIsFoundWithinTwoCheckIntervals"),
 	},
 	{
