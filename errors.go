@@ -161,7 +161,7 @@ func passes(err error) bool {
 	}
 	for _, prefix := range []string{
 		"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "UNBLOCKED",
-		"NOREPLICAS", "MOVED", "ASK", "ERR max number of clients reached",
+		"NOREPLICAS", "MOVED", "ASK", "max number of clients",
 	} {
 		if redis.HasErrorPrefix(err, prefix) {
 			return true
