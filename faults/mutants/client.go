@@ -122,6 +122,41 @@ var waiting = []mutant{
 		killer: root("TestASilentSubscriptionIsFoundWithinTwoCheckIntervals"),
 	},
 	{
+		name:   "only a missing right is a refusal to subscribe",
+		edit:   edit{"notify.go", "case isReply(err) && !passes(err):", "case redis.HasErrorPrefix(err, \"NOPERM\"):"},
+		killer: root("TestARefusedSubscribeIsPolledAroundAndTriedAgain"),
+	},
+	{
+		name:   "every error to SUBSCRIBE is a refusal",
+		edit:   edit{"notify.go", "case isReply(err) && !passes(err):", "case isReply(err):"},
+		killer: root("TestASubscribeThatIsNotAcceptedYetIsTriedSoon"),
+	},
+	{
+		name:   "a refused SUBSCRIBE is not tried again",
+		edit:   edit{"notify.go", "!n.closed && !time.Now().Before(n.again) {", "!n.closed && n.again.IsZero() {"},
+		killer: root("TestARefusedSubscribeIsPolledAroundAndTriedAgain"),
+	},
+	{
+		name:   "a waiter waits for a subscription that has failed once",
+		edit:   edit{"notify.go", "			n.answer(confirmed, fromServer(err)) // nobody waits for the next attempt\n", ""},
+		killer: root("TestAServerThatTakesNoSubscribe/closed at each attempt"),
+	},
+	{
+		name:   "a PING that is refused is a refusal to subscribe",
+		edit:   edit{"notify.go", "case silent && isReply(err):", "case silent && isReply(nil):"},
+		killer: root("TestAPingThatIsRefusedIsNoEndOfASubscription"),
+	},
+	{
+		name:   "too many clients is an error for good",
+		edit:   edit{"errors.go", "\"max number of clients\"", "\"ERR max number of clients reached\""},
+		killer: root("TestASubscribeThatIsNotAcceptedYetIsTriedSoon"),
+	},
+	{
+		name:   "who cannot hear the nodes of a quorum asks seldom",
+		edit:   edit{"watchdog.go", "if !w.host.eng.Listening() || w.host.eng.Deaf() {", "if !w.host.eng.Listening() {"},
+		killer: redlock("TestNodesThatTakeNoSubscribe"),
+	},
+	{
 		name: "a grant by message counts from its arrival",
 		edit: edit{
 			"ask.go",

@@ -19,7 +19,7 @@ var queueing = []mutant{
 	},
 	{
 		name:   "a grant by message lives as long as any",
-		edit:   edit{"scripts/queue.lua", "ttl_ms = math.min(ttl_ms, w.life_ms)", ""},
+		edit:   edit{"scripts/queue.lua", "mine and w.ttl_ms or math.min(w.ttl_ms, w.life_ms)", "w.ttl_ms"},
 		killer: root("TestGrantsByMessage/embedded"),
 	},
 	{
