@@ -81,7 +81,7 @@
 //	                                  token, since
 //	relock:fence:{name}       string  the last token
 //	relock:queue:{name}       zset    hold id -> arrival, server us
-//	relock:waiters:{name}     hash    hold id -> last check-in, life, TTL, channel, owner
+//	relock:waiters:{name}     hash    hold id -> last check-in, life, TTL, subscribed here, channel, owner
 //	relock:tombstones:{name}  zset    hold id -> until when it is refused
 //	relock:wake:<client>      channel of one client
 //	relock:guard:{key}        hash    token, owner: the last holder seen at key
@@ -182,12 +182,23 @@
 // connection that is half open is found within two check intervals, or two round
 // trips where those are longer.
 //
-// On a server that is known to be no cluster's, an entry whose client is not
-// subscribed just now is passed over, and keeps its place. The script asks for
-// that (PUBSUB NUMSUB) before it publishes: a message also reaches the
-// subscribers of replicas, and must not be a grant to them that the server takes
-// for heard by nobody. For a user without the right to ask, the grant goes to
-// the first all the same; one whose client is gone costs its entry's life.
+// An entry whose client was subscribed at the lock's own server when it last
+// checked in, and is not any more, is passed over, and keeps its place: its client
+// has died, or is reconnecting. The scripts themselves ask that server (PUBSUB
+// NUMSUB), at the check-in and before the grant is published; what it says of its
+// topology does not count, since a client may read from replicas, or be behind a
+// proxy. A message also reaches the subscribers of replicas and of a cluster's
+// other nodes, so an entry whose client may be subscribed there is granted by it in
+// its turn, and one that is passed over is sent none. A waiter that was passed over
+// and checks in again is not passed over until the check-in after that one, so none
+// is for ever. For a user without the right to ask, the grant goes to the first all
+// the same; one whose client is gone costs its entry's life.
+//
+// Where there is no subscription (the connection cannot be made, or breaks), and
+// where the server answers SUBSCRIBE with an error that does not pass by itself (no
+// right to it, a command renamed, a proxy without it), waiters queue all the same
+// and check in every 100 ms. An error is logged once, and SUBSCRIBE tried again every
+// 30 s while somebody waits.
 //
 // # Validity
 //

@@ -192,7 +192,7 @@ func passesAfter(err error, calls int) bool {
 	}
 	for _, prefix := range []string{
 		"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "UNBLOCKED",
-		"NOREPLICAS", "MOVED", "ASK", "ERR max number of clients reached",
+		"NOREPLICAS", "MOVED", "ASK", "max number of clients",
 	} {
 		if redis.HasErrorPrefix(err, prefix) {
 			return true

@@ -17,7 +17,7 @@ func (r *fuzzRun) acquire(a ask) func() string {
 		if r.over(a.hold) {
 			return ""
 		}
-		r.run(&acquireScript, a.floor, r.m.acquire(a, heardOn), a.args()...)
+		r.run(&acquireScript, a.floor, r.m.acquire(a, r.w.hears), a.args()...)
 		return fmt.Sprintf("acquire %+v", a)
 	}
 }
@@ -28,7 +28,7 @@ func (r *fuzzRun) release(g give) func() string {
 			return ""
 		}
 		before := r.m.lock
-		want := r.m.release(g, heardOn)
+		want := r.m.release(g, r.w.hears)
 		floor := g.floor
 		if before != nil && r.m.lock != before {
 			floor = max(floor, before.token)
@@ -47,7 +47,7 @@ func (r *fuzzRun) renew(hold string, token, ttl int64) func() string {
 
 func (r *fuzzRun) force(token int64) func() string {
 	return func() string {
-		r.run(&forceScript, token, r.m.force(token, heardOn), token, 0, testRetention)
+		r.run(&forceScript, token, r.m.force(token, r.w.hears), token, 0, testRetention)
 		return fmt.Sprintf("force of token %d", token)
 	}
 }
@@ -90,7 +90,7 @@ func (r *fuzzRun) drawAsk(label string, wait bool) ask {
 	a := ask{
 		hold: hold, owner: r.owner[hold], ttl: r.drawTTL(), life: rapid.SampledFrom(r.w.times.life).Draw(r.T, "life"),
 		waited: time.Duration(r.m.now-r.start)*time.Microsecond - r.came[hold],
-		floor:  r.drawFloor(), alone: rapid.IntRange(0, 1).Draw(r.T, "alone"), retention: testRetention,
+		floor:  r.drawFloor(), subscribed: rapid.IntRange(0, 1).Draw(r.T, "subscribed"), retention: testRetention,
 	}
 	if wait {
 		a.channel = rapid.SampledFrom([]string{earChannel, earChannel, deafChannel}).Draw(r.T, "channel")

@@ -29,7 +29,15 @@ type modelWaiter struct {
 	ask
 	arrived int64 // us
 	seen    int64 // ms
+	here    string
 }
+
+// What an entry says of its subscription.
+const (
+	hereUnknown = "0"
+	hereSeen    = "1"
+	herePassed  = "2"
+)
 
 type modelMessage struct {
 	channel, hold string
@@ -91,9 +99,13 @@ func (m *model) leave(hold string) bool {
 }
 
 // join adds a waiter at the place of its arrival; one that waits already keeps
-// its place.
-func (m *model) join(a ask) {
-	w := modelWaiter{ask: a, arrived: m.now - a.waited.Microseconds(), seen: m.ms()}
+// its place. Its subscription is where both its client and the server say so, but
+// not in the interval after it was passed over.
+func (m *model) join(a ask, heard func(channel string) bool) {
+	w := modelWaiter{ask: a, arrived: m.now - a.waited.Microseconds(), seen: m.ms(), here: hereUnknown}
+	if i := m.place(a.hold); a.subscribed == 1 && heard(a.channel) && (i < 0 || m.queue[i].here != herePassed) {
+		w.here = hereSeen
+	}
 	if len(m.queue) == 0 {
 		m.forgot = 0
 	}
@@ -128,13 +140,14 @@ func (m *model) passOn(self string, heard func(channel string) bool) {
 			m.grant(w.hold, w.owner, w.ttl)
 			return
 		}
-		if heard(w.channel) || w.alone == 0 {
+		if heard(w.channel) || w.here == hereUnknown {
 			ttl := min(w.ttl, w.life)
 			m.sent = append(m.sent, modelMessage{w.channel, w.hold, ttl})
 			m.leave(w.hold)
 			m.grant(w.hold, w.owner, ttl)
 			return
 		}
+		m.queue[i].here = herePassed
 		i++
 	}
 }
@@ -158,7 +171,7 @@ func (m *model) acquire(a ask, heard func(string) bool) []any {
 		return m.granted(a.hold)
 	}
 	if a.channel != "" {
-		m.join(a)
+		m.join(a, heard)
 	}
 	if m.lock == nil {
 		m.passOn(a.hold, heard)
@@ -200,7 +213,7 @@ func (m *model) release(g give, heard func(string) bool) []any {
 	if n := g.next; n != nil && !m.buried(n.hold) {
 		self = n.hold
 		if !m.holding(self) {
-			m.join(*n)
+			m.join(*n, heard)
 		}
 	}
 	if m.lock == nil {

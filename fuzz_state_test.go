@@ -54,6 +54,12 @@ func (r *fuzzRun) checkState() {
 	if !slices.Equal(queue, wantQueue) {
 		r.Fatalf("got queue %q, want %q", queue, wantQueue)
 	}
+	for _, waiter := range r.m.queue {
+		entry := strings.Fields(r.w.rdb.HGet(ctx, r.keys[3], waiter.hold).Val())
+		if len(entry) < 6 || entry[3] != waiter.here {
+			r.Fatalf("got entry %q of %s, want %s in the fourth place", entry, waiter.hold, waiter.here)
+		}
+	}
 	entries := r.w.rdb.HKeys(ctx, r.keys[3]).Val()
 	slices.Sort(entries)
 	slices.Sort(queue)

@@ -36,11 +36,14 @@ func FuzzProtocol(f *testing.F) {
 	f.Fuzz(rapid.MakeFuzz(w.sequence))
 }
 
-// A fuzzWorld is a server, with a subscriber that hears one of two channels.
+// A fuzzWorld is a server, with a subscriber that hears one of two channels while
+// it is open.
 type fuzzWorld struct {
 	mini  *miniredis.Miniredis // nil: a real server
 	rdb   *redis.Client
 	now   time.Time // of mini
+	ear   *redis.PubSub
+	open  bool
 	heard chan string
 	times fuzzTimes
 	seq   int
@@ -71,14 +74,14 @@ func newFuzzWorld(tb testing.TB, embedded bool) *fuzzWorld {
 		w.rdb = redistest.StartT(tb).Client()
 		w.times = fuzzTimes{ttl: []int64{3_600_000, 7_200_000}, life: []int64{3_600_000, 9_000_000}, slack: 60_000}
 	}
-	ps := w.rdb.Subscribe(context.Background(), earChannel)
-	tb.Cleanup(func() { _ = ps.Close() })
-	if _, err := ps.Receive(context.Background()); err != nil {
+	w.ear, w.open = w.rdb.Subscribe(context.Background(), earChannel), true
+	tb.Cleanup(func() { _ = w.ear.Close() })
+	if _, err := w.ear.Receive(context.Background()); err != nil {
 		tb.Fatal(err)
 	}
 	go func() {
 		for {
-			msg, err := ps.ReceiveMessage(context.Background())
+			msg, err := w.ear.ReceiveMessage(context.Background())
 			if err != nil {
 				return
 			}
@@ -86,6 +89,32 @@ func newFuzzWorld(tb testing.TB, embedded bool) *fuzzWorld {
 		}
 	}()
 	return w
+}
+
+// hears tells whether the server has a subscriber of channel.
+func (w *fuzzWorld) hears(channel string) bool { return w.open && channel == earChannel }
+
+// setOpen has the subscriber come or go, and returns when the server knows.
+func (w *fuzzWorld) setOpen(t *rapid.T, open bool) {
+	if w.open == open {
+		return
+	}
+	ctx, subscribers := context.Background(), int64(0)
+	if w.open = open; open {
+		_ = w.ear.Subscribe(ctx, earChannel)
+		subscribers = 1
+	} else {
+		_ = w.ear.Unsubscribe(ctx, earChannel)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		got, err := w.rdb.PubSubNumSub(ctx, earChannel).Result()
+		if err == nil && got[earChannel] == subscribers {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("got %d subscribers, %v; want %d", got[earChannel], err, subscribers)
+		}
+	}
 }
 
 // A fuzzRun is one sequence on one lock.
@@ -118,6 +147,7 @@ func (w *fuzzWorld) sequence(t *rapid.T) {
 		buried: map[string]bool{}, owner: map[string]string{}, came: map[string]time.Duration{},
 	}
 	r.start = r.m.now
+	w.setOpen(t, true)
 	r.buries = rapid.Bool().Draw(t, "buries")
 	if w.mini != nil {
 		w.mini.FlushAll()
@@ -126,17 +156,18 @@ func (w *fuzzWorld) sequence(t *rapid.T) {
 		r.seats = append(r.seats, seat{owner: owner})
 	}
 	actions := map[string]func(*rapid.T){
-		"try":         func(*rapid.T) { r.do(r.acquire(r.drawAsk("hold", false))) },
-		"lock":        func(*rapid.T) { r.do(r.acquire(r.drawAsk("hold", true))) },
-		"lock again":  func(*rapid.T) { r.do(r.acquire(r.drawAsk("hold", true))) },
-		"lock more":   func(*rapid.T) { r.do(r.acquire(r.drawAsk("hold", true))) },
-		"release":     func(*rapid.T) { r.do(r.release(r.drawGive(r.drawHolder(), r.currentToken()))) },
-		"release any": func(*rapid.T) { r.do(r.release(r.drawGive(r.drawHold("hold"), r.drawToken()))) },
-		"withdraw":    func(*rapid.T) { r.do(r.release(r.drawGive(r.drawWaiter(), 0))) },
-		"renew":       func(*rapid.T) { r.do(r.renew(r.drawHolder(), r.currentToken(), r.drawTTL())) },
-		"renew any":   func(*rapid.T) { r.do(r.renew(r.drawHold("hold"), r.drawToken(), r.drawTTL())) },
-		"force":       func(*rapid.T) { r.do(r.force(r.drawToken())) },
-		"status":      func(*rapid.T) { r.send(r.status()) },
+		"try":                          func(*rapid.T) { r.do(r.acquire(r.drawAsk("hold", false))) },
+		"lock":                         func(*rapid.T) { r.do(r.acquire(r.drawAsk("hold", true))) },
+		"lock again":                   func(*rapid.T) { r.do(r.acquire(r.drawAsk("hold", true))) },
+		"lock more":                    func(*rapid.T) { r.do(r.acquire(r.drawAsk("hold", true))) },
+		"release":                      func(*rapid.T) { r.do(r.release(r.drawGive(r.drawHolder(), r.currentToken()))) },
+		"release any":                  func(*rapid.T) { r.do(r.release(r.drawGive(r.drawHold("hold"), r.drawToken()))) },
+		"withdraw":                     func(*rapid.T) { r.do(r.release(r.drawGive(r.drawWaiter(), 0))) },
+		"renew":                        func(*rapid.T) { r.do(r.renew(r.drawHolder(), r.currentToken(), r.drawTTL())) },
+		"renew any":                    func(*rapid.T) { r.do(r.renew(r.drawHold("hold"), r.drawToken(), r.drawTTL())) },
+		"force":                        func(*rapid.T) { r.do(r.force(r.drawToken())) },
+		"status":                       func(*rapid.T) { r.send(r.status()) },
+		"the subscriber comes or goes": func(t *rapid.T) { w.setOpen(t, rapid.Bool().Draw(t, "open")) },
 		"late copy": func(t *rapid.T) {
 			if len(r.past) > 0 {
 				r.send(rapid.SampledFrom(r.past).Draw(t, "copy of"))
@@ -192,8 +223,6 @@ func (r *fuzzRun) send(request func() string) {
 // over tells whether a hold was withdrawn so long ago that it may be refused or
 // not.
 func (r *fuzzRun) over(hold string) bool { return r.buried[hold] && !r.m.buried(hold) }
-
-func heardOn(channel string) bool { return channel == earChannel }
 
 // run runs a script, learns the token of a new grant, and compares the reply.
 func (r *fuzzRun) run(sc *script, floor int64, want []any, args ...any) {
@@ -253,7 +282,7 @@ func (r *fuzzRun) learnToken(least int64) {
 
 func (r *fuzzRun) wantMessage(m modelMessage) {
 	r.Helper()
-	if m.channel != earChannel {
+	if !r.w.hears(m.channel) {
 		return
 	}
 	want := fmt.Sprintf("%s %d %d %s", m.hold, r.m.lock.token, m.ttl, r.keys[0])
@@ -265,6 +294,7 @@ func (r *fuzzRun) wantMessage(m modelMessage) {
 // wantSilence checks that no message is left over.
 func (r *fuzzRun) wantSilence() {
 	r.Helper()
+	r.w.setOpen(r.T, true)
 	if err := r.w.rdb.Publish(context.Background(), earChannel, "the end").Err(); err != nil {
 		r.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package relock
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,10 @@ import (
 
 	"github.com/relock-go/relock/internal/engine"
 )
+
+// subscribeEvery is how often SUBSCRIBE is tried, while somebody waits, at a server
+// that refuses it: the right may be given, the proxy changed.
+const subscribeEvery = 30 * time.Second
 
 // A notifier is a client's one subscription: it hears the grants of the
 // client's waiters. It is opened at the first contention and closed when nobody
@@ -27,17 +30,16 @@ type notifier struct {
 	parse   func(payload string) (engine.Message, error)
 	sink    engine.Sink
 
-	alone atomic.Bool // the server is known to be no cluster's
-	deaf  atomic.Bool // the right to subscribe is missing
+	deaf  atomic.Bool // SUBSCRIBE is refused
 	ready atomic.Bool // the subscription is confirmed
 
 	mu        sync.Mutex
 	pubsub    *redis.PubSub // nil: no goroutine
-	confirmed chan struct{} // closed when this subscription is confirmed, or has failed
-	failure   error         // why it failed
+	confirmed chan struct{} // closed when this subscription is confirmed, or has failed once
+	failure   error         // why it cannot be heard now
+	again     time.Time     // deaf: when SUBSCRIBE may be tried again
 	closed    bool
 	stop      chan struct{} // closed by close
-	asked     bool          // the server's kind
 }
 
 func newNotifier(rdb Redis, channel string, set settings, parse func(string) (engine.Message, error)) *notifier {
@@ -47,8 +49,8 @@ func newNotifier(rdb Redis, channel string, set settings, parse func(string) (en
 func (n *notifier) listening() bool { return n.ready.Load() }
 
 // listen opens the subscription if there is none, and returns when it is
-// confirmed or ctx ends. A missing right is no error: the waiters ask often
-// instead.
+// confirmed, when it cannot be had now, or when ctx ends. A refusal is no error:
+// the waiters ask often instead.
 func (n *notifier) listen(ctx context.Context) error {
 	if n.ready.Load() || n.deaf.Load() {
 		return nil
@@ -59,15 +61,10 @@ func (n *notifier) listen(ctx context.Context) error {
 		return ErrClosed
 	}
 	if n.pubsub == nil {
-		n.failure = nil
-		n.confirmed = make(chan struct{})
-		// No channels: Subscribe with some would dial in this call, whatever ctx says.
-		n.pubsub = n.rdb.Subscribe(context.Background())
-		go n.run(n.pubsub, n.confirmed)
+		n.open()
 	}
 	confirmed := n.confirmed
 	n.mu.Unlock()
-	n.askKind(ctx)
 	select {
 	case <-confirmed:
 		n.mu.Lock()
@@ -78,28 +75,24 @@ func (n *notifier) listen(ctx context.Context) error {
 	}
 }
 
-// askKind learns once whether the server is a cluster's. What cannot be learned
-// is taken for one: a message to nobody then counts as heard.
-func (n *notifier) askKind(ctx context.Context) {
-	n.mu.Lock()
-	asked := n.asked
-	n.mu.Unlock()
-	if asked {
+// open needs n.mu.
+func (n *notifier) open() {
+	n.failure, n.confirmed = nil, make(chan struct{})
+	// No channels: Subscribe with some would dial in this call, whatever ctx says.
+	n.pubsub = n.rdb.Subscribe(context.Background())
+	go n.run(n.pubsub, n.confirmed)
+}
+
+// retry tries a refused SUBSCRIBE again, in the background, if it is time for
+// that. Each request of a waiter calls it, so nothing runs while nobody waits.
+func (n *notifier) retry() {
+	if !n.deaf.Load() {
 		return
 	}
-	done := make(chan bool, 1)
-	go func() {
-		info := redis.NewStringCmd(ctx, "info", "server")
-		_ = n.rdb.Process(ctx, info)
-		done <- strings.Contains(info.Val(), "redis_mode:standalone")
-	}()
-	select {
-	case alone := <-done:
-		n.alone.Store(alone)
-		n.mu.Lock()
-		n.asked = true
-		n.mu.Unlock()
-	case <-ctx.Done():
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.pubsub == nil && !n.closed && !time.Now().Before(n.again) {
+		n.open()
 	}
 }
 
@@ -107,7 +100,7 @@ func (n *notifier) askKind(ctx context.Context) {
 // is pinged after one interval and replaced after the second.
 func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 	ctx := context.Background()
-	first, silent := true, false
+	silent := false
 	var trip time.Duration
 	sent := time.Now()
 	_ = pubsub.Subscribe(ctx, n.channel)
@@ -125,12 +118,9 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 		case *redis.Subscription:
 			attempt, silent = 0, false
 			trip = time.Since(sent)
-			n.ready.Store(true)
+			n.accepted()
 			n.sink.CheckIn() // grants may have been published before, to nobody
-			if first {
-				first = false
-				close(confirmed)
-			}
+			n.answer(confirmed, nil)
 			continue
 		case *redis.Pong:
 			attempt, silent = 0, false
@@ -140,16 +130,21 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 		case n.idle():
 			n.end(pubsub, confirmed, fromServer(err))
 			return
-		case redis.HasErrorPrefix(err, "NOPERM"):
-			n.deaf.Store(true)
-			n.set.log.Warn("relock: no right to subscribe: waiters check in instead", "every", deafCheck, "error", err)
+		case silent && isReply(err):
+			silent = false // it is the answer to our PING
+		case isReply(err) && !passes(err):
+			n.refused(err)
 			n.end(pubsub, confirmed, nil)
+			n.sink.CheckIn() // who has relied on messages asks from now on
 			return
-		case isTimeout(err) && !silent && n.ready.Load():
+		case isTimeout(err) && !silent && n.ready.Load() && pubsub.Ping(ctx) == nil:
 			silent = true
-			_ = pubsub.Ping(ctx)
 		default:
 			n.ready.Store(false)
+			n.answer(confirmed, fromServer(err)) // nobody waits for the next attempt
+			if attempt == 3 {
+				n.set.log.Warn("relock: no subscription: waiters check in instead", "every", deafCheck, "error", err)
+			}
 			lookAgain(n.rdb)
 			if pubsub = n.replace(pubsub); pubsub == nil {
 				n.end(nil, confirmed, ErrClosed)
@@ -190,6 +185,32 @@ func (n *notifier) idle() bool {
 	}
 	n.ready.Store(was)
 	return false
+}
+
+// accepted notes that grants can be heard.
+func (n *notifier) accepted() {
+	n.ready.Store(true)
+	if n.deaf.Swap(false) {
+		n.set.log.Info("relock: SUBSCRIBE is accepted now: waiters are woken by messages")
+	}
+}
+
+// refused notes that the server answers SUBSCRIBE with an error that does not pass
+// by itself. A proxy's may do after all; its waiters then ask often for a while.
+func (n *notifier) refused(err error) {
+	n.mu.Lock()
+	n.again = time.Now().Add(subscribeEvery)
+	n.mu.Unlock()
+	if !n.deaf.Swap(true) {
+		n.set.log.Warn("relock: SUBSCRIBE is refused: waiters check in instead",
+			"every", deafCheck, "retry", subscribeEvery, "error", err)
+	}
+}
+
+// isReply tells whether err is what the server said.
+func isReply(err error) bool {
+	var said redis.Error
+	return errors.As(err, &said)
 }
 
 func isTimeout(err error) bool {
@@ -240,18 +261,31 @@ func (n *notifier) replace(old *redis.PubSub) *redis.PubSub {
 	return n.pubsub
 }
 
+// answer has those go on who wait for the confirmation, with err.
+func (n *notifier) answer(confirmed chan struct{}, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.answerLocked(confirmed, err)
+}
+
+// answerLocked needs n.mu.
+func (n *notifier) answerLocked(confirmed chan struct{}, err error) {
+	n.failure = err
+	select {
+	case <-confirmed:
+	default:
+		close(confirmed)
+	}
+}
+
 // end closes the subscription; err is what those who wait for its confirmation
 // get.
 func (n *notifier) end(pubsub *redis.PubSub, confirmed chan struct{}, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ready.Store(false)
-	n.pubsub, n.failure = nil, err
-	select {
-	case <-confirmed:
-	default:
-		close(confirmed)
-	}
+	n.pubsub = nil
+	n.answerLocked(confirmed, err)
 	if pubsub != nil {
 		_ = pubsub.Close()
 	}

@@ -179,10 +179,11 @@ func WithFenceRetention(d time.Duration) interface {
 
 // WithLogger sets who is told what no caller can be told: at level Warn that a
 // lease was lost and why, that Redis does not answer or refuses a request, a
-// renewal or a release, that the right to subscribe is missing; at level Info that
-// a lock was taken away by ForceUnlock, and that a call has waited for a check
-// interval for a lease of its own client; at level Debug that a lease came to the
-// end it was given, or was left to it. By default nothing is logged.
+// renewal or a release, that SUBSCRIBE is refused or fails again and again; at
+// level Info that SUBSCRIBE is accepted after all, that a lock was taken away by
+// ForceUnlock, and that a call has waited for a check interval for a lease of its
+// own client; at level Debug that a lease came to the end it was given, or was
+// left to it. By default nothing is logged.
 func WithLogger(l *slog.Logger) Option {
 	return clientOption(func(s *settings) {
 		s.log = l

@@ -169,7 +169,7 @@ func TestAUserWithoutChannels(t *testing.T) {
 		}
 		unlock(t, next)
 	}
-	if n := strings.Count(said(), "no right to subscribe"); n != 1 {
+	if n := strings.Count(said(), "SUBSCRIBE is refused"); n != 1 {
 		t.Errorf("said %d times in the log, want once:\n%s", n, said())
 	}
 	t.Run("checks in every 100ms", func(t *testing.T) {

@@ -303,8 +303,7 @@ func TestAWaiterThatHearsNothingIsNotPassedOver(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		h, _ := b.client()
 		a, _ := b.client()
-		a.eng.notify.deaf.Store(true)
-		a.eng.notify.alone.Store(true) // INFO was allowed
+		a.eng.notify.refused(refusal("ERR unknown command 'SUBSCRIBE'"))
 		lease := lockOf(t, h.Mutex("a"))
 		got := make(chan *Lease, 1)
 		go func() { got <- lockOf(t, a.Mutex("a")) }()

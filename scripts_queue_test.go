@@ -2,7 +2,6 @@ package relock
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -100,8 +99,8 @@ func TestAcquireOfAFreeLockThatOthersWaitFor(t *testing.T) {
 		{"a try goes to the head of the queue", func(s *scriptTest) {
 			old := s.grant(ask{hold: "a1", owner: "a"})
 			heard := s.listen(s.name)
-			s.wait(ask{hold: "b1", owner: "b", channel: s.name, alone: 1})
-			s.wait(ask{hold: "c1", owner: "c", channel: s.name, alone: 1})
+			s.wait(ask{hold: "b1", owner: "b", channel: s.name, subscribed: 1})
+			s.wait(ask{hold: "c1", owner: "c", channel: s.name, subscribed: 1})
 			s.do("del", s.lock)
 			got := s.acquire(ask{hold: "d1", owner: "d"})
 			token := s.laterToken(old)
@@ -187,53 +186,6 @@ func TestGrantsByMessage(t *testing.T) {
 			if err != nil || m.Name != s.name || m.Hold != "a1" || m.Token != token || m.Left != testLife*time.Millisecond {
 				s.Errorf("got %+v and error %v from %q", m, err, payload)
 			}
-		}},
-		{"one that may be on a cluster is granted though nobody here hears it", func(s *scriptTest) {
-			token := passOn(s, ask{hold: "a1", owner: "a", channel: "nobody"})
-			s.wantLock("a", token, "a1")
-			s.wantQueue()
-		}},
-		{"one on a server known to stand alone is passed over, in its place, for the next", func(s *scriptTest) {
-			old := s.grant(ask{hold: "z1", owner: "z"})
-			heard := s.listen(s.name)
-			s.wait(ask{hold: "a1", owner: "a", channel: "nobody", alone: 1})
-			s.wait(ask{hold: "b1", owner: "b", channel: s.name, alone: 1})
-			s.wait(ask{hold: "c1", owner: "c", channel: s.name, alone: 1})
-			s.release(give{hold: "z1", token: old})
-			s.wantHolder("b")
-			s.wantMessage(heard, "b1", s.token(), testLife)
-			s.wantQueue("a1", "c1")
-		}},
-		{"where nobody can be reached the lock stays free, and goes to who asks", func(s *scriptTest) {
-			old := s.grant(ask{hold: "z1", owner: "z"})
-			s.wait(ask{hold: "a1", owner: "a", channel: "nobody", alone: 1})
-			s.want(s.release(give{hold: "z1", token: old}), 1, 0, 0)
-			s.wantGone(s.lock)
-			s.wantQueue("a1")
-			token := s.grant(ask{hold: "b1", owner: "b"})
-			s.wantLock("b", token, "b1")
-			s.wantQueue("a1")
-			s.release(give{hold: "b1", token: token})
-			s.grant(ask{hold: "a1", owner: "a", channel: "nobody", alone: 1})
-			s.wantQueue()
-		}},
-		{"one that cannot be reached never gets in the way of a waiter that can", func(s *scriptTest) {
-			old := s.grant(ask{hold: "z1", owner: "z"})
-			s.wait(ask{hold: "a1", owner: "a", channel: "nobody", alone: 1})
-			s.release(give{hold: "z1", token: old})
-			s.grant(ask{hold: "b1", owner: "b", channel: "nobody", alone: 1})
-			s.wantQueue("a1")
-		}},
-		{"a grant looks past at most 100 that cannot be reached", func(s *scriptTest) {
-			old := s.grant(ask{hold: "z1", owner: "z"})
-			for i := range 100 {
-				s.wait(ask{hold: fmt.Sprint("a", i), owner: "a", channel: "nobody", alone: 1})
-			}
-			s.wait(ask{hold: "b1", owner: "b", channel: "nobody"})
-			s.release(give{hold: "z1", token: old})
-			s.wantGone(s.lock)
-			s.release(give{hold: "a0"}) // a place less to look past
-			s.wantHolder("b")
 		}},
 		{"an owner of hostile text is granted under that very text", func(s *scriptTest) {
 			for _, owner := range []string{" ", " a  b ", "line\nbreak", "n\x00l", "\xff\xfe", "1 2 3 0 c d", strings.Repeat("ö", 64)} {

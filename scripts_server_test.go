@@ -3,6 +3,7 @@ package relock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -170,16 +171,16 @@ func TestScriptsWithoutTheRightToPublish(t *testing.T) {
 	if _, err := heard.Receive(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	for _, alone := range []int{0, 1} {
-		s := newScriptTest(t, mute, 5_000, "lock"+strings.Repeat("-alone", alone))
+	for _, subscribed := range []int{0, 1} {
+		s := newScriptTest(t, mute, 5_000, fmt.Sprint("lock-", subscribed))
 		if err := mute.Publish(context.Background(), "c", "x").Err(); !redis.HasErrorPrefix(err, "NOPERM") {
 			t.Fatalf("PUBLISH: got error %v, want NOPERM", err)
 		}
 		token := s.grant(ask{hold: "a1", owner: "a"})
-		s.wait(ask{hold: "b1", owner: "b", channel: "c", alone: alone})
+		s.wait(ask{hold: "b1", owner: "b", channel: "c", subscribed: subscribed})
 		s.want(s.release(give{hold: "a1", token: token})[:1], 1)
 		s.wantHolder("b")
-		s.want(s.acquire(ask{hold: "b1", owner: "b", channel: "c", alone: alone}), 1, anyToken{}, 1, left(testTTL))
+		s.want(s.acquire(ask{hold: "b1", owner: "b", channel: "c", subscribed: subscribed}), 1, anyToken{}, 1, left(testTTL))
 		s.want(s.release(give{hold: "b1"}), 1, 0, 0)
 		s.wantGone(s.lock, s.queue, s.waiters)
 	}

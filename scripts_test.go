@@ -96,7 +96,7 @@ type ask struct {
 	waited          time.Duration
 	life, retention int64
 	floor           int64
-	alone           int
+	subscribed      int
 }
 
 func (a ask) ms(n, otherwise int64) int64 {
@@ -109,7 +109,7 @@ func (a ask) ms(n, otherwise int64) int64 {
 func (a ask) args() []any {
 	return []any{
 		a.hold, a.owner, a.ms(a.ttl, testTTL), a.channel, a.waited.Microseconds(), a.ms(a.life, testLife),
-		a.floor, a.ms(a.retention, testRetention), a.alone,
+		a.floor, a.ms(a.retention, testRetention), a.subscribed,
 	}
 }
 
@@ -150,7 +150,7 @@ type give struct {
 func (g give) args() []any {
 	args := []any{g.hold, g.token, g.bury, g.floor, testRetention}
 	if n := g.next; n != nil {
-		return append(args, n.hold, n.owner, n.ms(n.ttl, testTTL), n.channel, n.waited.Microseconds(), n.ms(n.life, testLife), n.alone)
+		return append(args, n.hold, n.owner, n.ms(n.ttl, testTTL), n.channel, n.waited.Microseconds(), n.ms(n.life, testLife), n.subscribed)
 	}
 	return append(args, "")
 }

@@ -109,12 +109,11 @@ func (s *single) command(sc *script, name string, args ...any) *command {
 
 func (s *single) lockKey(name string) string { return keyOf(s.set.prefix, s.space+kindLock, name) }
 
-// alone is part of a queue entry: it tells whoever grants to it whether a
-// message that reaches nobody may be taken for that. On a cluster PUBLISH counts
-// the subscribers of one node only; and a client that hears nothing anyway finds
-// its grant by asking.
-func (s *single) alone() int {
-	if s.notify.alone.Load() && s.notify.ready.Load() {
+// subscribed is part of what joins a queue: it tells the script whether to look
+// for the subscription. A client that hears nothing anyway finds its grant by
+// asking.
+func (s *single) subscribed() int {
+	if s.notify.listening() {
 		return 1
 	}
 	return 0
@@ -124,10 +123,11 @@ func (s *single) acquireCommand(r *engine.Request) *command {
 	channel := ""
 	if r.Wait {
 		channel = s.channel
+		s.notify.retry()
 	}
 	args := [...]any{
 		r.Hold, r.Owner, ms(r.TTL), channel,
-		time.Since(r.Arrived).Microseconds(), ms(r.Life), s.highWater.Load(), s.retention(), s.alone(),
+		time.Since(r.Arrived).Microseconds(), ms(r.Life), s.highWater.Load(), s.retention(), s.subscribed(),
 	}
 	if s.ballot != nil {
 		return s.ballot.cast(s, r, args[:])
@@ -233,7 +233,7 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 		return s.command(&releaseScript, r.Name, r.Hold, token, bury, s.highWater.Load(), s.retention(), "")
 	}
 	return s.command(&releaseScript, r.Name, r.Hold, token, bury, s.highWater.Load(), s.retention(),
-		n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.alone())
+		n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.subscribed())
 }
 
 func (s *single) Force(ctx context.Context, name string, token int64) (bool, error) {

@@ -90,7 +90,7 @@ func (w *watchdog) at(o *hold, due time.Time) {
 // in the queue also asks when the holder's time is up.
 func (w *watchdog) await(o *hold, ans engine.Answer) {
 	every := o.checkEvery()
-	if !w.host.eng.Listening() {
+	if !w.host.eng.Listening() || w.host.eng.Deaf() {
 		every = min(every, deafCheck)
 	}
 	if ans.Place == 0 {

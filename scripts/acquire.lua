@@ -1,7 +1,7 @@
 -- acquire.lua: grant, re-enter, check in, or join the queue.
 -- KEYS: 1 lock  2 fence  3 queue  4 waiters  5 tombstones
 -- ARGV: 1 hold id  2 owner  3 ttl_ms  4 channel ('' = do not wait)  5 waited_us  6 life_ms
---       7 token floor  8 fence retention_ms  9 alone (1: the server is known to be no cluster's, 0: it may be)
+--       7 token floor  8 fence retention_ms  9 subscribed (1: to channel, as its client knows; else 0)
 -- Reply: {1, token, count, left_ms}                            granted
 --        {2, token, owner, left_ms, held_ms, place}            waiting behind that holder
 --        {3, token, owner, left_ms, held_ms, waiters}          taken, and not waiting
@@ -28,7 +28,7 @@ end
 -- include: queue.lua
 local me = {
   hold = hold, owner = owner, ttl_ms = ttl_ms, channel = channel,
-  waited_us = tonumber(ARGV[5]), life_ms = tonumber(ARGV[6]), alone = ARGV[9],
+  waited_us = tonumber(ARGV[5]), life_ms = tonumber(ARGV[6]), subscribed = ARGV[9],
 }
 local others = redis.call('EXISTS', KEYS[3], KEYS[5]) > 0
 if others and in_grave(hold) then

@@ -6,7 +6,7 @@
 --                     node also issued: 1 once a quorum is known to have accepted the token
 -- fence       string  the last token, minted or accepted
 -- queue       zset    hold id -> arrival (server us)
--- waiters     hash    hold id -> "<last check-in ms> <life ms> <ttl ms> <alone> <channel> <owner>"
+-- waiters     hash    hold id -> "<last check-in ms> <life ms> <ttl ms> <here> <channel> <owner>"
 -- tombstones  zset    hold id -> end of the refusal (server ms)
 --
 -- Errors are returned, never raised: a raised error is decorated by some servers and garbled by others.

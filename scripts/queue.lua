@@ -2,6 +2,11 @@
 
 local PASSES = 100 -- entries without a subscriber that one grant looks past
 
+-- What a waiter's entry says of its client's subscription.
+local UNKNOWN = '0' -- may be anywhere: the grant is published, whoever hears it
+local HERE = '1' -- was at this server at the last check-in
+local PASSED = '2' -- was, and it has been passed over since
+
 local function leave_queue(hold)
   redis.pcall('HDEL', KEYS[4], hold) -- a key that is not ours must not stop a release
   return redis.call('ZREM', KEYS[3], hold)
@@ -9,6 +14,35 @@ end
 
 local function in_grave(hold)
   return redis.call('ZSCORE', KEYS[5], hold) ~= false
+end
+
+-- is_subscribed tells whether this very server has a subscriber of channel, or
+-- nil where the user may not ask.
+local function is_subscribed(channel)
+  local reply = redis.pcall('PUBSUB', 'NUMSUB', channel)
+  if not failed(reply) then
+    return tonumber(reply[2]) > 0
+  end
+end
+
+-- entry_of is what the waiters' hash has of w; here is the last check-in's HERE.
+local function entry_of(w, seen, here)
+  return int(seen) .. ' ' .. int(w.life_ms) .. ' ' .. int(w.ttl_ms) .. ' ' .. here .. ' ' .. w.channel .. ' ' .. w.owner
+end
+
+-- here_of returns whether w may be passed over until its next check-in. Its
+-- client's word that it is subscribed is not enough: the subscription may be at a
+-- replica, at another node, behind another connection of a proxy. This server must
+-- have it, as seen by this very script. And who was passed over since its last
+-- check-in, and yet is there to check in again, is not until the one after: so
+-- none is passed over for ever, whatever this server says of it.
+local function here_of(w, waits)
+  if w.subscribed ~= '1' or not is_subscribed(w.channel) then
+    return UNKNOWN
+  end
+  local entry = waits and redis.pcall('HGET', KEYS[4], w.hold)
+  local passed = type(entry) == 'string' and string.match(entry, '^%d+ %d+ %d+ (%d)') == PASSED
+  return passed and UNKNOWN or HERE
 end
 
 -- join puts w into the queue at the place of its arrival, or returns the error;
@@ -20,8 +54,7 @@ local function join(w)
   if failed(added) then
     return added
   end
-  local set = redis.pcall('HSET', KEYS[4], w.hold, int(now) .. ' ' .. int(w.life_ms) .. ' ' .. int(w.ttl_ms)
-    .. ' ' .. w.alone .. ' ' .. w.channel .. ' ' .. w.owner)
+  local set = redis.pcall('HSET', KEYS[4], w.hold, entry_of(w, now, here_of(w, added == 0)))
   if failed(set) then
     redis.call('ZREM', KEYS[3], w.hold)
     return set
@@ -44,31 +77,34 @@ local function first_waiter(place)
     if failed(entry) then
       return nil
     end
-    local seen, life, ttl, alone, channel, owner =
+    local seen, life, ttl, here, channel, owner =
       string.match(entry or '', '^(%d+) (%d+) (%d+) (%d) (%S+) (.*)$')
     if seen and seen + life > now then
       return hold, {
-        life_ms = tonumber(life), ttl_ms = tonumber(ttl), alone = alone, channel = channel, owner = owner,
+        seen = tonumber(seen), life_ms = tonumber(life), ttl_ms = tonumber(ttl),
+        here = here, channel = channel, owner = owner,
       }
     end
     leave_queue(hold)
   end
 end
 
--- listens tells whether this server has a subscriber of channel, or may not say.
-local function listens(channel)
-  local reply = redis.pcall('PUBSUB', 'NUMSUB', channel)
-  return failed(reply) or tonumber(reply[2]) > 0
+-- pass_over leaves hold its place, and a mark for its next check-in.
+local function pass_over(hold, w)
+  if w.here ~= PASSED then
+    redis.call('ZREM', KEYS[3], '') -- full memory refuses no write after a script's first
+    redis.pcall('HSET', KEYS[4], hold, entry_of(w, w.seen, PASSED))
+  end
 end
 
 -- pass_on grants a free lock to the first live waiter. self hears it by this
 -- script's reply and gets its whole TTL; another hears it by a message, which
 -- is the grant, and gets no more than its entry's life until it renews: a
--- waiter that died unnoticed must not cost a whole TTL. Where its client knows
--- that the server is no cluster's (alone), an entry whose channel nobody listens
--- to is passed over, but keeps its place: the client may be reconnecting. It is
--- sent no message: that would reach the server's replicas too, and a client whose
--- subscription is at one would take it for its grant.
+-- waiter that died unnoticed must not cost a whole TTL. An entry whose subscriber
+-- was at this server, and is not now, is passed over, but keeps its place: its
+-- client has died, or is reconnecting. It is sent no message: that would reach
+-- the server's replicas too, and a client whose subscription is at one by now
+-- would take it for its grant.
 local function pass_on(lock, self, floor, retention_ms)
   local place, token, err = 0, nil, nil
   while place < PASSES do
@@ -82,20 +118,17 @@ local function pass_on(lock, self, floor, retention_ms)
         return err
       end
     end
-    local ttl_ms = w.ttl_ms
-    local heard = true
-    if hold ~= self then
-      ttl_ms = math.min(ttl_ms, w.life_ms)
-      heard = w.alone ~= '1' or listens(w.channel)
-    end
-    if heard then
-      if hold ~= self then
+    local mine = hold == self
+    if mine or w.here == UNKNOWN or is_subscribed(w.channel) ~= false then
+      local ttl_ms = mine and w.ttl_ms or math.min(w.ttl_ms, w.life_ms)
+      if not mine then
         redis.pcall('PUBLISH', w.channel, hold .. ' ' .. int(token) .. ' ' .. int(ttl_ms) .. ' ' .. KEYS[1])
       end
       leave_queue(hold)
       hold_free(lock, w.owner, hold, token, ttl_ms)
       return nil
     end
+    pass_over(hold, w)
     place = place + 1
   end
 end

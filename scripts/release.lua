@@ -5,7 +5,7 @@
 -- ARGV: 1 hold id  2 token (0: whichever it was granted, if any: a withdrawal; -1: none, leave the hold to its end)
 --       3 bury_ms (> 0: an acquire of this hold may be under way; refuse it for so long)
 --       4 token floor  5 fence retention_ms
---       6 next hold id ('' = none)  7 owner  8 ttl_ms  9 channel  10 waited_us  11 life_ms  12 alone
+--       6 next hold id ('' = none)  7 owner  8 ttl_ms  9 channel  10 waited_us  11 life_ms  12 subscribed
 -- Reply: {0 gone | 1 released | 2 left the queue, holds left of the owner, answer for next as of acquire ...}
 -- Invariants: the deletion comes first, so that full memory cannot refuse it (a
 -- script that has written may go on writing). Where the hold is gone already
@@ -76,7 +76,7 @@ local next = ARGV[6]
 if next ~= '' and not lock.holds[next] and not in_grave(next) then
   local w = {
     hold = next, owner = ARGV[7], ttl_ms = tonumber(ARGV[8]), channel = ARGV[9],
-    waited_us = tonumber(ARGV[10]), life_ms = tonumber(ARGV[11]), alone = ARGV[12],
+    waited_us = tonumber(ARGV[10]), life_ms = tonumber(ARGV[11]), subscribed = ARGV[12],
   }
   if lock.free and redis.call('EXISTS', KEYS[3]) == 0 then
     local fresh = mint(floor, retention_ms)

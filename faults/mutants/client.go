@@ -219,7 +219,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "nobody checks in on a first subscription",
-		edit:   edit{"notify.go", "n.sink.CheckIn() // grants may have been published before, to nobody", "if !first {\n\t\t\t\tn.sink.CheckIn()\n\t\t\t}"},
+		edit:   edit{"notify.go", "n.sink.CheckIn() // grants may have been published before, to nobody", "select {\n\t\t\tcase <-confirmed:\n\t\t\t\tn.sink.CheckIn()\n\t\t\tdefault:\n\t\t\t}"},
 		killer: root("TestAnAnswerFromBeforeTheFirstSubscriptionIsNotTheLastWord"),
 	},
 	{
@@ -229,8 +229,43 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a half-open subscription is never replaced",
-		edit:   edit{"notify.go", "case isTimeout(err) && !silent && n.ready.Load():", "case isTimeout(err) && (!silent || silent) && n.ready.Load():"},
+		edit:   edit{"notify.go", "case isTimeout(err) && !silent && n.ready.Load() &&", "case isTimeout(err) && (!silent || silent) && n.ready.Load() &&"},
 		killer: root("TestASilentSubscriptionIsFoundWithinTwoCheckIntervals"),
+	},
+	{
+		name:   "only a missing right is a refusal to subscribe",
+		edit:   edit{"notify.go", "case isReply(err) && !passes(err):", "case redis.HasErrorPrefix(err, \"NOPERM\"):"},
+		killer: root("TestARefusedSubscribeIsPolledAroundAndTriedAgain"),
+	},
+	{
+		name:   "every error to SUBSCRIBE is a refusal",
+		edit:   edit{"notify.go", "case isReply(err) && !passes(err):", "case isReply(err):"},
+		killer: root("TestASubscribeThatIsNotAcceptedYetIsTriedSoon"),
+	},
+	{
+		name:   "a refused SUBSCRIBE is not tried again",
+		edit:   edit{"notify.go", "!n.closed && !time.Now().Before(n.again) {", "!n.closed && n.again.IsZero() {"},
+		killer: root("TestARefusedSubscribeIsPolledAroundAndTriedAgain"),
+	},
+	{
+		name:   "a waiter waits for a subscription that has failed once",
+		edit:   edit{"notify.go", "			n.answer(confirmed, fromServer(err)) // nobody waits for the next attempt\n", ""},
+		killer: root("TestAServerThatTakesNoSubscribe/closed at each attempt"),
+	},
+	{
+		name:   "a PING that is refused is a refusal to subscribe",
+		edit:   edit{"notify.go", "case silent && isReply(err):", "case silent && isReply(nil):"},
+		killer: root("TestAPingThatIsRefusedIsNoEndOfASubscription"),
+	},
+	{
+		name:   "too many clients is an error for good",
+		edit:   edit{"errors.go", "\"max number of clients\"", "\"ERR max number of clients reached\""},
+		killer: root("TestASubscribeThatIsNotAcceptedYetIsTriedSoon"),
+	},
+	{
+		name:   "who cannot hear the nodes of a quorum asks seldom",
+		edit:   edit{"watchdog.go", "if !w.host.eng.Listening() || w.host.eng.Deaf() {", "if !w.host.eng.Listening() {"},
+		killer: redlock("TestNodesThatTakeNoSubscribe"),
 	},
 	{
 		name: "a grant by message counts from its arrival",

@@ -19,18 +19,43 @@ var queueing = []mutant{
 	},
 	{
 		name:   "a grant by message lives as long as any",
-		edit:   edit{"scripts/queue.lua", "ttl_ms = math.min(ttl_ms, w.life_ms)", ""},
+		edit:   edit{"scripts/queue.lua", "mine and w.ttl_ms or math.min(w.ttl_ms, w.life_ms)", "w.ttl_ms"},
 		killer: root("TestGrantsByMessage/embedded"),
 	},
 	{
 		name:   "a waiter that nobody can reach is granted",
-		edit:   edit{"scripts/queue.lua", "heard = w.alone ~= '1' or listens(w.channel)", "heard = true"},
-		killer: root("TestGrantsByMessage/embedded"),
+		edit:   edit{"scripts/queue.lua", "if mine or w.here == UNKNOWN or is_subscribed(w.channel) ~= false then", "if true then"},
+		killer: root("TestPassingOver/embedded"),
 	},
 	{
 		name:   "on a cluster a message without a receiver counts as unheard",
-		edit:   edit{"scripts/queue.lua", "heard = w.alone ~= '1' or listens(w.channel)", "heard = listens(w.channel)"},
-		killer: root("TestGrantsByMessage/embedded"),
+		edit:   edit{"scripts/queue.lua", "if mine or w.here == UNKNOWN or is_subscribed", "if mine or is_subscribed"},
+		killer: root("TestPassingOver/embedded"),
+	},
+	{
+		name:   "a client's word is enough that it is subscribed here",
+		edit:   edit{"scripts/queue.lua", "w.subscribed ~= '1' or not is_subscribed(w.channel)", "w.subscribed ~= '1'"},
+		killer: root("TestWhatAnEntrySaysOfItsSubscription/embedded"),
+	},
+	{
+		name:   "a waiter is passed over again as soon as it has checked in",
+		edit:   edit{"scripts/queue.lua", "return passed and UNKNOWN or HERE", "return HERE"},
+		killer: root("TestPassingOver/embedded"),
+	},
+	{
+		name:   "a waiter that has died is passed over once only",
+		edit:   edit{"scripts/queue.lua", "entry_of(w, w.seen, PASSED)", "entry_of(w, w.seen, UNKNOWN)"},
+		killer: root("TestPassingOver/embedded"),
+	},
+	{
+		name:   "who may not ask for subscribers passes over",
+		edit:   edit{"scripts/queue.lua", "is_subscribed(w.channel) ~= false then", "is_subscribed(w.channel) then"},
+		killer: root("TestPassingOverWithoutTheRightToAsk"),
+	},
+	{
+		name:   "full memory keeps a waiter that is passed over from being marked",
+		edit:   edit{"scripts/queue.lua", "    redis.call('ZREM', KEYS[3], '') -- full memory refuses no write after a script's first\n", ""},
+		killer: root("TestPassingOverOnFullMemory"),
 	},
 	{
 		name:   "PUBLISH is called, not pcalled",

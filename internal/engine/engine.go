@@ -210,8 +210,8 @@ type Engine interface {
 	Listening() bool
 	// Listen makes grants reach the sink; it returns when that is confirmed.
 	Listen(ctx context.Context) error
-	// Deaf tells whether no grant can be heard (no right to subscribe), so that
-	// waiters must check in often.
+	// Deaf tells whether there are grants that cannot be heard (SUBSCRIBE is
+	// refused), so that waiters must check in often.
 	Deaf() bool
 	// SupportsReplicas returns why replicas cannot be waited for, or nil.
 	SupportsReplicas() error
