@@ -44,6 +44,7 @@ type hold struct {
 	valid    atomic.Int64  // nanoseconds since epoch
 	cause    atomic.Pointer[error]
 	unlocked atomic.Bool
+	had      atomic.Bool // the caller has had it, so that its minimum counts
 	ctxMu    sync.Mutex
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -65,7 +66,7 @@ func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *ho
 	return &hold{
 		lock: l, from: ctx, ready: make(chan struct{}, 1),
 		req: engine.Request{
-			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
+			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl, Keep: l.set.minHold,
 			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
 		},
 	}
@@ -191,7 +192,7 @@ func (o *hold) renewNow(ctx context.Context, ttl time.Duration) error {
 		o.lose(LostGone)
 		return ErrLost
 	}
-	o.believe(validity{ans.Sent, ans.Left})
+	o.believe(o.trusts(ans, ttl))
 	h.dog.watch(o, ans)
 	return nil
 }

@@ -33,10 +33,11 @@ type host struct {
 
 	mu      sync.Mutex
 	lines   map[string]*line
-	holds   map[string]*hold // by id: who waits, and who holds
-	waiting int              // of those, who wait
-	holding int              // of those, who hold
-	tasks   int              // goroutines in the background
+	holds   map[string]*hold       // by id: who waits, and who holds
+	waiting int                    // of those, who wait
+	holding int                    // of those, who hold
+	tasks   int                    // goroutines in the background
+	ends    map[string]*time.Timer // of the minimums of holds that were given back, by id
 	closed  bool
 	drained chan struct{} // closed when closed, and holds and tasks are none
 }
@@ -46,6 +47,7 @@ func newHost(eng engine.Engine, id string, set settings) *host {
 		eng: eng, id: id, set: set, epoch: time.Now(),
 		lines:   map[string]*line{},
 		holds:   map[string]*hold{},
+		ends:    map[string]*time.Timer{},
 		drained: make(chan struct{}),
 	}
 	h.open, h.shut = context.WithCancel(context.Background())
@@ -163,6 +165,7 @@ func (h *host) close() error {
 	}
 	h.closed = true
 	h.shut()
+	h.dropEnds()
 	var leases []*hold
 	for _, o := range h.holds {
 		switch {

@@ -14,7 +14,7 @@ import (
 // it is not answered next asks for itself: an acquire of the same hold id is
 // safe beside a release that may still name it.
 func (h *host) sendRelease(ctx context.Context, o, next *hold, token int64) (engine.Released, error) {
-	r := &engine.Release{Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.unsure.Load() > 0}
+	r := &engine.Release{Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.unsure.Load() > 0, Keep: o.minimum(), Lease: o.token}
 	if next != nil {
 		h.mu.Lock()
 		req := next.req
@@ -26,6 +26,9 @@ func (h *host) sendRelease(ctx context.Context, o, next *hold, token int64) (eng
 		rel, err = h.eng.Release(ctx, r)
 		return err
 	})
+	if rel.Kept > 0 {
+		h.keeps(r, rel.Kept)
+	}
 	if next == nil {
 		return rel, err
 	}

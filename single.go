@@ -109,7 +109,7 @@ func (s *single) acquireCommand(r *engine.Request) *command {
 		channel = s.channel
 	}
 	args := [...]any{
-		r.Hold, r.Owner, ms(r.TTL), channel,
+		r.Hold, r.Owner, ms(r.Grant()), channel,
 		time.Since(r.Arrived).Microseconds(), ms(r.Life), s.highWater.Load(), s.retention(), s.alone(),
 	}
 	if s.ballot != nil {
@@ -182,12 +182,17 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 	if r.Bury {
 		bury = ms(buryFor)
 	}
-	n := r.Next
-	if n == nil {
-		return s.command(&releaseScript, r.Name, r.Hold, r.Token, bury, s.highWater.Load(), s.retention(), "")
+	args := make([]any, 0, 14)
+	args = append(args, r.Hold, r.Token, bury, s.highWater.Load(), s.retention())
+	if n := r.Next; n != nil {
+		args = append(args, n.Hold, n.Owner, ms(n.Grant()), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.alone())
+	} else {
+		args = append(args, "")
 	}
-	return s.command(&releaseScript, r.Name, r.Hold, r.Token, bury, s.highWater.Load(), s.retention(),
-		n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.alone())
+	if r.Keep > 0 {
+		args = append(args, ms(r.Keep), r.Lease)
+	}
+	return s.command(&releaseScript, r.Name, args...)
 }
 
 func (s *single) Force(ctx context.Context, name string, token int64) (bool, error) {
@@ -208,11 +213,16 @@ func (s *single) Status(ctx context.Context, name string) (engine.Status, error)
 	return rd.status(), rd.err
 }
 
-// parse reads the message that is a grant: hold id, token, ttl_ms, lock key.
+// parse reads a message: a grant (hold id, token, ttl_ms, lock key), or when one may
+// be had (hold id, "kept", left_ms, lock key).
 func (s *single) parse(payload string) (engine.Message, error) {
 	hold, rest, _ := strings.Cut(payload, " ")
 	token, rest, _ := strings.Cut(rest, " ")
 	left, key, _ := strings.Cut(rest, " ")
+	kept := token == "kept"
+	if kept {
+		token = "0"
+	}
 	name, ours := nameOf(s.set.prefix, s.space+kindLock, key)
 	n, err1 := strconv.ParseInt(token, 10, 64)
 	leftMS, err2 := strconv.ParseInt(left, 10, 64)
@@ -220,5 +230,5 @@ func (s *single) parse(payload string) (engine.Message, error) {
 		return engine.Message{}, fmt.Errorf("relock: not a grant: %q", payload)
 	}
 	s.sees(n)
-	return engine.Message{Name: name, Hold: hold, Token: n, Left: time.Duration(leftMS) * time.Millisecond}, nil
+	return engine.Message{Name: name, Hold: hold, Token: n, Left: time.Duration(leftMS) * time.Millisecond, Kept: kept}, nil
 }

@@ -29,12 +29,16 @@ type Request struct {
 	Hold    string // the id of this hold, unique
 	Owner   string
 	TTL     time.Duration
+	Keep    time.Duration // the minimum: the server's grant is no shorter
 	Life    time.Duration // of the queue entry without a check-in
 	Arrived time.Time     // when Lock was called, on the local monotonic clock
 	Wait    bool          // join the queue where the lock is taken
 	Shared  bool          // the owner has, or may have, other holds
 	Propose Proposal      // to a node of a quorum only
 }
+
+// Grant is for how long the server is asked to grant the hold.
+func (r *Request) Grant() time.Duration { return max(r.TTL, r.Keep) }
 
 // Proposal is the token that a node of a quorum is asked to accept for a hold.
 // A node never mints or alters a token.
@@ -103,12 +107,16 @@ type Release struct {
 	Token int64    // 0: whichever it was granted, if any (a withdrawal)
 	Bury  bool     // an acquire of this hold may be under way: refuse it from now on
 	Next  *Request // joins the queue, or is granted at once if it is first
+
+	Keep  time.Duration // > 0: the lock stays taken until so long after its grant, by nobody
+	Lease int64         // if this is the token of the hold
 }
 
 // Released is what became of a [Release].
 type Released struct {
-	Gone bool   // there was no such hold, and no such waiter
-	Next Answer // Absent unless Next was given and the hold was there
+	Gone bool          // there was no such hold, and no such waiter
+	Next Answer        // Absent unless Next was given and the hold was there
+	Kept time.Duration // > 0: the hold is given up, and the lock stays taken for so long
 }
 
 // Batcher is an Engine that can take several free locks by one request.
@@ -144,12 +152,13 @@ type Pulse struct {
 	Done    func(Answer, error) // called once, from any goroutine
 }
 
-// Message is a grant that came by itself.
+// Message is a grant that came by itself, or tells when one may be had.
 type Message struct {
 	Name  string
 	Hold  string
 	Token int64
 	Left  time.Duration // of the hold when it was granted
+	Kept  bool          // no grant: the lock is free when Left is over
 	Sent  time.Time     // since when Left counts; zero: the receiver knows since when it waits
 }
 
@@ -157,6 +166,8 @@ type Message struct {
 type Sink interface {
 	// Deliver hands over a grant.
 	Deliver(Message)
+	// Nudge tells a waiter when the lock will be free: a message that is Kept.
+	Nudge(Message)
 	// CheckIn has every waiter ask for its state: messages may have been lost.
 	CheckIn()
 	// Idle tells whether nobody waits.
