@@ -1,0 +1,508 @@
+package relock
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// What a minimum does for those who hold and wait, in virtual time.
+
+const minHold = 2 * time.Second
+
+// wantKept checks that the lock is kept now, and for how long.
+func (b *bubble) wantKept(c *Client, name string, left time.Duration) {
+	b.t.Helper()
+	st, err := c.Mutex(name).Status(bg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if !st.Held || st.Owner != KeptOwner || st.Count != 1 || st.TTL > left+time.Millisecond || st.TTL < left-10*time.Millisecond {
+		b.t.Errorf("got %+v, want a lock that is kept for %v", st, left)
+	}
+}
+
+func (b *bubble) wantFree(c *Client, name string) {
+	b.t.Helper()
+	synctest.Wait()
+	if st, err := c.Mutex(name).Status(bg); err != nil || st.Held {
+		b.t.Errorf("got %+v, %v, want the lock free", st, err)
+	}
+}
+
+// A job of three hosts whose clocks are 0.3 s apart.
+func runsInAFleet(t *testing.T, hosts []*Client, opts ...LockOption) (runs int) {
+	t.Helper()
+	for _, c := range hosts {
+		err := Do(bg, c.Mutex("job", append(opts, WithWait(0))...), func(context.Context, *Lease) error {
+			runs++
+			pass(100 * time.Millisecond)
+			return nil
+		})
+		if err != nil && !errors.Is(err, ErrNotAcquired) {
+			t.Fatal(err)
+		}
+		pass(300 * time.Millisecond)
+	}
+	return runs
+}
+
+func TestAJobRunsOnceInAFleet(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		var hosts []*Client
+		for range 3 {
+			c, _ := b.client()
+			hosts = append(hosts, c)
+		}
+		if got := runsInAFleet(t, hosts); got != 3 {
+			t.Errorf("without a minimum it ran %d times, want once a host", got)
+		}
+		for period := range 3 {
+			if got := runsInAFleet(t, hosts, WithMinHold(minHold)); got != 1 {
+				t.Errorf("period %d: it ran %d times, want once", period, got)
+			}
+			pass(minHold)
+		}
+	})
+}
+
+// keptTurn is when one that waited had the lock.
+type keptTurn struct {
+	who int
+	at  time.Duration
+}
+
+// queueUp has a waiter of each client wait in that order, and returns where they tell of
+// their turns, which they give back at once.
+func queueUp(t *testing.T, start time.Time, waiters ...*Client) chan keptTurn {
+	t.Helper()
+	turns := make(chan keptTurn, len(waiters))
+	for i, c := range waiters {
+		go func() {
+			lease, err := c.Mutex("a").Lock(bg)
+			if err != nil {
+				return // its client was cut off
+			}
+			turns <- keptTurn{i, time.Since(start)}
+			_ = lease.Unlock(bg)
+		}()
+		pass(10 * time.Millisecond)
+	}
+	synctest.Wait()
+	return turns
+}
+
+func wantTurns(t *testing.T, turns chan keptTurn, from time.Duration, who ...int) {
+	t.Helper()
+	for _, want := range who {
+		got := <-turns
+		if got.who != want {
+			t.Errorf("waiter %d had the lock, want %d", got.who, want)
+		}
+		if late := got.at - from; late < 0 || late > 3*minCheck {
+			t.Errorf("waiter %d had it %v after the grant, want it at %v", got.who, got.at, from)
+		}
+	}
+}
+
+// nudgeless is a client from before there were nudges: it reads none.
+type nudgeless struct{ engine.Sink }
+
+func (nudgeless) Nudge(engine.Message) {}
+
+func TestWaitersAreServedWhenTheMinimumIsOver(t *testing.T) {
+	for name, after := range map[string]func(c *Client, w *wire, waiters []*Client, wires []*wire){
+		"the holder's client lives":   func(*Client, *wire, []*Client, []*wire) {},
+		"the holder's client is gone": func(_ *Client, w *wire, _ []*Client, _ []*wire) { w.cutOff() },
+		"the holder's client is closed": func(c *Client, _ *wire, _ []*Client, _ []*wire) {
+			_ = c.Close()
+		},
+		"no waiter is nudged": func(_ *Client, _ *wire, waiters []*Client, _ []*wire) {
+			for _, c := range waiters {
+				c.eng.notify.sink = nudgeless{c.host}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bubble) {
+				holder, wire := b.client()
+				waiters, wires := b.clients(3)
+				start := time.Now()
+				lease := lockOf(t, holder.Mutex("a", WithMinHold(minHold)))
+				turns := queueUp(t, start, waiters...)
+				if name == "no waiter is nudged" {
+					after(holder, wire, waiters, wires)
+				}
+				unlock(t, lease)
+				synctest.Wait()
+				after(holder, wire, waiters, wires)
+				wantTurns(t, turns, minHold, 0, 1, 2)
+			})
+		})
+	}
+}
+
+func (b *bubble) clients(n int) (clients []*Client, wires []*wire) {
+	for range n {
+		c, w := b.client()
+		clients, wires = append(clients, c), append(wires, w)
+	}
+	return clients, wires
+}
+
+// The first in the queue dies while the lock is kept, and nobody announces the
+// end: the second asks then.
+func TestTheSecondAsksWhenTheMinimumIsOver(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		inBubble(t, func(b *bubble) {
+			holder, holders := b.client()
+			waiters, _ := b.clients(2)
+			waiters[0].eng.notify.alone.Store(true) // the embedded server does not say that it is no cluster's
+			waiters[0].eng.notify.asked = true
+			start := time.Now()
+			lease := lockOf(t, holder.Mutex("a", WithMinHold(minHold)))
+			var turns chan keptTurn
+			if early {
+				turns = queueUp(t, start, waiters...)
+			}
+			unlock(t, lease)
+			holders.cutOff()
+			if !early {
+				turns = queueUp(t, start, waiters...)
+			}
+			synctest.Wait()
+			waiters[0].eng.notify.close() // the server then knows of no subscriber of its
+			waiters[0].host.dog.stop()
+			wantTurns(t, turns, minHold, 1)
+		})
+	}
+}
+
+// The first two know when to ask though one checks in just then, and is answered
+// from before the lock was given back.
+func TestANudgeCrossesAnAnswer(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		holder, holders := b.client()
+		waiters, wires := b.clients(1)
+		start := time.Now()
+		lease := lockOf(t, holder.Mutex("a", WithMinHold(2*DefaultCheckInterval)))
+		turns := queueUp(t, start, waiters...)
+		wires[0].lag.Store(int64(200 * time.Millisecond))
+		pass(DefaultCheckInterval - time.Since(start) + 100*time.Millisecond) // it has just asked
+		unlock(t, lease)
+		holders.cutOff()
+		wires[0].lag.Store(0)
+		wantTurns(t, turns, 2*DefaultCheckInterval, 0)
+	})
+}
+
+func TestAWaiterOfTheSameClientIsServedWhenTheMinimumIsOver(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		other, _ := b.client()
+		start := time.Now()
+		lease := lockOf(t, c.Mutex("a", WithMinHold(minHold)))
+		turns := queueUp(t, start, c, other, c)
+		unlock(t, lease)
+		b.wantKept(c, "a", minHold-time.Since(start))
+		wantTurns(t, turns, minHold, 0, 1, 2)
+	})
+}
+
+func TestTheEndOfALeaseKeepsItsMinimum(t *testing.T) {
+	const long = 10 * time.Second
+	for name, c := range map[string]struct {
+		opts []LockOption
+		end  func(t *testing.T, c *Client, w *wire, l *Lease)
+	}{
+		"Unlock": {nil, func(t *testing.T, _ *Client, _ *wire, l *Lease) { unlock(t, l) }},
+		"Unlock with a ctx that is over": {nil, func(_ *testing.T, _ *Client, _ *wire, l *Lease) {
+			ctx, cancel := context.WithCancel(bg)
+			cancel()
+			_ = l.Unlock(ctx)
+		}},
+		"an Unlock that does not arrive, of a TTL below the minimum": {
+			[]LockOption{WithTTL(time.Second)},
+			func(_ *testing.T, _ *Client, w *wire, l *Lease) { w.cutOff(); _ = l.Unlock(bg) },
+		},
+		"Close": {nil, func(t *testing.T, c *Client, _ *wire, _ *Lease) {
+			start := time.Now()
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(start); took > 0 {
+				t.Errorf("Close took %v", took)
+			}
+		}},
+		"Close right after Unlock": {nil, func(t *testing.T, c *Client, _ *wire, l *Lease) {
+			unlock(t, l)
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}},
+		"the end of a fixed lease": {
+			[]LockOption{WithLease(time.Second)},
+			func(t *testing.T, _ *Client, _ *wire, l *Lease) { <-l.Context().Done() },
+		},
+		"WithMaxHold's end": {
+			[]LockOption{WithTTL(time.Second), WithMaxHold(long)},
+			func(t *testing.T, _ *Client, _ *wire, l *Lease) { unlock(t, l) },
+		},
+		"a loss by deadline": {
+			[]LockOption{WithTTL(time.Second)},
+			func(t *testing.T, _ *Client, w *wire, l *Lease) { w.cutOff(); <-l.Context().Done() },
+		},
+		"a death": {nil, func(_ *testing.T, c *Client, w *wire, _ *Lease) { w.cutOff() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bubble) {
+				client, wire := b.client()
+				other, _ := b.client()
+				want := long
+				start := time.Now()
+				lease := lockOf(t, client.Mutex("a", append(c.opts, WithMinHold(long))...))
+				pass(100 * time.Millisecond)
+				c.end(t, client, wire, lease)
+				if name == "a death" {
+					want = DefaultTTL // which is longer
+				}
+				next, err := other.Mutex("a").Lock(bg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if late := time.Since(start) - want; late < 0 || late > 3*minCheck {
+					t.Errorf("another had the lock %v after the grant, want it after %v", time.Since(start), want)
+				}
+				unlock(t, next)
+				synctest.Wait()
+				if n := len(client.host.ends); n > 0 {
+					t.Errorf("%d minimums are still to be announced", n)
+				}
+			})
+		})
+	}
+}
+
+// The server grants for the minimum; the lease is valid for its TTL.
+func TestALeaseIsBelievedForItsTTLWhateverItsMinimum(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		within := func(l *Lease) {
+			t.Helper()
+			if left := time.Until(l.ValidUntil()); left > ttl-engine.Drift(ttl) || left <= 0 {
+				t.Errorf("valid for %v, want no more than a TTL of %v", left, ttl)
+			}
+		}
+		lease := lockOf(t, c.Mutex("a", WithMinHold(time.Hour)))
+		within(lease)
+		for range 20 {
+			pass(5 * time.Second)
+			within(lease)
+		}
+		if err := lease.Extend(bg, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Until(lease.ValidUntil()); got < time.Minute || got > spanning(time.Minute) {
+			t.Errorf("extended, it is valid for %v", got)
+		}
+		if left := b.server.TTL("relock:lock:{a}"); left < time.Hour-2*time.Minute {
+			t.Errorf("the server has it for %v", left)
+		}
+		both, err := compositeOf(t, c.Mutex("x", WithMinHold(time.Hour), WithLease(ttl)), c.Mutex("y")).Lock(bg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(both)
+	})
+}
+
+// A grant by message lives no longer than its waiter's entry until it is renewed,
+// which may be shorter than the minimum.
+func TestAGrantByMessageHasItsMinimumWhenLockReturns(t *testing.T) {
+	for _, fixed := range []bool{false, true} {
+		inBubble(t, func(b *bubble) {
+			holder, _ := b.client()
+			c, wire := b.client()
+			other, _ := b.client()
+			opts := []LockOption{WithMinHold(time.Minute), WithTTL(20 * time.Second)}
+			if fixed {
+				opts[1] = WithLease(time.Second)
+			}
+			lease := lockOf(t, holder.Mutex("a"))
+			had := make(chan *Lease, 1)
+			go func() { had <- lockOf(t, c.Mutex("a", opts...)) }()
+			synctest.Wait()
+			start := time.Now()
+			unlock(t, lease)
+			<-had
+			wire.cutOff()
+			next, err := other.Mutex("a").Lock(bg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unlock(t, next)
+			if got := time.Since(start); got < time.Minute || got > time.Minute+3*minCheck {
+				t.Errorf("another had the lock after %v", got)
+			}
+		})
+	}
+}
+
+// lostReply has the first release executed, and its reply lost.
+type lostReply struct {
+	engine.Engine
+	once sync.Once
+}
+
+func (e *lostReply) Release(ctx context.Context, r *engine.Release) (rel engine.Released, err error) {
+	rel, err = e.Engine.Release(ctx, r)
+	e.once.Do(func() { rel, err = engine.Released{}, engine.ErrUnknown })
+	return rel, err
+}
+
+func TestALostReplyToUnlockKeepsTheMinimum(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		waiters, _ := b.clients(2)
+		c.host.eng = &lostReply{Engine: c.host.eng}
+		start := time.Now()
+		lease := lockOf(t, c.Mutex("a", WithMinHold(minHold)))
+		turns := queueUp(t, start, append(waiters, c)...)
+		unlock(t, lease)
+		b.wantKept(c, "a", minHold-time.Since(start))
+		wantTurns(t, turns, minHold, 0, 1, 2)
+	})
+}
+
+func TestForceUnlockFreesAKeptLockAtOnce(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		waiters, _ := b.clients(1)
+		start := time.Now()
+		unlock(t, lockOf(t, c.Mutex("a", WithMinHold(time.Hour))))
+		turns := queueUp(t, start, waiters...)
+		forced := time.Since(start)
+		if freed, err := c.Mutex("a").ForceUnlock(bg); !freed || err != nil {
+			t.Fatal(freed, err)
+		}
+		wantTurns(t, turns, forced, 0)
+	})
+}
+
+// Only what a caller was given keeps.
+func TestWhatWasNoLeaseIsFreeAtOnce(t *testing.T) {
+	long := WithMinHold(time.Hour)
+	for name, f := range map[string]func(b *bubble, c *Client, w *wire){
+		"an answer that came too late": func(b *bubble, c *Client, w *wire) {
+			unlock(b.t, lockOf(b.t, c.Mutex("warm")))
+			w.lag.Store(int64(time.Second))
+			if _, err := c.Mutex("a", long, WithTTL(500*time.Millisecond)).TryLock(bg); err == nil {
+				b.t.Error("had the lock in spite of that")
+			}
+			w.lag.Store(0)
+			pass(2 * time.Second)
+		},
+		"a composite that is not to be": func(b *bubble, c *Client, _ *wire) {
+			lockOf(b.t, c.Mutex("b"))
+			_, err := compositeOf(b.t, c.Mutex("a", long), c.Mutex("b")).TryLock(bg)
+			if !errors.Is(err, ErrNotAcquired) {
+				b.t.Errorf("got %v, want ErrNotAcquired", err)
+			}
+			other, _ := b.client()
+			lockOf(b.t, other.Mutex("c"))
+			_, err = compositeOf(b.t, c.Mutex("a", long), other.Mutex("c")).TryLock(bg) // of two clients: one by one
+			if !errors.Is(err, ErrNotAcquired) {
+				b.t.Errorf("got %v, want ErrNotAcquired", err)
+			}
+		},
+		"a grant that was too old": func(b *bubble, c *Client, _ *wire) {
+			holder, _ := b.client()
+			lease := lockOf(b.t, holder.Mutex("a"))
+			got := make(chan *Lease)
+			go func() { got <- lockOf(b.t, c.Mutex("a", long)) }()
+			o := waiterOf(b.t, c)
+			c.host.mu.Lock()
+			o.last.Sent = o.last.Sent.Add(-time.Minute)
+			c.host.mu.Unlock()
+			unlock(b.t, lease)
+			next := <-got
+			if next.o.(*hold) == o {
+				b.t.Error("the hold was not given up")
+			}
+			next.o.(*hold).had.Store(false) // its own minimum is not what this is about
+			unlock(b.t, next)
+		},
+		"a grant for nobody": func(b *bubble, c *Client, _ *wire) {
+			ans, err := c.eng.Acquire(bg, &engine.Request{Name: "a", Hold: "nobody's", Owner: "nobody", TTL: ttl, Keep: time.Hour, Life: ttl})
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			c.host.Deliver(engine.Message{Name: "a", Hold: "nobody's", Token: ans.Token, Left: ttl})
+		},
+		"a wait that was given up as it was granted": func(b *bubble, c *Client, w *wire) {
+			holder, _ := b.client()
+			lease := lockOf(b.t, holder.Mutex("a"))
+			ctx, cancel := context.WithCancel(bg)
+			done := make(chan error, 1)
+			go func() { _, err := c.Mutex("a", long).Lock(ctx); done <- err }()
+			waiterOf(b.t, c)
+			w.lag.Store(int64(time.Second))
+			unlock(b.t, lease)
+			cancel()
+			w.lag.Store(0)
+			if err := <-done; err == nil {
+				b.t.Error("had the lock in spite of that")
+			}
+			pass(2 * time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bubble) {
+				c, w := b.client()
+				f(b, c, w)
+				other, _ := b.client()
+				b.wantFree(other, "a")
+			})
+		})
+	}
+}
+
+func TestACompositeKeepsItsMembersMinimums(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, _ := b.client()
+		other, _ := b.client()
+		lease, err := compositeOf(t, c.Mutex("a", WithMinHold(minHold)), c.Mutex("b"), other.Mutex("c", WithMinHold(time.Minute), WithLease(ttl))).Lock(bg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlock(t, lease)
+		b.wantKept(c, "a", minHold)
+		b.wantFree(c, "b")
+		b.wantKept(c, "c", time.Minute)
+	})
+}
+
+// A closed client has nothing to announce, and sends nothing.
+func TestCloseLeavesMinimumsToTheServer(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		c, wire := b.client()
+		other, _ := b.client()
+		unlock(t, lockOf(t, c.Mutex("a", WithMinHold(minHold))))
+		lockOf(t, c.Mutex("b", WithMinHold(minHold)))
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b.wantKept(other, "a", minHold)
+		b.wantKept(other, "b", minHold)
+		before := wire.writes.Load()
+		pass(2 * minHold)
+		if got := wire.writes.Load() - before; got > 0 || len(c.host.ends) > 0 {
+			t.Errorf("%d requests of a closed client, %d minimums to announce", got, len(c.host.ends))
+		}
+	})
+}
