@@ -83,12 +83,15 @@ func (h *host) keeps(r *engine.Release, left time.Duration) {
 	h.ends[r.Hold] = end
 }
 
-// announce sends the end of a minimum. If it is lost, the first waiters ask then.
+// announce sends the end of a minimum. If it is lost, the first waiters ask then;
+// close does not wait for it.
 func (h *host) announce(ctx context.Context, r *engine.Release) {
 	var rel engine.Released
-	err := h.ask(ctx, func(ctx context.Context) (err error) {
-		rel, err = h.eng.Release(ctx, r)
-		return err
+	err := h.onceOpen(ctx, func(ctx context.Context) error {
+		return h.ask(ctx, func(ctx context.Context) (err error) {
+			rel, err = h.eng.Release(ctx, r)
+			return err
+		})
 	})
 	if err == nil && rel.Kept > 0 {
 		h.keeps(r, rel.Kept)

@@ -142,7 +142,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a grant by message is not renewed before a fixed lease begins",
-		edit:   edit{"grant.go", "return o.byMessage && (o.lock.set.fixed || v.remaining(time.Now()) < v.left/2)", "return false"},
+		edit:   edit{"grant.go", "return o.byMessage && (o.lock.set.fixed || o.answer.Left < o.req.Keep || v.remaining(time.Now()) < v.left/2)", "return false"},
 		killer: root("TestAFixedLeaseByMessageHasItsWholeTTL"),
 	},
 	{
@@ -152,7 +152,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a withdrawal leaves no tombstone though an acquire may be under way",
-		edit:   edit{"release.go", "Bury: o.unsure.Load() > 0}", "Bury: false}"},
+		edit:   edit{"release.go", "Bury: o.unsure.Load() > 0,", "Bury: false,"},
 		killer: root("TestAnAcquireAfterItsWithdrawalIsRefused"),
 	},
 	{
