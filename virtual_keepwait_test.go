@@ -57,31 +57,31 @@ type nudgeless struct{ engine.Sink }
 func (nudgeless) Nudge(engine.Message) {}
 
 func TestWaitersAreServedWhenTheMinimumIsOver(t *testing.T) {
-	for name, after := range map[string]func(c *Client, w *wire, waiters []*Client, wires []*wire){
-		"the holder's client lives":   func(*Client, *wire, []*Client, []*wire) {},
-		"the holder's client is gone": func(_ *Client, w *wire, _ []*Client, _ []*wire) { w.cutOff() },
-		"the holder's client is closed": func(c *Client, _ *wire, _ []*Client, _ []*wire) {
-			_ = c.Close()
-		},
-		"no waiter is nudged": func(_ *Client, _ *wire, waiters []*Client, _ []*wire) {
-			for _, c := range waiters {
-				c.eng.notify.sink = nudgeless{c.host}
-			}
-		},
+	stays := func(*Client, *wire) {}
+	for name, c := range map[string]struct {
+		nudged bool
+		leaves func(c *Client, w *wire)
+	}{
+		"the holder's client lives":     {true, stays},
+		"the holder's client is gone":   {true, func(_ *Client, w *wire) { w.cutOff() }},
+		"the holder's client is closed": {true, func(c *Client, _ *wire) { _ = c.Close() }},
+		"no waiter is nudged":           {false, stays},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(b *bubble) {
 				holder, wire := b.client()
-				waiters, wires := b.clients(3)
+				waiters, _ := b.clients(3)
+				for _, w := range waiters {
+					if !c.nudged {
+						w.eng.notify.sink = nudgeless{w.host}
+					}
+				}
 				start := time.Now()
 				lease := lockOf(t, holder.Mutex("a", WithMinHold(minHold)))
 				turns := queueUp(t, start, waiters...)
-				if name == "no waiter is nudged" {
-					after(holder, wire, waiters, wires)
-				}
 				unlock(t, lease)
 				synctest.Wait()
-				after(holder, wire, waiters, wires)
+				c.leaves(holder, wire)
 				wantTurns(t, turns, minHold, 0, 1, 2)
 			})
 		})

@@ -93,7 +93,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "the first in the queue does not ask when the holder's time is up",
-		edit:   edit{"watchdog.go", "	if ans.Place == 0 {\n		every = min(every, max(ans.Left, minCheck))\n	}\n", ""},
+		edit:   edit{"watchdog.go", "if ans.Place == 0 || ans.Place == 1 &&", "if ans.Place == 1 &&"},
 		killer: root("TestTheFirstAsksWhenTheHoldersTimeIsUp"),
 	},
 	{
