@@ -58,6 +58,7 @@ func (h *host) close() error {
 	}
 	h.closed = true
 	h.shut()
+	h.dropEnds()
 	var leases []*hold
 	for _, o := range h.holds {
 		switch {
@@ -133,7 +134,7 @@ func (h *host) returnEach(ctx context.Context, leases []*hold) map[*hold]error {
 	batch := make([]engine.Pulse, len(leases))
 	for i, o := range leases {
 		batch[i] = engine.Pulse{
-			Release: &engine.Release{Name: o.req.Name, Hold: o.req.Hold, Bury: o.unsure.Load() > 0},
+			Release: o.release(0),
 			Done:    func(_ engine.Answer, err error) { got <- outcome{o, err} },
 		}
 	}

@@ -293,6 +293,9 @@ func (c *Composite) seal(ctx context.Context, holds []*hold, err error) (*Lease,
 		giveBackAll(holds)
 		return nil, err
 	}
+	for _, o := range holds {
+		o.had.Store(true)
+	}
 	return &Lease{newBundle(ctx, c.name, holds)}, nil
 }
 

@@ -78,6 +78,7 @@
 //
 //	relock:lock:{name}        hash    owner:<owner> -> hold count
 //	                                  hold:<id>     -> end of that hold, server ms
+//	                                  hold:<id>/kept -> end of the minimum that it left
 //	                                  token, since
 //	relock:fence:{name}       string  the last token
 //	relock:queue:{name}       zset    hold id -> arrival, server us
@@ -122,6 +123,25 @@
 // no more than 32 copies under way, so that a server that stalls is not
 // flooded. Guards, the nodes of a RedLock and an AutoPipeliner that does not block
 // send none.
+//
+// A lease with a minimum ([WithMinHold]) is given back early by the same request,
+// which then renames its hold: hold:<id> goes, and hold:<id>/kept has the lock until
+// the minimum is over, counted from when the owner took it, with the owner's last
+// hold under the owner !kept, whom nobody is. So a renewal, an acquire or a withdrawal
+// of <id> that comes late neither prolongs nor frees it (and where an acquire may be
+// under way, the id is buried), a copy of the request is told the same, and a process
+// that knows of no minimum takes it for a hold. Its token stays, by which it can be
+// forced. The server is asked to grant for the TTL or the minimum, whichever is
+// longer, so that a lock whose release never arrives is taken for as long; the lease
+// is believed for its TTL. Only what a caller was given keeps: a wait that was given
+// up, a grant that was too old or for nobody, one that was not confirmed and a
+// member of a whole that is not to be are free at once.
+//
+// Nothing on the server ends a minimum by itself, and those who wait believe in the
+// end of a hold that is gone. So the release tells the first two of the queue how
+// much is left ("<hold id> kept <ms> <key>": no grant, since its token is no number),
+// and they check in then; and the client that released, if it lives, sends the
+// release again at the end, which passes the free lock on.
 //
 // While a server answers quickly, requests leave in the goroutine that makes
 // them, and are given up after 20 ms; else each has a goroutine, since go-redis
@@ -172,7 +192,8 @@
 // them is registered with the server; none is while a local hold lasts, since
 // that hold's release names the next. Owners given by [WithOwner] register on
 // their own. A waiter checks in every check interval (a third of its TTL, if that
-// is less); the head of the queue also when the holder's time is up. An entry
+// is less); the head of the queue also when the holder's time is up, and the second
+// too where that is the end of a minimum. An entry
 // without a check-in for three intervals is passed over and dropped.
 //
 // There is one subscription a client, opened at the first contention, confirmed

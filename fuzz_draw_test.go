@@ -110,7 +110,7 @@ func (r *fuzzRun) drawFloor() int64 {
 
 // drawHolder draws one of the holds that the lock has, if any.
 func (r *fuzzRun) drawHolder() string {
-	if r.m.lock == nil {
+	if r.m.lock == nil || len(r.m.lock.holds) == 0 {
 		return r.drawHold("hold")
 	}
 	return rapid.SampledFrom(slices.Sorted(maps.Keys(r.m.lock.holds))).Draw(r.T, "holder")
@@ -134,6 +134,16 @@ func (r *fuzzRun) drawGive(hold string, token int64) give {
 		if next.hold != g.hold {
 			g.next = &next
 		}
+	}
+	return g
+}
+
+// drawKeep gives a release a minimum, as of a lease of that token or another.
+func (r *fuzzRun) drawKeep(g give) give {
+	g.keep = rapid.SampledFrom(r.w.times.keep).Draw(r.T, "keep")
+	g.lease = g.token
+	if g.token == 0 || rapid.IntRange(0, 3).Draw(r.T, "of another lease") == 0 {
+		g.lease = max(1, r.drawToken())
 	}
 	return g
 }

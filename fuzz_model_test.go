@@ -23,6 +23,7 @@ type modelLock struct {
 	token int64 // 0: granted by the last operation, and not learned yet
 	since int64 // ms
 	holds map[string]int64
+	kept  map[string]int64 // ends of the minimums of holds that were given back, by their ids
 }
 
 type modelWaiter struct {
@@ -41,7 +42,8 @@ const (
 
 type modelMessage struct {
 	channel, hold string
-	ttl           int64
+	ttl           int64 // of a nudge: what is left
+	nudge         bool
 }
 
 // theToken stands in a wanted reply for the token that the lock has.
@@ -58,8 +60,13 @@ func (m *model) tick() {
 				delete(m.lock.holds, hold)
 			}
 		}
+		for hold, end := range m.lock.kept {
+			if end <= m.ms() {
+				delete(m.lock.kept, hold)
+			}
+		}
 		if len(m.lock.holds) == 0 {
-			m.lock = nil
+			m.emptied("", 0)
 		}
 	}
 	if m.forgot <= m.ms() {
@@ -82,7 +89,53 @@ func (l *modelLock) last() (end int64) {
 	for _, e := range l.holds {
 		end = max(end, e)
 	}
+	return max(end, l.minimum())
+}
+
+func (l *modelLock) minimum() (end int64) {
+	for _, e := range l.kept {
+		end = max(end, e)
+	}
 	return end
+}
+
+// count is the holds that the lock is told to have.
+func (l *modelLock) count() int { return max(len(l.holds), 1) }
+
+// emptied is called where the owner's last hold has gone: what is left of the
+// minimums keeps the lock for nobody, as hold's if it was given back.
+func (m *model) emptied(hold string, end int64) {
+	if end = max(end, m.lock.minimum()); end <= m.ms() {
+		m.lock = nil
+		return
+	}
+	m.lock.owner = string(KeptOwner)
+	if hold != "" {
+		m.lock.kept = map[string]int64{hold: end}
+	}
+}
+
+// nudge tells the first two who wait, but for self, when the lock will be free.
+func (m *model) nudge(self string) {
+	m.queue = slices.DeleteFunc(m.queue, m.silentBefore(2))
+	for i, w := range m.queue {
+		if i < 2 && w.hold != self {
+			m.sent = append(m.sent, modelMessage{w.channel, w.hold, m.lock.last() - m.ms(), true})
+		}
+	}
+}
+
+// silentBefore finds those who have fallen silent in front of the first n who
+// have not.
+func (m *model) silentBefore(n int) func(modelWaiter) bool {
+	live := 0
+	return func(w modelWaiter) bool {
+		silent := live < n && w.seen+w.life <= m.ms()
+		if !silent {
+			live++
+		}
+		return silent
+	}
 }
 
 // place is -1 for one that does not wait.
@@ -122,7 +175,7 @@ func (m *model) join(a ask, heard func(channel string) bool) {
 }
 
 func (m *model) grant(hold, owner string, ttl int64) {
-	m.lock = &modelLock{owner: owner, since: m.ms(), holds: map[string]int64{hold: m.ms() + ttl}}
+	m.lock = &modelLock{owner: owner, since: m.ms(), holds: map[string]int64{hold: m.ms() + ttl}, kept: map[string]int64{}}
 }
 
 // passOn gives a free lock to the first who can hear of it. self hears it by
@@ -142,7 +195,7 @@ func (m *model) passOn(self string, heard func(channel string) bool) {
 		}
 		if heard(w.channel) || w.here == hereUnknown {
 			ttl := min(w.ttl, w.life)
-			m.sent = append(m.sent, modelMessage{w.channel, w.hold, ttl})
+			m.sent = append(m.sent, modelMessage{w.channel, w.hold, ttl, false})
 			m.leave(w.hold)
 			m.grant(w.hold, w.owner, ttl)
 			return
@@ -153,7 +206,7 @@ func (m *model) passOn(self string, heard func(channel string) bool) {
 }
 
 func (m *model) granted(hold string) []any {
-	return []any{replyGranted, theToken{}, len(m.lock.holds), left(m.lock.holds[hold] - m.ms())}
+	return []any{replyGranted, theToken{}, m.lock.count(), left(m.lock.holds[hold] - m.ms())}
 }
 
 func (m *model) taken(state, place int) []any {
@@ -193,12 +246,28 @@ func (m *model) acquire(a ask, heard func(string) bool) []any {
 func (m *model) release(g give, heard func(string) bool) []any {
 	m.tick()
 	status := 0
+	if m.lock != nil && m.lock.owner == string(KeptOwner) && m.lock.kept[g.hold] > 0 {
+		m.leave(g.hold)
+		if g.bury > 0 {
+			m.graves[g.hold] = m.ms() + g.bury
+		}
+		return []any{replyKept, left(m.lock.last() - m.ms()), 0}
+	}
 	switch {
 	case m.holding(g.hold) && (g.token == 0 || g.token == m.lock.token):
 		status = 1
 		delete(m.lock.holds, g.hold)
+		end := m.lock.since + g.keep
+		if g.keep == 0 || cmp.Or(g.lease, g.token) != m.lock.token {
+			end = 0
+		}
 		if len(m.lock.holds) == 0 {
-			m.lock = nil
+			m.emptied(g.hold, end)
+		} else if end > m.ms() {
+			m.lock.kept[g.hold] = end
+		}
+		if m.lock != nil && len(m.lock.holds) == 0 {
+			status = replyKept
 		}
 	case m.leave(g.hold):
 		status = 2
@@ -207,6 +276,9 @@ func (m *model) release(g give, heard func(string) bool) []any {
 		m.graves[g.hold] = m.ms() + g.bury
 	}
 	if status == 0 {
+		if g.keep > 0 && m.lock == nil {
+			m.passOn("", heard)
+		}
 		return []any{0, anything{}, 0}
 	}
 	self := ""
@@ -219,7 +291,12 @@ func (m *model) release(g give, heard func(string) bool) []any {
 	if m.lock == nil {
 		m.passOn(self, heard)
 	}
-	return append([]any{status, anything{}}, m.next(g.next)...)
+	var rest any = anything{}
+	if status == replyKept {
+		m.nudge(self)
+		rest = left(m.lock.last() - m.ms())
+	}
+	return append([]any{status, rest}, m.next(g.next)...)
 }
 
 // next is what a release tells of the one it named.
@@ -259,5 +336,5 @@ func (m *model) status() []any {
 	if m.lock == nil {
 		return []any{0, len(m.queue)}
 	}
-	return []any{1, len(m.queue), theToken{}, m.lock.owner, len(m.lock.holds), left(m.lock.last() - m.ms()), age(m.ms() - m.lock.since)}
+	return []any{1, len(m.queue), theToken{}, m.lock.owner, m.lock.count(), left(m.lock.last() - m.ms()), age(m.ms() - m.lock.since)}
 }

@@ -14,13 +14,16 @@ func (r *fuzzRun) checkState() {
 	ctx := context.Background()
 	fields := r.w.rdb.HGetAll(ctx, r.keys[0]).Val()
 	now := r.w.clock(r.T) / 1000
-	owners, holds := []string{}, map[string]int64{}
+	owners, holds, kept := []string{}, map[string]int64{}, map[string]int64{}
 	for field, value := range fields {
 		if owner, ok := strings.CutPrefix(field, "owner:"); ok {
 			owners = append(owners, owner)
 		}
 		if hold, ok := strings.CutPrefix(field, "hold:"); ok {
-			if end, _ := strconv.ParseInt(value, 10, 64); end > now {
+			end, _ := strconv.ParseInt(value, 10, 64)
+			if id, ok := strings.CutSuffix(hold, "/kept"); ok && end > now {
+				kept[id] = end - now
+			} else if end > now {
 				holds[hold] = end - now
 			}
 		}
@@ -45,6 +48,18 @@ func (r *fuzzRun) checkState() {
 	for hold, want := range wantHolds {
 		if got := holds[hold]; !r.match.matches(got, left(want)) {
 			r.Fatalf("got %d ms left of hold %s, want %d", got, hold, want)
+		}
+	}
+	wantKept := 0
+	if r.m.lock != nil {
+		wantKept = len(r.m.lock.kept)
+	}
+	if len(kept) != wantKept {
+		r.Fatalf("got minimums %v, want %d of them", kept, wantKept)
+	}
+	for hold, got := range kept {
+		if want := r.m.lock.kept[hold] - r.m.ms(); !r.match.matches(got, left(want)) {
+			r.Fatalf("got %d ms left of the minimum of hold %s, want %d", got, hold, want)
 		}
 	}
 	var wantQueue []string

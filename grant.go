@@ -12,7 +12,7 @@ import (
 // take makes a lease of a granted hold; it returns nil and nil if the grant is
 // too old to use.
 func (h *host) take(ctx context.Context, o *hold) (*hold, error) {
-	v := validity{o.answer.Sent, o.answer.Left}
+	v := o.trusts(o.answer, o.req.TTL)
 	o.token = o.answer.Token
 	h.set.trace.granted(o)
 	if o.lock.set.maxHold > 0 {
@@ -78,12 +78,12 @@ func (h *host) grantedAt(ctx context.Context, o *hold) time.Time {
 
 // needsRenewal tells whether a grant must be renewed before Lock returns: one
 // that came by message lives shorter than a TTL, and is as old as the last
-// check-in.
+// check-in. It may also be shorter than the lock's minimum.
 func (h *host) needsRenewal(o *hold, v validity) bool {
 	if o.lock.set.replicas > 0 {
 		return true
 	}
-	return o.byMessage && (o.lock.set.fixed || v.remaining(time.Now()) < v.left/2)
+	return o.byMessage && (o.lock.set.fixed || o.answer.Left < o.req.Keep || v.remaining(time.Now()) < v.left/2)
 }
 
 // confirm renews a grant. A validity that has run out says that the hold is
@@ -92,12 +92,12 @@ func (h *host) confirm(ctx context.Context, o *hold, v validity) (validity, erro
 	for n := 0; v.remaining(time.Now()) > 0; n++ {
 		var ans engine.Answer
 		err := h.onceOpen(ctx, func(ctx context.Context) (err error) {
-			ans, err = h.eng.Renew(ctx, o.renewal(o.req.TTL))
+			ans, err = h.eng.Renew(ctx, o.renewal(o.req.Grant()))
 			return err
 		})
 		switch {
 		case err == nil && ans.State == engine.Granted:
-			return validity{ans.Sent, ans.Left}, nil
+			return o.trusts(ans, o.req.TTL), nil
 		case err == nil:
 			return validity{}, nil
 		case ctx.Err() != nil:
@@ -142,7 +142,7 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 	}
 	h.mu.Unlock()
 	h.acquired(o)
-	o.mayLast(max(v.left, o.req.TTL))
+	o.mayLast(max(v.left, o.req.Grant()))
 	o.believe(v)
 	h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})
 	return nil

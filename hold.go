@@ -48,6 +48,7 @@ type hold struct {
 	blurred  atomic.Bool   // an Extend had no answer
 	cause    atomic.Pointer[ending]
 	unlocked atomic.Bool // or detached
+	had      atomic.Bool // the caller has had it, so that its minimum counts
 	ctxMu    sync.Mutex
 	inUse    <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
 	ctx      context.Context
@@ -70,7 +71,7 @@ func (h *host) newHold(ctx context.Context, l *lock, owner Owner, wait bool) *ho
 	o := &hold{
 		lock: l, from: ctx, ready: make(chan struct{}, 1),
 		req: engine.Request{
-			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl,
+			Name: l.name, Hold: id, Owner: string(owner), TTL: l.set.ttl, Keep: l.set.minHold,
 			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
 		},
 	}
@@ -190,7 +191,7 @@ func (o *hold) renewNow(ctx context.Context, ttl time.Duration) error {
 		o.lose(LostGone)
 		return ErrLost
 	}
-	o.believe(validity{ans.Sent, ans.Left})
+	o.believe(o.trusts(ans, ttl))
 	h.dog.watch(o, ans)
 	return nil
 }

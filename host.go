@@ -34,11 +34,12 @@ type host struct {
 
 	mu      sync.Mutex
 	lines   map[string]*line
-	holds   map[string]*hold // by id: who waits, and who holds
-	waiting int              // of those, who wait
-	holding int              // of those, who hold
-	tasks   int              // goroutines in the background
-	owed    map[*hold]debt   // what is to be given back in the background, and was not yet
+	holds   map[string]*hold       // by id: who waits, and who holds
+	waiting int                    // of those, who wait
+	holding int                    // of those, who hold
+	tasks   int                    // goroutines in the background
+	owed    map[*hold]debt         // what is to be given back in the background, and was not yet
+	ends    map[string]*time.Timer // of the minimums of holds that were given back, by id
 	closed  bool
 	drained chan struct{} // closed when closed, and holds and tasks are none
 }
@@ -49,6 +50,7 @@ func newHost(eng engine.Engine, id string, set settings) *host {
 		lines:   map[string]*line{},
 		holds:   map[string]*hold{},
 		owed:    map[*hold]debt{},
+		ends:    map[string]*time.Timer{},
 		drained: make(chan struct{}),
 	}
 	h.open, h.shut = context.WithCancel(context.Background())

@@ -21,7 +21,7 @@ type Locker interface {
 // Status is who holds a lock, by the server, when it was asked.
 type Status struct {
 	Held    bool
-	Owner   Owner
+	Owner   Owner         // [KeptOwner] where it was given back, and is kept by [WithMinHold]
 	Count   int           // holds of that owner that have not ended
 	Token   Token         // the same for all of them; of a RedLock the greatest
 	Since   time.Time     // when the first of them was granted, on the local clock
@@ -101,6 +101,9 @@ func (h *host) lock(name string, opts []LockOption) lock {
 	if set.replicas > 0 && set.err == nil {
 		set.fail(h.eng.SupportsReplicas())
 	}
+	if set.minHold > 0 && h.set.quorum {
+		set.fail(invalid("WithMinHold: a RedLock has no minimum"))
+	}
 	return lock{host: h, name: name, set: set}
 }
 
@@ -140,6 +143,7 @@ func (l *lock) acquire(ctx context.Context, whose func(context.Context, *lock) (
 	if err != nil {
 		return nil, l.wrap(err)
 	}
+	o.had.Store(true)
 	return &Lease{o}, nil
 }
 

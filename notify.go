@@ -224,6 +224,10 @@ func (n *notifier) hear(payload string) {
 		n.set.log.Warn("relock: unreadable message", "error", err)
 		return
 	}
+	if m.Kept {
+		n.sink.Nudge(m)
+		return
+	}
 	n.sink.Deliver(m)
 }
 

@@ -48,6 +48,7 @@ type lockSettings struct {
 	hasTTL         bool
 	fixed          bool // ttl is WithLease's: no watchdog
 	maxHold        time.Duration
+	minHold        time.Duration
 	replicas       int
 	replicaTimeout time.Duration
 	wait           time.Duration
@@ -303,6 +304,9 @@ func newLockSettings(name string, ttl time.Duration, opts []LockOption) lockSett
 	}
 	if s.fixed && s.maxHold > 0 && s.ttl > s.maxHold {
 		s.fail(invalid("WithLease(%v) is longer than WithMaxHold(%v)", s.ttl, s.maxHold))
+	}
+	if s.maxHold > 0 && s.minHold > s.maxHold {
+		s.fail(invalid("WithMinHold(%v) is longer than WithMaxHold(%v)", s.minHold, s.maxHold))
 	}
 	if s.replicas > 0 && s.replicaTimeout >= s.ttl/3 {
 		s.fail(invalid("WithReplicas: a timeout of %v is no less than a third of the TTL of %v", s.replicaTimeout, s.ttl))

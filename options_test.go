@@ -135,6 +135,10 @@ func TestLocksRefuseNamesAndOptions(t *testing.T) {
 		"too long a lease":                   {"a", options{WithLease(MaxTTL + 1)}, "WithLease"},
 		"too short a greatest hold":          {"a", options{WithMaxHold(MinTTL - 1)}, "WithMaxHold"},
 		"too long a greatest hold":           {"a", options{WithMaxHold(MaxTTL + 1)}, "WithMaxHold"},
+		"no least hold":                      {"a", options{WithMinHold(0)}, "WithMinHold"},
+		"too short a least hold":             {"a", options{WithMinHold(time.Millisecond - 1)}, "WithMinHold"},
+		"too long a least hold":              {"a", options{WithMinHold(MaxTTL + 1)}, "WithMinHold"},
+		"a least hold beyond the greatest":   {"a", options{WithMaxHold(time.Second), WithMinHold(time.Second + 1)}, "WithMinHold"},
 		"no replicas":                        {"a", options{WithReplicas(0, time.Second)}, "WithReplicas"},
 		"fewer replicas than none":           {"a", options{WithReplicas(-1, time.Second)}, "WithReplicas"},
 		"no time for replicas":               {"a", options{WithReplicas(1, 0)}, "WithReplicas"},
@@ -181,6 +185,9 @@ func TestLocksTakeNamesAndOptionsAtTheirLimits(t *testing.T) {
 		"a lease as long as a hold":      {WithLease(time.Second), WithMaxHold(time.Second)},
 		"a TTL beyond the greatest hold": {WithTTL(time.Minute), WithMaxHold(time.Second)},
 		"no wait":                        {WithWait(0)},
+		"the shortest least hold":        {WithMinHold(time.Millisecond)},
+		"the longest least hold":         {WithMinHold(MaxTTL)},
+		"a least hold as the greatest":   {WithMinHold(time.Second), WithMaxHold(time.Second), WithLease(MinTTL)},
 		"replicas":                       {WithTTL(3 * time.Second), WithReplicas(1, time.Second-1)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +219,7 @@ func TestOwnersOutOfRange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, owner := range []Owner{"", Owner(strings.Repeat("x", MaxOwner+1))} {
+	for _, owner := range []Owner{"", Owner(strings.Repeat("x", MaxOwner+1)), KeptOwner} {
 		ctx := WithOwner(t.Context(), owner)
 		_, err := client.Reentrant("a").TryLock(ctx)
 		wantInvalid(t, err, "owner")

@@ -48,6 +48,9 @@ func checkOwner(o Owner) error {
 	if o == "" || len(o) > MaxOwner {
 		return invalid("an owner of %d bytes: 1 to %d", len(o), MaxOwner)
 	}
+	if o == KeptOwner {
+		return invalid("owner %q: it is nobody's", o)
+	}
 	return nil
 }
 

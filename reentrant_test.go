@@ -169,7 +169,7 @@ func TestADeadProcessOfASharedOwnerDoesNotKeepTheLock(t *testing.T) {
 func TestOwnersOutOfRangeAreInvalid(t *testing.T) {
 	r := newRig(t)
 	l := r.client(t, false).Reentrant("a")
-	for _, o := range []Owner{"", Owner(strings.Repeat("x", MaxOwner+1))} {
+	for _, o := range []Owner{"", Owner(strings.Repeat("x", MaxOwner+1)), KeptOwner} {
 		if _, err := l.Lock(WithOwner(bg, o)); !errors.Is(err, ErrInvalid) {
 			t.Errorf("owner of %d bytes: got %v, want ErrInvalid", len(o), err)
 		}

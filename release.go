@@ -10,11 +10,19 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
+// release is the request that gives o back, or withdraws it.
+func (o *hold) release(token int64) *engine.Release {
+	return &engine.Release{
+		Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.unsure.Load() > 0,
+		Keep: o.minimum(), Lease: o.token,
+	}
+}
+
 // sendRelease sends one release or withdrawal of o, with next handed over. If
 // it is not answered next asks for itself: an acquire of the same hold id is
 // safe beside a release that may still name it.
 func (h *host) sendRelease(ctx context.Context, o, next *hold, token int64) (engine.Released, error) {
-	r := &engine.Release{Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.unsure.Load() > 0}
+	r := o.release(token)
 	if next != nil {
 		h.mu.Lock()
 		req := next.req
@@ -26,6 +34,9 @@ func (h *host) sendRelease(ctx context.Context, o, next *hold, token int64) (eng
 		rel, err = h.eng.Release(ctx, r)
 		return err
 	})
+	if rel.Kept > 0 {
+		h.keeps(r, rel.Kept)
+	}
 	if next == nil {
 		return rel, err
 	}

@@ -76,6 +76,12 @@ const (
 	replyWithdrawn = 4
 )
 
+// what a release replies that is not just done.
+const (
+	replyGone = 0
+	replyKept = 3
+)
+
 // reader takes a reply apart. The first thing that is not as it should be makes
 // everything after it zero.
 type reader struct {
@@ -150,8 +156,12 @@ func (r *reader) holder(a *engine.Answer) {
 
 func (r *reader) released(sent time.Time) engine.Released {
 	var rel engine.Released
-	rel.Gone = r.int() == 0
-	r.int()
+	status := r.int()
+	rel.Gone = status == replyGone
+	left := r.duration()
+	if status == replyKept {
+		rel.Kept = max(left, time.Millisecond)
+	}
 	rel.Next = r.answer(sent)
 	return rel
 }

@@ -78,6 +78,14 @@ func TestScriptsOnFullMemory(t *testing.T) {
 			s.want(s.release(give{hold: "a1", token: token}), 1, 0, 0)
 			s.wantGone(s.lock)
 		}},
+		{"a hold is released and kept, among others too", func(s *scriptTest) {
+			token := s.grant(ask{hold: "a1", owner: "a"})
+			s.acquire(ask{hold: "a2", owner: "a"})
+			full(s)
+			s.want(s.release(give{hold: "a1", token: token, keep: testKeep}), 1, 1, 0)
+			s.want(s.release(give{hold: "a2", token: token, keep: testKeep, bury: 60_000}), replyKept, left(testKeep), 0)
+			s.wantLock(string(KeptOwner), token, "a2/kept")
+		}},
 		{"a release passes the lock on", func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			heard := s.listen(s.name)

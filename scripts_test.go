@@ -1,6 +1,7 @@
 package relock
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -145,14 +146,21 @@ type give struct {
 	token       int64
 	bury, floor int64
 	next        *ask
+	keep        int64 // ms; 0: no minimum
+	lease       int64 // its token; 0: token
 }
 
 func (g give) args() []any {
 	args := []any{g.hold, g.token, g.bury, g.floor, testRetention}
 	if n := g.next; n != nil {
-		return append(args, n.hold, n.owner, n.ms(n.ttl, testTTL), n.channel, n.waited.Microseconds(), n.ms(n.life, testLife), n.subscribed)
+		args = append(args, n.hold, n.owner, n.ms(n.ttl, testTTL), n.channel, n.waited.Microseconds(), n.ms(n.life, testLife), n.subscribed)
+	} else {
+		args = append(args, "")
 	}
-	return append(args, "")
+	if g.keep > 0 {
+		args = append(args, g.keep, cmp.Or(g.lease, g.token))
+	}
+	return args
 }
 
 func (s *scriptTest) release(g give) []any {

@@ -126,7 +126,7 @@ func (s *single) acquireCommand(r *engine.Request) *command {
 		s.notify.retry()
 	}
 	args := [...]any{
-		r.Hold, r.Owner, ms(r.TTL), channel,
+		r.Hold, r.Owner, ms(r.Grant()), channel,
 		time.Since(r.Arrived).Microseconds(), ms(r.Life), s.highWater.Load(), s.retention(), s.subscribed(),
 	}
 	if s.ballot != nil {
@@ -228,12 +228,17 @@ func (s *single) releaseCommand(r *engine.Release) *command {
 	if r.Leave {
 		token = noToken
 	}
-	n := r.Next
-	if n == nil {
-		return s.command(&releaseScript, r.Name, r.Hold, token, bury, s.highWater.Load(), s.retention(), "")
+	args := make([]any, 0, 14)
+	args = append(args, r.Hold, token, bury, s.highWater.Load(), s.retention())
+	if n := r.Next; n != nil {
+		args = append(args, n.Hold, n.Owner, ms(n.Grant()), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.subscribed())
+	} else {
+		args = append(args, "")
 	}
-	return s.command(&releaseScript, r.Name, r.Hold, token, bury, s.highWater.Load(), s.retention(),
-		n.Hold, n.Owner, ms(n.TTL), s.channel, time.Since(n.Arrived).Microseconds(), ms(n.Life), s.subscribed())
+	if r.Keep > 0 {
+		args = append(args, ms(r.Keep), r.Lease)
+	}
+	return s.command(&releaseScript, r.Name, args...)
 }
 
 func (s *single) Force(ctx context.Context, name string, token int64) (bool, error) {
@@ -256,11 +261,16 @@ func (s *single) Status(ctx context.Context, name string) (engine.Status, error)
 	return rd.status(), rd.err
 }
 
-// parse reads the message that is a grant: hold id, token, ttl_ms, lock key.
+// parse reads a message: a grant (hold id, token, ttl_ms, lock key), or when one may
+// be had (hold id, "kept", left_ms, lock key).
 func (s *single) parse(payload string) (engine.Message, error) {
 	hold, rest, _ := strings.Cut(payload, " ")
 	token, rest, _ := strings.Cut(rest, " ")
 	left, key, _ := strings.Cut(rest, " ")
+	kept := token == "kept"
+	if kept {
+		token = "0"
+	}
 	name, ours := nameOf(s.set.prefix, s.space+kindLock, key)
 	n, err1 := strconv.ParseInt(token, 10, 64)
 	leftMS, err2 := strconv.ParseInt(left, 10, 64)
@@ -268,5 +278,5 @@ func (s *single) parse(payload string) (engine.Message, error) {
 		return engine.Message{}, fmt.Errorf("relock: not a grant: %q", payload)
 	}
 	s.sees(n)
-	return engine.Message{Name: name, Hold: hold, Token: n, Left: time.Duration(leftMS) * time.Millisecond}, nil
+	return engine.Message{Name: name, Hold: hold, Token: n, Left: time.Duration(leftMS) * time.Millisecond, Kept: kept}, nil
 }

@@ -307,7 +307,7 @@ func (h *host) drop(o *hold) func(context.Context) {
 		}
 		return nil
 	}
-	until := time.Now().Add(max(o.req.TTL, o.req.Life, h.set.call))
+	until := time.Now().Add(max(o.req.Grant(), o.req.Life, h.set.call))
 	return func(ctx context.Context) { h.withdraw(ctx, o, next, until) }
 }
 
@@ -341,7 +341,7 @@ func (h *host) retry(old *hold) *hold {
 		o.place.Value = o
 	}
 	old.place, old.token, old.stage = nil, 0, gone
-	until := time.Now().Add(max(old.req.TTL, h.set.call))
+	until := time.Now().Add(max(old.req.Grant(), h.set.call))
 	h.spawnLocked(func(ctx context.Context) { h.withdraw(ctx, old, nil, until) })
 	return o
 }

@@ -87,13 +87,14 @@ func (w *watchdog) at(o *hold, due time.Time) {
 }
 
 // await has o check in while it waits, by what the server said last. The first
-// in the queue also asks when the holder's time is up.
+// in the queue also asks when the holder's time is up, and the second where there
+// is no holder any more.
 func (w *watchdog) await(o *hold, ans engine.Answer) {
 	every := o.checkEvery()
 	if !w.host.eng.Listening() || w.host.eng.Deaf() {
 		every = min(every, deafCheck)
 	}
-	if ans.Place == 0 {
+	if ans.Place == 0 || ans.Place == 1 && Owner(ans.Owner) == KeptOwner {
 		every = min(every, max(ans.Left, minCheck))
 	}
 	w.mu.Lock()
@@ -225,7 +226,7 @@ func (w *watchdog) renewed(o *hold, ans engine.Answer, err error) {
 	case o.err() != nil:
 		o.expire()
 	default:
-		o.believe(validity{ans.Sent, ans.Left})
+		o.believe(o.trusts(ans, o.req.TTL))
 		w.watch(o, ans)
 	}
 }

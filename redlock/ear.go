@@ -40,6 +40,9 @@ func (e *ear) Deliver(m engine.Message) {
 	})
 }
 
+// Nudge is of locks that are kept for a minimum, as no node's are.
+func (e *ear) Nudge(engine.Message) {}
+
 // CheckIn notes first which requests to the node are under way: their answers may
 // be from before what was lost, and what the host asks now does not go to a node
 // that owes an answer.

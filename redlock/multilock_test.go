@@ -303,6 +303,9 @@ func TestRedLockRefuses(t *testing.T) {
 			t.Log(err)
 		}
 	}
+	if _, err := redLock(t, r.addrs()).Mutex("x", relock.WithMinHold(time.Second)).TryLock(bg); !errors.Is(err, relock.ErrInvalid) {
+		t.Errorf("a minimum: got %v, want ErrInvalid", err)
+	}
 	invalid("one server by two addresses", append(r.addrs()[:2], proxy.Addr()))
 	unlock(t, lock(t, redLock(t, r.addrs()).Mutex("x")))
 	awaitClean(t, r.direct...)

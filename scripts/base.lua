@@ -2,7 +2,8 @@
 -- Another file takes it in by "-- include: base.lua", a line that scripts.go puts the file in place of.
 -- KEYS: 1 lock  2 fence  3 queue  4 waiters  5 tombstones
 --
--- lock        hash    owner:<owner> -> hold count, hold:<id> -> its end (server ms), token, since (server ms); of a quorum's
+-- lock        hash    owner:<owner> -> hold count, hold:<id> -> its end (server ms), token, since (server ms); hold:<id>/kept ->
+--                     the end of the minimum of a hold that was given back before (keep.lua); of a quorum's
 --                     node also issued: 1 once a quorum is known to have accepted the token
 -- fence       string  the last token, minted or accepted
 -- queue       zset    hold id -> arrival (server us)

@@ -6,15 +6,19 @@
 --       3 bury_ms (> 0: an acquire of this hold may be under way; refuse it for so long)
 --       4 token floor  5 fence retention_ms
 --       6 next hold id ('' = none)  7 owner  8 ttl_ms  9 channel  10 waited_us  11 life_ms  12 subscribed
+--       then, of a lease with a minimum, at 13, and at 7 where there is no next:
+--       keep_ms (since the grant)  the lease's token
 -- Reply: {0 gone | 1 released | 2 left the queue, holds left of the owner, answer for next as of acquire ...}
+--        {3 released and kept, ms left of the minimum, answer for next ...}, also to a copy of that request
 -- Invariants: the deletion comes first, so that full memory cannot refuse it (a
 -- script that has written may go on writing). Where the hold is gone already
 -- next is neither joined nor granted: this may be a late copy, and next may have
--- had the lock and returned it since.
+-- had the lock and returned it since. A request with a minimum that finds the lock
+-- free passes it on: sent again at the end of the minimum, it announces that.
 
 -- Nobody to hand over to, nobody waiting, and the only hold: most calls need to
 -- know no more.
-if ARGV[6] == '' and ARGV[3] == '0' and #KEYS > 1 and redis.call('EXISTS', KEYS[3]) == 0 then
+if ARGV[6] == '' and not ARGV[7] and ARGV[3] == '0' and #KEYS > 1 and redis.call('EXISTS', KEYS[3]) == 0 then
   local seen = redis.pcall('HMGET', KEYS[1], 'token', 'hold:' .. ARGV[1])
   if not seen.err and seen[2] and (seen[1] == ARGV[2] or ARGV[2] == '0')
     and redis.call('HLEN', KEYS[1]) == 4 then
@@ -26,27 +30,40 @@ end
 -- include: base.lua
 -- include: state.lua
 -- include: queue.lua
+-- include: keep.lua
 local hold, token, bury_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local floor, retention_ms = believed(ARGV[4]), ARGV[5]
+local at = ARGV[6] == '' and 7 or 13
+local keep_ms, lease = tonumber(ARGV[at] or 0), tonumber(ARGV[at + 1] or 0)
 
 local lock, err = read_lock()
 if not lock then
   return err
 end
 
+local copy = lock.owner == KEPT and lock.holds[hold .. '/kept'] ~= nil
 local mine = lock.token and (token == 0 or token == lock.token) and lock.holds[hold] ~= nil
-local status = 0
+local status = copy and 3 or 0
 if mine then
   status = 1
   lock.holds[hold] = nil
   lock.count = lock.count - 1
+  local minimum = minimum_of(lock, keep_ms, lease)
   if lock.count == 0 then
     redis.call('DEL', KEYS[1])
     lock.exists, lock.free = false, true
     floor = math.max(floor, lock.token)
+    minimum = math.max(minimum, lock.kept or 0)
+    if minimum > now then
+      status = 3
+      keep_last(lock, hold, minimum)
+    end
   else
     redis.call('HDEL', KEYS[1], 'hold:' .. hold)
     drop_ended(lock)
+    if minimum > now then
+      keep_inner(lock, hold, minimum)
+    end
     redis.call('HSET', KEYS[1], 'owner:' .. lock.owner, lock.count)
     lock.last = 0
     for _, stop in pairs(lock.holds) do
@@ -57,10 +74,13 @@ if mine then
 elseif lock.exists and lock.free then
   redis.call('DEL', KEYS[1]) -- every hold has ended, but somebody took the key's TTL away
 end
-if #KEYS == 1 then
-  return { status, lock.count, 0 }
+local function rest()
+  return status == 3 and lock.last - now or lock.count
 end
-if not mine and leave_queue(hold) == 1 then
+if #KEYS == 1 then
+  return { status, rest(), 0 }
+end
+if not mine and leave_queue(hold) == 1 and not copy then
   status = 2
 end
 if bury_ms > 0 then
@@ -68,8 +88,12 @@ if bury_ms > 0 then
   redis.call('ZADD', KEYS[5], int(now + bury_ms), hold)
   redis.call('PEXPIRE', KEYS[5], bury_ms)
 end
-if status == 0 then
-  return { 0, lock.count, 0 }
+if status == 0 or copy then
+  local reply = { status, rest(), 0 }
+  if lock.free and keep_ms > 0 then
+    pass_on(lock, '', floor, retention_ms)
+  end
+  return reply
 end
 
 local next = ARGV[6]
@@ -90,14 +114,17 @@ end
 if lock.free then
   pass_on(lock, next, floor, retention_ms)
 end
+if status == 3 then
+  nudge(lock, next)
+end
 if next == '' or lock.free then
-  return { status, lock.count, 0 }
+  return { status, rest(), 0 }
 end
 if lock.holds[next] then
   return { status, 0, unpack(granted(lock, next)) }
 end
 local place = redis.call('ZRANK', KEYS[3], next)
 if not place then
-  return { status, lock.count, 0 }
+  return { status, rest(), 0 }
 end
-return { status, lock.count, unpack(taken(2, lock, place)) }
+return { status, rest(), unpack(taken(2, lock, place)) }

@@ -1,7 +1,11 @@
 -- state.lua: the lock as it is, with all its holds, and what changes them. After base.lua.
 
+local KEPT = '!kept' -- the owner of a lock that is only kept: no client's
+
 -- read_lock returns the lock, or nil and the error. Holds that have ended do
 -- not count: a crashed process that shared the owner must not keep the lock.
+-- What a hold left for its minimum keeps the lock, but is no hold of the owner's,
+-- who does not re-enter by it.
 local function read_lock()
   local flat = redis.pcall('HGETALL', KEYS[1])
   if failed(flat) then
@@ -20,8 +24,12 @@ local function read_lock()
       local stop = tonumber(value) or 0
       if stop > now then
         lock.holds[string.sub(field, 6)] = stop
-        lock.count = lock.count + 1
         lock.last = math.max(lock.last, stop)
+        if string.sub(field, -5) == '/kept' then
+          lock.kept = math.max(lock.kept or 0, stop)
+        else
+          lock.count = lock.count + 1
+        end
       else
         lock.ended[#lock.ended + 1] = field
       end
@@ -29,6 +37,9 @@ local function read_lock()
   end
   if lock.exists and not (lock.token and lock.owner) then
     return nil, redis.error_reply('WRONGTYPE the hash is not a lock')
+  end
+  if lock.count == 0 and lock.kept then
+    lock.owner, lock.count = KEPT, 1
   end
   lock.free = lock.count == 0
   return lock

@@ -81,7 +81,10 @@ func shownQueue(queue []engine.Waiter) []shownWaiter {
 func (l shownLock) print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: ", visible(l.Name))
-	if l.Held {
+	if l.Held && l.kept() {
+		fmt.Fprintf(&b, "kept: given back, and taken until its minimum (WithMinHold) is over\n  token    %d\n  held for %s\n  free in  %s\n",
+			l.Token, brief(msec(l.HeldMS)), brief(msec(l.TTLMS)))
+	} else if l.Held {
 		fmt.Fprintf(&b, "held by %s\n  holds    %d\n  token    %d\n  held for %s\n  TTL      %s, unless renewed\n",
 			visible(l.Owner), l.Count, l.Token, brief(msec(l.HeldMS)), brief(msec(l.TTLMS)))
 	} else {

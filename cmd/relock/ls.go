@@ -11,7 +11,8 @@ import (
 
 const lsIntro = `Lists the locks that are held or waited for, on all masters of a cluster. A
 PATTERN (as of a shell: job-*) chooses by name. It looks at every key of the
-Redis, in steps that block nobody.
+Redis, in steps that block nobody. The owner (kept) is nobody: that lock was given
+back, and stays taken until its minimum (WithMinHold) is over.
 
 Examples:
   relock ls

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -80,10 +81,21 @@ func (l shownLock) columns() []string {
 		return []string{visible(l.Name), "(free)", "", "", "", "", fmt.Sprint(l.Waiters)}
 	}
 	return []string{
-		visible(l.Name), visible(l.Owner), fmt.Sprint(l.Count), fmt.Sprint(l.Token),
+		visible(l.Name), l.holder(), fmt.Sprint(l.Count), fmt.Sprint(l.Token),
 		brief(msec(l.HeldMS)), brief(msec(l.TTLMS)), fmt.Sprint(l.Waiters),
 	}
 }
+
+// holder is who holds the lock, for people.
+func (l shownLock) holder() string {
+	if l.kept() {
+		return "(kept)"
+	}
+	return visible(l.Owner)
+}
+
+// kept tells whether the lock was given back, and its minimum is not over.
+func (l shownLock) kept() bool { return l.Owner == string(relock.KeptOwner) }
 
 var lockTitles = []string{"NAME", "OWNER", "COUNT", "TOKEN", "HELD FOR", "TTL", "WAITERS"}
 

@@ -204,7 +204,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "the first in the queue does not ask when the holder's time is up",
-		edit:   edit{"watchdog.go", "	if ans.Place == 0 {\n		every = min(every, max(ans.Left, minCheck))\n	}\n", ""},
+		edit:   edit{"watchdog.go", "if ans.Place == 0 || ans.Place == 1 &&", "if ans.Place == 1 &&"},
 		killer: root("TestTheFirstAsksWhenTheHoldersTimeIsUp"),
 	},
 	{
@@ -288,7 +288,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a grant by message is not renewed before a fixed lease begins",
-		edit:   edit{"grant.go", "return o.byMessage && (o.lock.set.fixed || v.remaining(time.Now()) < v.left/2)", "return false"},
+		edit:   edit{"grant.go", "return o.byMessage && (o.lock.set.fixed || o.answer.Left < o.req.Keep || v.remaining(time.Now()) < v.left/2)", "return false"},
 		killer: root("TestAFixedLeaseByMessageHasItsWholeTTL"),
 	},
 	{
@@ -298,7 +298,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a withdrawal leaves no tombstone though an acquire may be under way",
-		edit:   edit{"release.go", "Bury: o.unsure.Load() > 0}", "Bury: false}"},
+		edit:   edit{"release.go", "Bury: o.unsure.Load() > 0,", "Bury: false,"},
 		killer: root("TestAnAcquireAfterItsWithdrawalIsRefused"),
 	},
 	{

@@ -28,7 +28,7 @@ func root(name string) test    { return test{".", name} }
 func redlock(name string) test { return test{"./redlock", name} }
 
 func mutants() []mutant {
-	return slices.Concat(acquiring, queueing, tokens, releasing, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum)
+	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum)
 }
 
 func (m mutant) edits() []edit { return append([]edit{m.edit}, m.also...) }

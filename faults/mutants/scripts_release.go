@@ -113,7 +113,7 @@ var releasing = []mutant{
 	},
 	{
 		name:   "a waiter that gives up keeps its place",
-		edit:   edit{"scripts/release.lua", "if not mine and leave_queue(hold) == 1 then", "if false then"},
+		edit:   edit{"scripts/release.lua", "if not mine and leave_queue(hold) == 1 and not copy then", "if false then"},
 		killer: root("TestWithdraw/embedded"),
 	},
 	{
@@ -123,7 +123,7 @@ var releasing = []mutant{
 	},
 	{
 		name:   "a late release grants its next again",
-		edit:   edit{"scripts/release.lua", "if status == 0 then\n  return { 0, lock.count, 0 }\nend\n", ""},
+		edit:   edit{"scripts/release.lua", "if status == 0 or copy then", "if false then"},
 		killer: root("TestReleaseNamesTheNext/embedded"),
 	},
 	{

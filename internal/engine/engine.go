@@ -46,6 +46,7 @@ type Request struct {
 	Hold    string // the id of this hold, unique
 	Owner   string
 	TTL     time.Duration
+	Keep    time.Duration // the minimum: the server's grant is no shorter
 	Life    time.Duration // of the queue entry without a check-in
 	Arrived time.Time     // when Lock was called, on the local monotonic clock
 	Wait    bool          // join the queue where the lock is taken
@@ -56,6 +57,9 @@ type Request struct {
 	// one that the engine has answered for; nil: nobody minds.
 	Copies *atomic.Int32
 }
+
+// Grant is for how long the server is asked to grant the hold.
+func (r *Request) Grant() time.Duration { return max(r.TTL, r.Keep) }
 
 // Proposal is the token that a node of a quorum is asked to accept for a hold.
 // A node never mints or alters a token.
@@ -125,13 +129,17 @@ type Release struct {
 	Bury  bool     // an acquire of this hold may be under way: refuse it from now on
 	Leave bool     // leave the hold itself to its end; without Bury nothing need be sent
 	Next  *Request // joins the queue, or is granted at once if it is first
+
+	Keep  time.Duration // > 0: the lock stays taken until so long after its grant, by nobody
+	Lease int64         // if this is the token of the hold
 }
 
 // Released is what became of a [Release].
 type Released struct {
-	Gone   bool   // there was no such hold, and no such waiter
-	Copied bool   // this may be the work of another copy of the request
-	Next   Answer // Absent unless Next was given and the hold was there
+	Gone   bool          // there was no such hold, and no such waiter
+	Copied bool          // this may be the work of another copy of the request
+	Next   Answer        // Absent unless Next was given and the hold was there
+	Kept   time.Duration // > 0: the hold is given up, and the lock stays taken for so long
 }
 
 // Batcher is an Engine that can take several free locks by one request.
@@ -169,12 +177,13 @@ type Pulse struct {
 	Done    func(Answer, error) // called once, from any goroutine
 }
 
-// Message is a grant that came by itself.
+// Message is a grant that came by itself, or tells when one may be had.
 type Message struct {
 	Name  string
 	Hold  string
 	Token int64
 	Left  time.Duration // of the hold when it was granted
+	Kept  bool          // no grant: the lock is free when Left is over
 	Sent  time.Time     // since when Left counts; zero: the receiver knows since when it waits
 }
 
@@ -182,6 +191,8 @@ type Message struct {
 type Sink interface {
 	// Deliver hands over a grant.
 	Deliver(Message)
+	// Nudge tells a waiter when the lock will be free: a message that is Kept.
+	Nudge(Message)
 	// CheckIn has every waiter ask for its state: messages may have been lost.
 	CheckIn()
 	// Idle tells whether nobody waits.

@@ -1,0 +1,138 @@
+package main
+
+// keeping breaks what stays of a lock that is given back before its minimum is over.
+var keeping = []mutant{
+	{
+		name:   "a minimum counts from the release",
+		edit:   edit{"scripts/keep.lua", "return (lock.since or now) + keep_ms", "return now + keep_ms"},
+		killer: root("TestAReleaseKeepsTheMinimum/embedded"),
+	},
+	{
+		name:   "what came back late has a minimum",
+		edit:   edit{"scripts/keep.lua", "if keep_ms == 0 or lock.token ~= lease then", "if keep_ms == 0 then"},
+		killer: root("TestAReleaseKeepsTheMinimum/embedded"),
+	},
+	{
+		name:   "a kept lock has its owner still",
+		edit:   edit{"scripts/keep.lua", "'owner:' .. KEPT, 1,", "'owner:' .. lock.owner, 1,"},
+		killer: root("TestAReleaseKeepsTheMinimum/embedded"),
+	},
+	{
+		name: "a kept hold has its id still",
+		edit: edit{
+			"scripts/keep.lua",
+			"'owner:' .. KEPT, 1, 'hold:' .. hold .. '/kept', int(stop),",
+			"'owner:' .. KEPT, 1, 'hold:' .. hold, int(stop),",
+		},
+		killer: root("TestWhatIsLateAboutAKeptHold/embedded"),
+	},
+	{
+		name:   "an inner hold's minimum is forgotten",
+		edit:   edit{"scripts/release.lua", "minimum = math.max(minimum, lock.kept or 0)", ""},
+		killer: root("TestAMinimumOfOneHoldAmongSeveral/embedded"),
+	},
+	{
+		name:   "an owner re-enters by its minimum",
+		edit:   edit{"scripts/state.lua", "lock.owner, lock.count = KEPT, 1", "lock.count = 1"},
+		killer: root("TestAMinimumOfOneHoldAmongSeveral/embedded"),
+	},
+	{
+		name: "an inner minimum is written before anything is deleted",
+		edit: edit{
+			"scripts/release.lua",
+			"redis.call('HDEL', KEYS[1], 'hold:' .. hold)\n    drop_ended(lock)\n    if minimum > now then\n      keep_inner(lock, hold, minimum)\n    end\n",
+			"if minimum > now then\n      keep_inner(lock, hold, minimum)\n    end\n    redis.call('HDEL', KEYS[1], 'hold:' .. hold)\n    drop_ended(lock)\n",
+		},
+		killer: root("TestScriptsOnFullMemory/a hold is released and kept, among others too"),
+	},
+	{
+		name:   "a copy of the release that kept is told that the hold is gone",
+		edit:   edit{"scripts/release.lua", "local status = copy and 3 or 0", "local status = 0"},
+		killer: root("TestWhatIsLateAboutAKeptHold/embedded"),
+	},
+	{
+		name:   "the end of a minimum is announced to nobody",
+		edit:   edit{"scripts/release.lua", "if lock.free and keep_ms > 0 then", "if false then"},
+		killer: root("TestWhatIsLateAboutAKeptHold/embedded"),
+	},
+	{
+		name:   "a nudge reads as a grant",
+		edit:   edit{"scripts/keep.lua", "hold .. ' kept ' ..", "hold .. ' 1 ' .."},
+		killer: root("TestAReleaseThatKeepsNudgesTheFirstTwo/embedded"),
+	},
+	{
+		name:   "the first alone is nudged",
+		edit:   edit{"scripts/keep.lua", "for place = 0, 1 do", "for place = 0, 0 do"},
+		killer: root("TestAReleaseThatKeepsNudgesTheFirstTwo/embedded"),
+	},
+	{
+		name:   "a nudge is taken for a grant",
+		edit:   edit{"notify.go", "if m.Kept {", "if false {"},
+		killer: root("TestWaitersAreServedWhenTheMinimumIsOver/the holder's client is gone"),
+	},
+	{
+		name:   "a nudge moves nothing",
+		edit:   edit{"keep.go", "		h.dog.at(o, time.Now().Add(max(m.Left, minCheck)))\n", ""},
+		killer: root("TestWaitersAreServedWhenTheMinimumIsOver/the holder's client is gone"),
+	},
+	{
+		name:   "a nudge is forgotten for an answer from before it",
+		edit:   edit{"keep.go", "		o.missed = true\n", ""},
+		killer: root("TestANudgeCrossesAnAnswer"),
+	},
+	{
+		name:   "the second does not ask when the minimum is over",
+		edit:   edit{"watchdog.go", " || ans.Place == 1 && Owner(ans.Owner) == KeptOwner", ""},
+		killer: root("TestTheSecondAsksWhenTheMinimumIsOver"),
+	},
+	{
+		name:   "nobody announces the end of a minimum",
+		edit:   edit{"release.go", "if rel.Kept > 0 {", "if false {"},
+		killer: root("TestWaitersAreServedWhenTheMinimumIsOver/no waiter is nudged"),
+	},
+	{
+		name:   "a closed client has minimums to announce",
+		edit:   edit{"host.go", "	h.dropEnds()\n", ""},
+		killer: root("TestCloseLeavesMinimumsToTheServer"),
+	},
+	{
+		name:   "Close waits for the end of a minimum to be announced",
+		edit:   edit{"keep.go", "err := h.onceOpen(ctx, func", "err := h.once(ctx, func"},
+		killer: root("TestCloseDoesNotWaitForTheEndOfAMinimum"),
+	},
+	{
+		name:   "what no caller had keeps its minimum",
+		edit:   edit{"keep.go", "if !o.had.Load() {", "if false {"},
+		killer: root("TestWhatWasNoLeaseIsFreeAtOnce"),
+	},
+	{
+		name:   "a lease has no minimum",
+		edit:   edit{"mutex.go", "	o.had.Store(true)\n", ""},
+		killer: root("TestAJobRunsOnceInAFleet"),
+	},
+	{
+		name:   "a composite's members have no minimum",
+		edit:   edit{"composite.go", "		o.had.Store(true)\n", "		_ = o\n"},
+		killer: root("TestACompositeKeepsItsMembersMinimums"),
+	},
+	{
+		name:   "the server grants for a TTL that is shorter than the minimum",
+		edit:   edit{"internal/engine/engine.go", "return max(r.TTL, r.Keep)", "return r.TTL"},
+		killer: root("TestTheEndOfALeaseKeepsItsMinimum/a loss by deadline"),
+	},
+	{
+		name:   "a grant by message may be shorter than the minimum",
+		edit:   edit{"grant.go", " || o.answer.Left < o.req.Keep", ""},
+		killer: root("TestAGrantByMessageHasItsMinimumWhenLockReturns"),
+	},
+	{
+		name:   "a lease is believed for its minimum",
+		edit:   edit{"keep.go", "		ans.Left = min(ans.Left, ttl)\n", "		_ = ttl\n"},
+		killer: root("TestALeaseIsBelievedForItsTTLWhateverItsMinimum"),
+	},
+	{
+		name:   "the owner of what is kept may be named",
+		edit:   edit{"reentrant.go", "if o == KeptOwner {", "if false {"},
+		killer: root("TestOwnersOutOfRangeAreInvalid"),
+	},
+}

@@ -1,0 +1,119 @@
+package relock
+
+import (
+	"context"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// KeptOwner is the owner of a lock that was given back and is kept until its
+// minimum is over ([WithMinHold]). It is nobody's: [WithOwner] with it is
+// [ErrInvalid].
+const KeptOwner Owner = "!kept"
+
+// mostEnds bounds how many ends of minimums a client announces. Of those beyond
+// it the first waiters learn by their check-ins, as after the client's death.
+const mostEnds = 10_000
+
+// WithMinHold has the lock stay taken until d after its grant, though it is given
+// back before: what is tried again within d, here or elsewhere, finds it taken, by
+// [KeptOwner]. So a job that several hosts start at about the same time runs once.
+// Between 1 ms and [MaxTTL], and no more than a WithMaxHold beside it.
+//
+// Unlock does not wait for it, and waiters have the lock then in their order, also
+// if this process is gone. d counts by the server's clock from when the owner took
+// the lock, re-entries included. A lease that is lost, or that Close ends, leaves
+// the lock kept as well; where the process dies the lock is free after its TTL, or
+// d after the grant if that is later. What no caller was given (the lock of a call
+// that failed), and what ForceUnlock takes, is free at once. The lease itself is
+// valid no longer than without it.
+//
+// A RedLock refuses it.
+func WithMinHold(d time.Duration) LockOption {
+	return lockOption(func(s *lockSettings) {
+		s.minHold = d
+		if d < time.Millisecond || d > MaxTTL {
+			s.fail(invalid("WithMinHold(%v): must be between 1ms and %v", d, MaxTTL))
+		}
+	})
+}
+
+// minimum is for how long after its grant o's lock stays taken though o is given
+// up: only a hold that the caller has had may have begun what must not be begun
+// twice.
+func (o *hold) minimum() time.Duration {
+	if !o.had.Load() {
+		return 0
+	}
+	return o.req.Keep
+}
+
+// trusts returns for how long an answer to a request for ttl is believed: the
+// server's grant may be as long as the minimum, and the lease is not.
+func (o *hold) trusts(ans engine.Answer, ttl time.Duration) validity {
+	if o.req.Keep > 0 {
+		ans.Left = min(ans.Left, ttl)
+	}
+	return validity{ans.Sent, ans.Left}
+}
+
+// keeps has the release r sent again when the minimum that it left is over: that
+// passes the free lock on. left counts from now, after the server said so, so it
+// is not sent too early; where it is all the same, by a clock that is too fast,
+// nothing happens but that the server says what is left.
+func (h *host) keeps(r *engine.Release, left time.Duration) {
+	again := &engine.Release{Name: r.Name, Hold: r.Hold, Token: r.Token, Keep: left, Lease: r.Lease}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old := h.ends[r.Hold]; old != nil {
+		old.Stop() // a copy of r was answered as well
+	} else if h.closed || len(h.ends) >= mostEnds {
+		return
+	}
+	var end *time.Timer
+	end = time.AfterFunc(max(left, minCheck), func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.ends[r.Hold] == end {
+			delete(h.ends, r.Hold)
+			h.spawnLocked(func(ctx context.Context) { h.announce(ctx, again) })
+		}
+	})
+	h.ends[r.Hold] = end
+}
+
+// announce sends the end of a minimum. If it is lost, the first waiters ask then;
+// close does not wait for it.
+func (h *host) announce(ctx context.Context, r *engine.Release) {
+	var rel engine.Released
+	err := h.onceOpen(ctx, func(ctx context.Context) error {
+		return h.ask(ctx, func(ctx context.Context) (err error) {
+			rel, err = h.eng.Release(ctx, r)
+			return err
+		})
+	})
+	if err == nil && rel.Kept > 0 {
+		h.keeps(r, rel.Kept)
+	}
+}
+
+// dropEnds leaves the minimums to the server. It needs h.mu.
+func (h *host) dropEnds() {
+	for hold, end := range h.ends {
+		end.Stop()
+		delete(h.ends, hold)
+	}
+}
+
+// Nudge has a waiter ask when the lock will be free. Where a request of its is
+// under way, what it is told may be from before the lock was given back: it asks
+// once more.
+func (h *host) Nudge(m engine.Message) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if o := h.holds[m.Hold]; o != nil && o.stage.grantable() {
+		o.missed = true
+		h.dog.at(o, time.Now().Add(max(m.Left, minCheck)))
+	}
+}
