@@ -130,6 +130,8 @@ func TestStatsAddUp(t *testing.T) {
 	wg.Wait()
 	for _, c := range r {
 		eventually(t, "nothing is under way", func() bool { return c.Stats().Waiting == 0 })
+		lockOf(t, c.Mutex("ends", WithLease(MinTTL)))
+		eventually(t, "a lease ends", func() bool { return c.Stats().Ended > 0 })
 		lockOf(t, c.Mutex("kept"))
 		if err := c.Close(); err != nil {
 			t.Error(err)
