@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 // newFlags returns the flags of a command; its mistakes are one line, and its
@@ -66,6 +68,6 @@ func showHelp(fs *flag.FlagSet, std stdio, operands, intro string) int {
 }
 
 func misused(fs *flag.FlagSet, std stdio, err error) int {
-	fmt.Fprintf(std.err, "%s: %v (%s -h lists the flags)\n", fs.Name(), err, fs.Name())
+	fmt.Fprintf(std.err, "%s: %s (%s -h lists the flags)\n", fs.Name(), plain.Error(err), fs.Name())
 	return exitUsage
 }

@@ -19,6 +19,11 @@ const (
 	envHeld     = "RELOCK_HELD"        // the locks held around it
 	envDeadline = "RELOCK_DEADLINE_MS" // of a fixed lease: Unix time in milliseconds
 	envRedis    = "RELOCK_REDIS"
+
+	envTLSCA         = "RELOCK_TLS_CA"
+	envTLSCert       = "RELOCK_TLS_CERT"
+	envTLSKey        = "RELOCK_TLS_KEY"
+	envTLSServerName = "RELOCK_TLS_SERVER_NAME"
 )
 
 // held is the locks held around a command: each name with its owner. As text it

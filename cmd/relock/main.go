@@ -10,9 +10,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
+
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 // stdio is what a command reads and writes, so that it can be tested without a
@@ -59,6 +64,7 @@ func main() {
 }
 
 func dispatch(ctx context.Context, args []string, std stdio) int {
+	hideSecrets(args)
 	if len(args) == 0 {
 		usage(std.err)
 		return exitUsage
@@ -72,8 +78,18 @@ func dispatch(ctx context.Context, args []string, std stdio) int {
 			return c.start(ctx, args[1:], std)
 		}
 	}
-	fmt.Fprintf(std.err, "relock: no command %q (relock help lists them)\n", args[0])
+	fmt.Fprintf(std.err, "relock: no command %s (relock help lists them)\n", plain.Error(errors.New(plain.Quote(args[0]))))
 	return exitUsage
+}
+
+// hideSecrets keeps the passwords that we were given out of errors, wherever they
+// were given.
+func hideSecrets(args []string) {
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i] // the command's
+	}
+	plain.Hide(args...)
+	plain.Hide(strings.Fields(os.Getenv(envRedis))...)
 }
 
 func (c command) start(ctx context.Context, args []string, std stdio) int {

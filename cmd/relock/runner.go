@@ -14,6 +14,7 @@ import (
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/cmd/relock/internal/child"
 	"github.com/relock-go/relock/cmd/relock/internal/leash"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 // errWaited is the cause of a wait that --wait ended.
@@ -233,7 +234,7 @@ func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.
 		r.report.lost(lease, "it was gone when it was to be given back", loss, c.Status())
 		return exitLost
 	case err != nil:
-		r.report.warn(fmt.Sprintf("the release of %q was not answered (%v); the lock expires by itself within %v", lease.Name(), err, term))
+		r.report.warn(fmt.Sprintf("the release of %s was not answered (%s); the lock expires by itself within %v", plain.Quote(lease.Name()), plain.Error(err), term))
 	}
 	return c.Status()
 }

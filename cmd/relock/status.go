@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/cmd/relock/internal/dial"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -28,7 +28,7 @@ func statusOf(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errUsage), errors.Is(err, relock.ErrInvalid), errors.Is(err, dial.ErrBadURL):
+	case errors.Is(err, errUsage), errors.Is(err, relock.ErrInvalid), errors.Is(err, dial.ErrBadURL), errors.Is(err, dial.ErrBadTLS):
 		return exitUsage
 	case errors.Is(err, relock.ErrNotAcquired), errors.Is(err, errWaited) && !errors.Is(err, engine.ErrUnknown):
 		return exitNotAcquired
@@ -39,28 +39,26 @@ func statusOf(err error) int {
 }
 
 // explain puts err into words that say what to do, in one line.
-func explain(err error) string { return strings.ReplaceAll(words(err), "\n", "; ") }
-
-func words(err error) string {
+func explain(err error) string {
 	var taken *relock.NotAcquiredError
 	switch {
 	case errors.As(err, &taken) && taken.Owner != "":
-		return fmt.Sprintf("%q is held by %s for %s (token %d, %s left): try again, or wait longer (--wait)",
-			taken.Name, taken.Owner, brief(time.Since(taken.Since)), taken.Token, brief(taken.TTL))
+		return fmt.Sprintf("%s is held by %s for %s (token %d, %s left): try again, or wait longer (--wait)",
+			plain.Quote(taken.Name), plain.Name(string(taken.Owner)), brief(time.Since(taken.Since)), taken.Token, brief(taken.TTL))
 	case errors.Is(err, relock.ErrNotAcquired):
 		return "the lock is held by another: try again, or wait longer (--wait)"
 	case errors.Is(err, errWaited):
 		return "not acquired in time: try again, or wait longer (--wait)"
 	case errors.Is(err, relock.ErrWrongType):
-		return err.Error() + "; it is left as it is: choose another name or --prefix"
+		return plain.Error(err) + "; it is left as it is: choose another name or --prefix"
 	case errors.Is(err, context.DeadlineExceeded):
-		return err.Error() + "; is Redis overloaded, or behind a firewall?"
+		return plain.Error(err) + "; is Redis overloaded, or behind a firewall?"
 	case errors.Is(err, dial.ErrReadOnly):
-		return err.Error() + "; connect to its primary, or through a Sentinel (?master_name=)"
+		return plain.Error(err) + "; connect to its primary, or through a Sentinel (?master_name=)"
 	case errors.Is(err, dial.ErrUnreachable):
-		return err.Error() + "; check --redis or $" + envRedis
+		return plain.Error(err) + "; check --redis or $" + envRedis
 	}
-	return err.Error()
+	return plain.Error(err)
 }
 
 // brief is d in the precision that a reader needs.

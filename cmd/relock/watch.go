@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -54,7 +55,7 @@ func runWatch(ctx context.Context, args []string, std stdio) int {
 	case v.json:
 		w.show = jsonScreen{json.NewEncoder(std.out)}
 	case isTerminal(std.out):
-		w.show = &tableScreen{out: std.out, where: locks.where}
+		w.show = &tableScreen{out: steering(std.out), where: locks.where}
 	default:
 		w.show = lineScreen{std.out}
 	}
@@ -140,17 +141,18 @@ type watchEvent struct {
 	Token   int64     `json:"token,omitempty"`
 	HeldMS  int64     `json:"held_ms,omitempty"`
 	Waiters int       `json:"waiters"`
+	encoded
 }
 
 func (e watchEvent) String() string {
 	at := e.Time.Format("15:04:05.000")
 	switch e.Event {
 	case "granted":
-		return fmt.Sprintf("%s  %-8s  %s  to %s, token %d; %d wait", at, e.Event, visible(e.Name), visible(e.Owner), e.Token, e.Waiters)
+		return fmt.Sprintf("%s  %-8s  %s  to %s, token %d; %d wait", at, e.Event, plain.Name(e.Name), plain.Name(e.Owner), e.Token, e.Waiters)
 	case "queue":
-		return fmt.Sprintf("%s  %-8s  %s  %d wait", at, e.Event, visible(e.Name), e.Waiters)
+		return fmt.Sprintf("%s  %-8s  %s  %d wait", at, e.Event, plain.Name(e.Name), e.Waiters)
 	}
-	return fmt.Sprintf("%s  %-8s  %s  by %s after %s; %d wait", at, e.Event, visible(e.Name), visible(e.Owner), brief(msec(e.HeldMS)), e.Waiters)
+	return fmt.Sprintf("%s  %-8s  %s  by %s after %s; %d wait", at, e.Event, plain.Name(e.Name), plain.Name(e.Owner), brief(msec(e.HeldMS)), e.Waiters)
 }
 
 // tracker finds out what happened between two looks.
@@ -166,7 +168,7 @@ func (t *tracker) see(now time.Time, locks []shownLock) []watchEvent {
 	since := now.Sub(t.at)
 	seen := map[string]shownLock{}
 	note := func(event string, l shownLock, waiters int, held int64) {
-		events = append(events, watchEvent{now, event, l.Name, l.Owner, l.Token, held, waiters})
+		events = append(events, watchEvent{now, event, l.Name, l.Owner, l.Token, held, waiters, l.encoded})
 	}
 	change := func(was, is shownLock) {
 		same := was.Held && is.Held && was.Token == is.Token
@@ -181,7 +183,7 @@ func (t *tracker) see(now time.Time, locks []shownLock) []watchEvent {
 		case is.Held && !same:
 			note("granted", is, is.Waiters, 0)
 		case was.Waiters != is.Waiters:
-			note("queue", shownLock{Name: is.Name}, is.Waiters, 0)
+			note("queue", shownLock{Name: is.Name, encoded: is.encoded}, is.Waiters, 0)
 		}
 	}
 	for _, l := range locks {
@@ -190,7 +192,7 @@ func (t *tracker) see(now time.Time, locks []shownLock) []watchEvent {
 	}
 	for name, was := range t.locks {
 		if _, still := seen[name]; !still {
-			change(was, shownLock{Name: name})
+			change(was, shownLock{Name: name, encoded: was.encoded})
 		}
 	}
 	t.at, t.locks = now, seen
