@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relock-go/relock/cmd/relock/internal/child"
 	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
@@ -57,6 +58,7 @@ Examples:
 `
 
 func main() {
+	child.Guard()
 	ctx, stop := untilSignal(context.Background())
 	status := dispatch(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
 	stop()

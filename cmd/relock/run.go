@@ -47,6 +47,7 @@ type runConfig struct {
 	wait    waitFor
 	owner   string
 	grace   time.Duration
+	waitAll bool
 	json    bool
 	quiet   bool
 }
@@ -86,6 +87,7 @@ func runFlags(cfg *runConfig) *flag.FlagSet {
 	fs.Var(&cfg.wait, "wait", "how long to wait for the lock: a `DURATION`, 0 or forever")
 	fs.StringVar(&cfg.owner, "owner", "", "hold it in this `name`, and share it with whoever gives the same one")
 	fs.DurationVar(&cfg.grace, "grace", 0, "between TERM and KILL when the lock is lost, at most a third of the TTL\n(default a sixth)")
+	fs.BoolVar(&cfg.waitAll, "wait-all", false, "hold the lock until all that the command has started has ended, too")
 	fs.BoolVar(&cfg.json, "json", false, "report in JSON lines, on standard error")
 	fs.BoolVar(&cfg.quiet, "quiet", false, "report nothing; the exit status tells")
 	return fs

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -220,9 +219,12 @@ func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.
 		return child.Missing(err)
 	}
 	term, _ := r.cfg.term()
-	leash := &leash.Leash{Grace: r.cfg.grace, Margin: leash.Margin(term), Sigs: sigs}
+	leash := &leash.Leash{Grace: r.cfg.grace, Margin: leash.Margin(term), Sigs: sigs, All: r.cfg.waitAll}
 	loss := leash.Follow(c, lease)
 	c.Close()
+	if loss.Unguarded {
+		r.report.warn("the guardian of the command was killed: the command was ended, with all that it had started")
+	}
 	if loss.Lost {
 		r.report.lost(lease, r.why(loss), loss, c.Status())
 		_ = r.release(lease, releaseLostWithin)
@@ -239,12 +241,11 @@ func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.
 	return c.Status()
 }
 
-func (r *runner) newCommand(lease *relock.Lease) *exec.Cmd {
-	cmd := exec.Command(r.path, r.cfg.command[1:]...)
-	cmd.Args[0] = r.cfg.command[0]
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.std.in, r.std.out, r.std.err
-	cmd.Env = environ(r.around, lease, r.cfg.lease > 0)
-	return cmd
+func (r *runner) newCommand(lease *relock.Lease) child.Command {
+	return child.Command{
+		Path: r.path, Args: r.cfg.command, Env: environ(r.around, lease, r.cfg.lease > 0),
+		Files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
+	}
 }
 
 // release gives the lease back, whatever has ended meanwhile.
@@ -260,6 +261,8 @@ func (r *runner) why(loss leash.Loss) string {
 		return "it was taken away (unlock --force, or its key was deleted)"
 	case r.cfg.lease > 0:
 		return fmt.Sprintf("its lease of %v is over", r.cfg.lease)
+	case loss.Asleep > 0:
+		return fmt.Sprintf("relock itself did not run for %v (it was stopped, or the machine was), and could not renew it", brief(loss.Asleep))
 	}
 	return "Redis did not renew it in time"
 }
