@@ -42,14 +42,14 @@ func parseArgs(fs *flag.FlagSet, args []string, std stdio, operands, intro strin
 }
 
 // parseAnywhere reads flags between and after the arguments, too, which it
-// returns.
+// returns. What stands after -- is no flag.
 func parseAnywhere(fs *flag.FlagSet, args []string) (rest []string, err error) {
 	for {
 		if err := fs.Parse(args); err != nil {
 			return nil, err
 		}
-		if fs.NArg() == 0 {
-			return rest, nil
+		if read := len(args) - fs.NArg(); fs.NArg() == 0 || read > 0 && args[read-1] == "--" {
+			return append(rest, fs.Args()...), nil
 		}
 		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
 	}
@@ -64,6 +64,7 @@ func showHelp(fs *flag.FlagSet, std stdio, operands, intro string) int {
 	fmt.Fprintf(std.out, "%s\n\nUsage: %s\n\n", intro, strings.TrimSpace(fs.Name()+" [flags] "+operands))
 	fs.SetOutput(std.out)
 	fs.PrintDefaults()
+	fmt.Fprint(std.out, "\n", statusTable())
 	return exitOK
 }
 

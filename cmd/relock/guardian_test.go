@@ -8,26 +8,31 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/relock-go/relock/internal/redistest"
 )
 
 // threeLevels starts processes of three levels that ignore TERM: some in sessions
 // of their own, one whose parent has ended, and one that starts others all the
-// time. It writes the pid of its guardian, and a file when all are there.
+// time. It writes the pid of its guardian when all are there. What a test that
+// fails leaves of them ends with its files.
 const threeLevels = `trap "" TERM
-sh -c 'setsid sh -c "echo >%[1]s.3; while :; do sleep 1; done" & echo >%[1]s.2; while :; do sleep 1; done' &
-(setsid sh -c 'echo >%[1]s.4; while :; do sh -c "sleep 0.01 & sleep 0.01"; done' &)
+sh -c 'setsid sh -c "echo >%[1]s.3; while [ -e %[1]s.3 ]; do sleep 1; done" & echo >%[1]s.2; while [ -e %[1]s.2 ]; do sleep 1; done' &
+(setsid sh -c 'echo >%[1]s.4; while [ -e %[1]s.4 ]; do sh -c "sleep 0.01 & sleep 0.01"; done' &)
 until [ -e %[1]s.2 ] && [ -e %[1]s.3 ] && [ -e %[1]s.4 ]; do sleep 0.01; done
 echo $PPID >%[1]s.guardian
-while :; do sleep 1; done`
+while [ -e %[1]s.guardian ]; do sleep 1; done`
 
 // noneLives fails if a process has the environment of the command.
-const noneLives = `if grep -lszx "MARK=%s" /proc/[0-9]*/environ >&2; then exit 1; fi`
+const noneLives = `found=$(grep -lszx "MARK=%s" /proc/[0-9]*/environ)
+for f in $found; do cat "${f%%environ}stat" >&2; done
+[ -z "$found" ]`
 
 // tree is one relock run of threeLevels, under a lock of its own.
 type tree struct {
@@ -44,9 +49,9 @@ func plant(t *testing.T, addr string, n int, flags ...string) []*tree {
 	for i := range trees {
 		file := filepath.Join(t.TempDir(), "tree")
 		tr := &tree{mark: file}
-		tr.cmd = runUnder(t, addr, fmt.Sprint("tree", i), fmt.Sprintf(threeLevels, file), flags...)
-		tr.cmd.Env = append(tr.cmd.Env, "MARK="+tr.mark)
-		tr.cmd.Stderr = &tr.report
+		args := slices.Concat([]string{"run", "--redis", "redis://" + addr}, flags, []string{fmt.Sprint("tree", i), "--"})
+		tr.cmd = relockCmd(t, append(args, "env", "MARK="+tr.mark, "sh", "-c", fmt.Sprintf(threeLevels, file))...)
+		tr.cmd.Stderr, tr.cmd.WaitDelay = &tr.report, 5*time.Second
 		if err := tr.cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +113,7 @@ func TestStoppedItsCommandIsDeadBeforeAnotherStarts(t *testing.T) {
 		if got := tr.cmd.ProcessState.ExitCode(); got != exitLost {
 			t.Errorf("exit status %d, want %d", got, exitLost)
 		}
-		if !strings.Contains(tr.report.String(), "relock itself did not run for ") || !strings.Contains(tr.report.String(), "the command was killed") {
+		if !strings.Contains(tr.report.String(), "relock itself ran ") || !strings.Contains(tr.report.String(), "the command was killed") {
 			t.Errorf("it does not say why: %s", tr.report.String())
 		}
 	}

@@ -1,11 +1,7 @@
 // Command relock runs commands under locks of package relock, shows who holds
 // what, and measures it.
 //
-// Exit statuses of all but run (see relock run -h): 0 done; 1 something is wrong
-// (a check of doctor failed, the demo lost something, unlock freed nothing, the
-// output could not be written); 64 wrong usage; 65 the key is not a lock; 69 Redis
-// cannot be reached; 75 the lock is held by another; 128 + n ended by signal n
-// (Ctrl-C: 130).
+// Every command's -h shows the exit statuses.
 package main
 
 import (
@@ -73,7 +69,13 @@ func dispatch(ctx context.Context, args []string, std stdio) int {
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
+		if len(args) > 1 { // of a command
+			args = append(args[1:2:2], "-h")
+			break
+		}
 		return wary("help", func(std stdio) int { usage(std.out); return exitOK }, std)
+	case "-version", "--version":
+		args = append([]string{"version"}, args[1:]...)
 	}
 	for _, c := range append(commands(), plumbing()...) {
 		if c.name == args[0] {
@@ -106,5 +108,5 @@ func usage(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.help)
 	}
-	fmt.Fprint(w, examples, "\nrelock <command> -h shows its flags and examples.\n")
+	fmt.Fprint(w, examples, "\n", statusTable(), "\nrelock help <command>, or relock <command> -h, shows its flags and examples.\n")
 }

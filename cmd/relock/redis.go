@@ -115,7 +115,7 @@ func (w *where) open(ctx context.Context) (*deployment, error) {
 		return nil, err
 	}
 	if len(targets) > 1 {
-		return nil, misusef("several URLs of Redis: this command takes one")
+		return nil, misusef("several URLs of Redis, in --redis or $" + envRedis + ": this command looks at one at a time")
 	}
 	srv, err := dial.Open(ctx, targets[0])
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/relock-go/relock"
@@ -22,6 +23,38 @@ const (
 	exitNotAcquired = 75 // EX_TEMPFAIL: another holds the lock
 	exitLost        = 79 // the lock was lost while the command ran
 )
+
+// meanings are the exit statuses as -h shows them, and the README.
+var meanings = []struct{ status, means string }{
+	{"0", "done; of run, the command ended with 0"},
+	{"1", "something is wrong: a check of doctor failed, the demo lost something, unlock freed nothing, the output could not be written"},
+	{"64", "wrong usage, or files and URLs that cannot be read"},
+	{"65", "the key of that name is not a lock"},
+	{"69", "Redis cannot be reached, or refuses"},
+	{"75", "another has the lock, and --wait is over"},
+	{"79", "the lock was lost while the command ran; the command was ended"},
+	{"126, 127", "the command cannot be run, or is not there"},
+	{"128 + n", "ended by signal n (Ctrl-C: 130)"},
+	{"others", "of run, the command's own"},
+}
+
+// statusTable shows them in lines that fit a terminal.
+func statusTable() string {
+	var b strings.Builder
+	b.WriteString("Exit statuses:\n")
+	for _, m := range meanings {
+		line := fmt.Sprintf("  %-9s", m.status)
+		for word := range strings.FieldsSeq(m.means) {
+			if len(line)+1+len(word) > 79 {
+				b.WriteString(line + "\n")
+				line = strings.Repeat(" ", 11)
+			}
+			line += " " + word
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
 
 // statusOf is the exit status that stands for err.
 func statusOf(err error) int {

@@ -11,9 +11,10 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
-const watchIntro = `Shows what happens to one lock, or to all, as it happens: grants, releases,
-losses (a holder whose time ran out) and the length of the queue. On a terminal
-it is a table that is redrawn, else a line an event.
+const watchIntro = `Shows what happens to one lock, or to all, as it happens: a lock is granted, is
+freed (given back or taken away: Redis does not tell which), or has expired (the
+time of its holder ran out), and the length of the queue. On a terminal it is a
+table that is redrawn, else a line an event.
 
 It samples: what comes and goes between two looks (--every) is not seen. With no
 NAME it looks for new locks once a second, at every key.
@@ -135,7 +136,7 @@ func (w *watch) look(ctx context.Context) ([]shownLock, error) {
 // watchEvent is what happened to a lock, as --json shows it.
 type watchEvent struct {
 	Time    time.Time `json:"time"`
-	Event   string    `json:"event"` // granted, released, expired, queue
+	Event   string    `json:"event"` // granted, freed, expired, queue
 	Name    string    `json:"name"`
 	Owner   string    `json:"owner,omitempty"`
 	Token   int64     `json:"token,omitempty"`
@@ -173,7 +174,7 @@ func (t *tracker) see(now time.Time, locks []shownLock) []watchEvent {
 	change := func(was, is shownLock) {
 		same := was.Held && is.Held && was.Token == is.Token
 		if was.Held && !same {
-			event := "released"
+			event := "freed"
 			if msec(was.TTLMS) <= since {
 				event = "expired"
 			}
