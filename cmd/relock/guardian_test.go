@@ -24,7 +24,7 @@ import (
 // fails leaves of them ends with its files.
 const threeLevels = `trap "" TERM
 sh -c 'setsid sh -c "echo >%[1]s.3; while [ -e %[1]s.3 ]; do sleep 1; done" & echo >%[1]s.2; while [ -e %[1]s.2 ]; do sleep 1; done' &
-(setsid sh -c 'echo >%[1]s.4; while [ -e %[1]s.4 ]; do sh -c "sleep 0.01 & sleep 0.01"; done' &)
+(setsid sh -c 'echo >%[1]s.4; while [ -e %[1]s.4 ]; do sh -c "sleep 0.05 & sleep 0.05"; done' &)
 until [ -e %[1]s.2 ] && [ -e %[1]s.3 ] && [ -e %[1]s.4 ]; do sleep 0.01; done
 echo $PPID >%[1]s.guardian
 while [ -e %[1]s.guardian ]; do sleep 1; done`

@@ -26,8 +26,15 @@ func within(t *testing.T, in string, args ...string) (status int, out string) {
 
 // verbs are the commands that take a URL, with arguments that make no mistake.
 var verbs = [][]string{
-	{"run", "job", "--", "true"}, {"ls"}, {"inspect", "job"}, {"watch", "--times", "1"}, {"unlock", "--force", "job"},
-	{"doctor"}, {"bench"}, {"demo"}, {"complete-words", "inspect", ""},
+	{"run", "job", "--", "true"},
+	{"ls"},
+	{"inspect", "job"},
+	{"watch", "--times", "1"},
+	{"unlock", "--force", "job"},
+	{"doctor"},
+	{"bench"},
+	{"demo"},
+	{"complete-words", "inspect", ""},
 }
 
 func with(verb []string, flags ...string) []string {
@@ -93,8 +100,20 @@ func TestNoCommandTellsUserOrPassword(t *testing.T) {
 		const url = "redis://zaphod:b33bl3@127.0.0.1:1"
 		t.Setenv(envRedis, "redis://127.0.0.1:1")
 		for _, args := range [][]string{
-			{url}, {"ls", "a", url}, {"inspect", "a", url}, {"watch", "a", url}, {"unlock", "a", url}, {"run", "a", url}, {"run", url},
-			{"run", "--ttl", url, "a"}, {"doctor", url}, {"bench", url}, {"demo", url}, {"demo", "--workers", url}, {"completion", url}, {"version", url},
+			{url},
+			{"ls", "a", url},
+			{"inspect", "a", url},
+			{"watch", "a", url},
+			{"unlock", "a", url},
+			{"run", "a", url},
+			{"run", url},
+			{"run", "--ttl", url, "a"},
+			{"doctor", url},
+			{"bench", url},
+			{"demo", url},
+			{"demo", "--workers", url},
+			{"completion", url},
+			{"version", url},
 		} {
 			check(t, args)
 		}

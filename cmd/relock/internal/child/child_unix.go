@@ -106,17 +106,17 @@ func (c *Child) listen(lines *bufio.Scanner) {
 	defer close(c.heard)
 	for lines.Scan() {
 		var ws int
-		switch text := lines.Text(); {
-		case text == "stopped":
+		switch text := lines.Text(); text {
+		case "stopped":
 			select {
 			case c.stops <- struct{}{}:
 			default:
 			}
-		case text == "overdue":
+		case "overdue":
 			c.mu.Lock()
 			c.overdue = true
 			c.mu.Unlock()
-		case text == "empty":
+		case "empty":
 			close(c.empty)
 		default:
 			if _, err := fmt.Sscanf(text, "ended %d", &ws); err == nil {
@@ -213,11 +213,11 @@ func (c *Child) Overdue() bool {
 	return c.overdue
 }
 
-// Until has the guardian kill all of them at t, should we not have done so by
-// then. Should we die, it asks them to end, and kills them after grace, or at t
-// if that is earlier.
-func (c *Child) Until(t time.Time, grace time.Duration) {
-	c.order(order{killAt: monotonic() + time.Until(t), grace: grace})
+// Until has the guardian kill all of them if we have not done so patience after
+// t. Should we die, it asks them to end, and kills them after grace, or at t if
+// that is earlier.
+func (c *Child) Until(t time.Time, patience, grace time.Duration) {
+	c.order(order{killAt: monotonic() + time.Until(t), patience: patience, grace: grace})
 }
 
 // order does not wait for a guardian that is stopped, and reads no orders.

@@ -123,11 +123,12 @@ func (g *guardian) reap() {
 	}
 }
 
-// An order is what a guardian is told: until when the tree may live, and how long
-// it has between being asked and being killed.
+// An order is what a guardian is told.
 type order struct {
-	killAt, grace time.Duration // killAt by the monotonic clock
-	bye           bool          // the lock is no longer needed
+	killAt   time.Duration // the tree is to be killed then, by the monotonic clock
+	patience time.Duration // so much later we do it, where somebody is there who should have
+	grace    time.Duration // between asking and killing, where nobody is
+	bye      bool          // the lock is no longer needed
 }
 
 // ordersOf closes its channel when whoever gives orders is gone.
@@ -138,7 +139,7 @@ func ordersOf(r io.Reader) <-chan order {
 		lines := bufio.NewScanner(r)
 		for lines.Scan() {
 			var o order
-			if _, err := fmt.Sscanf(lines.Text(), "until %d %d", &o.killAt, &o.grace); err != nil {
+			if _, err := fmt.Sscanf(lines.Text(), "until %d %d %d", &o.killAt, &o.patience, &o.grace); err != nil {
 				o.bye = true
 			}
 			orders <- o
@@ -151,7 +152,7 @@ func (o order) String() string {
 	if o.bye {
 		return "bye\n"
 	}
-	return fmt.Sprintf("until %d %d\n", o.killAt, o.grace)
+	return fmt.Sprintf("until %d %d %d\n", o.killAt, o.patience, o.grace)
 }
 
 // watch returns when the tree is no longer ours to watch, or is gone.
@@ -170,7 +171,7 @@ func (g *guardian) watch(orders <-chan order) {
 				now = o
 			case !alive:
 				orders = nil
-				now.killAt = min(now.killAt, monotonic()+now.grace)
+				now.killAt, now.patience = min(now.killAt, monotonic()+now.grace), 0
 				if empty != nil {
 					g.tree.terminate()
 				}
@@ -179,7 +180,7 @@ func (g *guardian) watch(orders <-chan order) {
 		case <-empty:
 			empty = nil
 		}
-		if left := now.killAt - monotonic(); left > 0 {
+		if left := now.killAt - monotonic() + now.patience; left > 0 {
 			timer.Reset(left)
 		} else if empty != nil {
 			overdue = true

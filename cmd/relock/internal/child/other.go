@@ -53,7 +53,7 @@ func (c *Child) Orphaned() <-chan struct{} { return nil }
 func (c *Child) Overdue() bool { return false }
 
 // Until has no effect.
-func (c *Child) Until(time.Time, time.Duration) {}
+func (c *Child) Until(time.Time, time.Duration, time.Duration) {}
 
 // Status is the exit status of a command that has ended.
 func (c *Child) Status() int { return c.cmd.ProcessState.ExitCode() }

@@ -68,7 +68,7 @@ func (l *Leash) Follow(c *child.Child, lease Lease) Loss {
 		}
 		until, err := lease.ValidUntil(), lease.Err()
 		if !until.Equal(told) {
-			c.Until(until.Add(-l.Margin/2), l.Grace)
+			c.Until(until.Add(-l.Margin), l.Margin/2, l.Grace)
 			told = until
 		}
 		now := time.Now()
