@@ -9,21 +9,28 @@ import (
 	"time"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
-const completionIntro = `Prints what makes bash or zsh complete commands, flags and lock names.
+const completionIntro = `Prints what makes bash, zsh or fish complete commands, flags and lock names.
 
 Examples:
   source <(relock completion bash)
-  relock completion zsh >"${fpath[1]}/_relock"`
+  relock completion zsh >"${fpath[1]}/_relock"
+  relock completion fish >~/.config/fish/completions/relock.fish`
 
-var completionCommand = command{name: "completion", help: "completion for bash and zsh", run: interruptible(runCompletion)}
+var completionCommand = command{name: "completion", help: "completion for bash, zsh and fish", run: interruptible(runCompletion)}
 
-// Both ask relock itself: what it offers is then what it has.
+// They ask relock itself: what it offers is then what it has.
 var completions = map[string]string{
 	"bash": `_relock() {
-  local IFS=$'\n'
-  COMPREPLY=($(compgen -W "$(relock complete-words "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
+  local word
+  COMPREPLY=()
+  while IFS= read -r word; do
+    [[ $word == "${COMP_WORDS[COMP_CWORD]}"* ]] || continue
+    printf -v word %q "$word" # a name is what others have written
+    COMPREPLY+=("$word")
+  done < <(relock complete-words "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
 complete -o default -F _relock relock
 `,
@@ -35,16 +42,22 @@ _relock() {
 }
 if [ "$funcstack[1]" = _relock ]; then _relock "$@"; else compdef _relock relock; fi
 `,
+	"fish": `function __relock_words
+  set -l words (commandline -opc) (commandline -ct)
+  relock complete-words $words[2..-1] 2>/dev/null
+end
+complete -c relock -n 'not contains -- -- (commandline -opc)' -f -a '(__relock_words)'
+`,
 }
 
 func runCompletion(_ context.Context, args []string, std stdio) int {
 	fs := newFlags("completion")
-	shells, status, ok := parseArgs(fs, args, std, "bash|zsh", completionIntro)
+	shells, status, ok := parseArgs(fs, args, std, "bash|zsh|fish", completionIntro)
 	if !ok {
 		return status
 	}
 	if len(shells) != 1 || completions[shells[0]] == "" {
-		return misused(fs, std, errors.New("which shell? relock completion bash, or zsh"))
+		return misused(fs, std, errors.New("which shell? relock completion bash, zsh or fish"))
 	}
 	fmt.Fprint(std.out, completions[shells[0]])
 	return exitOK
@@ -55,7 +68,9 @@ var completeCommand = command{name: "complete-words", run: runComplete}
 // runComplete prints the words that the last of args can become.
 func runComplete(ctx context.Context, args []string, std stdio) int {
 	for _, word := range wordsFor(ctx, args) {
-		fmt.Fprintln(std.out, word)
+		if plain.IsPlain(word) { // else it could not be typed
+			fmt.Fprintln(std.out, word)
+		}
 	}
 	return exitOK
 }
@@ -76,7 +91,7 @@ func wordsFor(ctx context.Context, args []string) (words []string) {
 	case "run", "inspect", "unlock", "watch", "ls":
 		return lockNames(ctx)
 	case "completion":
-		return []string{"bash", "zsh"}
+		return []string{"bash", "zsh", "fish"}
 	}
 	return nil
 }

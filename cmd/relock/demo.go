@@ -10,6 +10,7 @@ import (
 
 	"github.com/relock-go/relock/cmd/relock/internal/demo"
 	"github.com/relock-go/relock/cmd/relock/internal/dial"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 const demoIntro = `Processes of several goroutines each contend for one lock, to read, change and
@@ -34,6 +35,7 @@ var demoWorkerCommand = command{name: "demo-worker", run: interruptible(runDemoW
 func demoFlags(cfg *demo.Config) *flag.FlagSet {
 	fs := newFlags("demo")
 	fs.StringVar(&cfg.Redis, "redis", "", "`URL` of a Redis server or cluster (default: an embedded one)")
+	registerTLS(fs, &cfg.TLS)
 	fs.IntVar(&cfg.Workers, "workers", 3, "how many processes")
 	fs.IntVar(&cfg.Goroutines, "goroutines", 4, "how many goroutines in each")
 	fs.DurationVar(&cfg.TTL, "ttl", time.Second, "for how long the lock outlives a holder that is gone")
@@ -51,7 +53,10 @@ func runDemo(ctx context.Context, args []string, std stdio) int {
 	if err := cfg.Check(); err != nil {
 		return misused(fs, std, err)
 	}
-	view := demo.NewView(std.out, isTerminal(std.out))
+	view := demo.NewView(std.out, false)
+	if isTerminal(std.out) {
+		view = demo.NewView(steering(std.out), true)
+	}
 	if *asJSON {
 		view = demo.NoView()
 	}
@@ -60,13 +65,13 @@ func runDemo(ctx context.Context, args []string, std stdio) int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(std.err, "relock demo: interrupted")
 		return exitFailed
-	case errors.Is(err, dial.ErrBadURL):
+	case errors.Is(err, dial.ErrBadURL), errors.Is(err, dial.ErrBadTLS):
 		return misused(fs, std, err)
-	case errors.Is(err, dial.ErrUnreachable):
-		fmt.Fprintf(std.err, "relock demo: %v\n", err)
-		return exitUnreachable
 	case err != nil:
-		fmt.Fprintf(std.err, "relock demo: %v\n", err)
+		fmt.Fprintf(std.err, "relock demo: %s\n", explain(err))
+		if errors.Is(err, dial.ErrUnreachable) {
+			return exitUnreachable
+		}
 		return exitFailed
 	}
 	if *asJSON {
@@ -84,7 +89,7 @@ func runDemo(ctx context.Context, args []string, std stdio) int {
 
 func runDemoWorker(ctx context.Context, _ []string, std stdio) int {
 	if err := demo.Work(ctx, std.in, std.out); err != nil {
-		fmt.Fprintf(std.err, "relock demo: %v\n", err)
+		fmt.Fprintf(std.err, "relock demo: %s\n", plain.Error(err))
 		return exitFailed
 	}
 	return exitOK

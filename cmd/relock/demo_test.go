@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/relock-go/relock/cmd/relock/internal/child"
 	"github.com/relock-go/relock/cmd/relock/internal/demo"
 	"github.com/relock-go/relock/internal/redistest"
 )
@@ -23,6 +24,7 @@ import (
 const asCommand = "RELOCK_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
+	child.Guard()
 	if os.Getenv(asCommand) != "" {
 		main()
 	}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/cmd/relock/internal/dial"
 	"github.com/relock-go/relock/cmd/relock/internal/doctor"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 const doctorIntro = `Looks at a Redis, or at each of several, for what locks need of it, and says what
@@ -39,13 +41,17 @@ func runDoctor(ctx context.Context, args []string, std stdio) int {
 	}
 	var all []examined
 	status := exitOK
-	for _, url := range v.chosen() {
-		srv, err := dial.Open(ctx, url)
+	targets, err := v.chosen()
+	if err != nil {
+		return failed(fs, std, err)
+	}
+	for _, t := range targets {
+		srv, err := dial.Open(ctx, t)
 		if err != nil {
 			return failed(fs, std, err)
 		}
 		p := &doctor.Patient{Server: srv, Prefix: v.prefix, TTL: *ttl}
-		found := p.Examine(ctx)
+		found := told(p.Examine(ctx))
 		_ = srv.Rdb.Close()
 		e := examined{srv.Where, doctor.Worst(found), found}
 		if e.Level == doctor.Fail {
@@ -60,6 +66,14 @@ func runDoctor(ctx context.Context, args []string, std stdio) int {
 		return exitFailed
 	}
 	return status
+}
+
+// told has what a Redis said in one line.
+func told(found []doctor.Finding) []doctor.Finding {
+	for i := range found {
+		found[i].Found = plain.Error(errors.New(found[i].Found))
+	}
+	return found
 }
 
 func (e examined) print(std stdio) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 // newFlags returns the flags of a command; its mistakes are one line, and its
@@ -40,14 +42,14 @@ func parseArgs(fs *flag.FlagSet, args []string, std stdio, operands, intro strin
 }
 
 // parseAnywhere reads flags between and after the arguments, too, which it
-// returns.
+// returns. What stands after -- is no flag.
 func parseAnywhere(fs *flag.FlagSet, args []string) (rest []string, err error) {
 	for {
 		if err := fs.Parse(args); err != nil {
 			return nil, err
 		}
-		if fs.NArg() == 0 {
-			return rest, nil
+		if read := len(args) - fs.NArg(); fs.NArg() == 0 || read > 0 && args[read-1] == "--" {
+			return append(rest, fs.Args()...), nil
 		}
 		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
 	}
@@ -62,10 +64,11 @@ func showHelp(fs *flag.FlagSet, std stdio, operands, intro string) int {
 	fmt.Fprintf(std.out, "%s\n\nUsage: %s\n\n", intro, strings.TrimSpace(fs.Name()+" [flags] "+operands))
 	fs.SetOutput(std.out)
 	fs.PrintDefaults()
+	fmt.Fprint(std.out, "\n", statusTable())
 	return exitOK
 }
 
 func misused(fs *flag.FlagSet, std stdio, err error) int {
-	fmt.Fprintf(std.err, "%s: %v (%s -h lists the flags)\n", fs.Name(), err, fs.Name())
+	fmt.Fprintf(std.err, "%s: %s (%s -h lists the flags)\n", fs.Name(), plain.Error(err), fs.Name())
 	return exitUsage
 }

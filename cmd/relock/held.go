@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/relock-go/relock"
@@ -17,8 +18,14 @@ const (
 	envToken    = "RELOCK_TOKEN"
 	envOwner    = "RELOCK_OWNER"
 	envHeld     = "RELOCK_HELD"        // the locks held around it
+	envPID      = "RELOCK_PID"         // of relock run, which passes signals on
 	envDeadline = "RELOCK_DEADLINE_MS" // of a fixed lease: Unix time in milliseconds
 	envRedis    = "RELOCK_REDIS"
+
+	envTLSCA         = "RELOCK_TLS_CA"
+	envTLSCert       = "RELOCK_TLS_CERT"
+	envTLSKey        = "RELOCK_TLS_KEY"
+	envTLSServerName = "RELOCK_TLS_SERVER_NAME"
 )
 
 // held is the locks held around a command: each name with its owner. As text it
@@ -51,15 +58,22 @@ func readable(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "
 // environ is what a command under the lease inherits, and after it what tells of
 // the lease. A deadline that an outer lock had is not this one's.
 func environ(around held, lease *relock.Lease, fixed bool) []string {
-	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, envDeadline+"=") })
 	all := maps.Clone(around)
 	all[lease.Name()] = lease.Owner()
-	env = append(env,
-		envName+"="+lease.Name(),
-		envToken+"="+lease.Token().String(),
-		envOwner+"="+string(lease.Owner()),
-		envHeld+"="+all.String(),
-	)
+	ours := map[string]string{
+		envName:  lease.Name(),
+		envToken: lease.Token().String(),
+		envOwner: string(lease.Owner()),
+		envHeld:  all.String(),
+		envPID:   strconv.Itoa(os.Getpid()),
+	}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		key, _, _ := strings.Cut(v, "=")
+		return ours[key] != "" || key == envDeadline
+	})
+	for _, key := range slices.Sorted(maps.Keys(ours)) {
+		env = append(env, key+"="+ours[key])
+	}
 	if fixed {
 		env = append(env, fmt.Sprintf("%s=%d", envDeadline, lease.ValidUntil().UnixMilli()))
 	}

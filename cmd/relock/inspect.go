@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -72,7 +73,7 @@ func shownQueue(queue []engine.Waiter) []shownWaiter {
 	for i, w := range queue {
 		all = append(all, shownWaiter{
 			Place: i + 1, Owner: w.Owner, Hold: w.Hold, Gone: w.Silent >= w.Life,
-			WaitedMS: w.Waited.Milliseconds(), SilentMS: w.Silent.Milliseconds(),
+			WaitedMS: w.Waited.Milliseconds(), SilentMS: w.Silent.Milliseconds(), encoded: encode("", w.Owner),
 		})
 	}
 	return all
@@ -80,13 +81,13 @@ func shownQueue(queue []engine.Waiter) []shownWaiter {
 
 func (l shownLock) print(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: ", visible(l.Name))
+	fmt.Fprintf(&b, "%s: ", plain.Name(l.Name))
 	if l.Held && l.kept() {
 		fmt.Fprintf(&b, "kept: given back, and taken until its minimum (WithMinHold) is over\n  token    %d\n  held for %s\n  free in  %s\n",
 			l.Token, brief(msec(l.HeldMS)), brief(msec(l.TTLMS)))
 	} else if l.Held {
 		fmt.Fprintf(&b, "held by %s\n  holds    %d\n  token    %d\n  held for %s\n  TTL      %s, unless renewed\n",
-			visible(l.Owner), l.Count, l.Token, brief(msec(l.HeldMS)), brief(msec(l.TTLMS)))
+			plain.Name(l.Owner), l.Count, l.Token, brief(msec(l.HeldMS)), brief(msec(l.TTLMS)))
 	} else {
 		b.WriteString("free\n")
 	}
@@ -105,7 +106,7 @@ func (l shownLock) print(w io.Writer) error {
 			if q.Gone {
 				seen += " (gone)"
 			}
-			rows = append(rows, []string{fmt.Sprintf("%5d", q.Place), brief(msec(q.WaitedMS)), seen, visible(q.Owner)})
+			rows = append(rows, []string{fmt.Sprintf("%5d", q.Place), brief(msec(q.WaitedMS)), seen, plain.Name(q.Owner)})
 		}
 		b.WriteString(table([]string{"PLACE", "WAITED", "CHECKED IN", "OWNER"}, rows))
 	}

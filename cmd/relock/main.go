@@ -1,18 +1,20 @@
 // Command relock runs commands under locks of package relock, shows who holds
 // what, and measures it.
 //
-// Exit statuses of all but run (see relock run -h): 0 done; 1 something is wrong
-// (a check of doctor failed, the demo lost something, unlock freed nothing, the
-// output could not be written); 64 wrong usage; 65 the key is not a lock; 69 Redis
-// cannot be reached; 75 the lock is held by another; 128 + n ended by signal n
-// (Ctrl-C: 130).
+// Every command's -h shows the exit statuses.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
+
+	"github.com/relock-go/relock/cmd/relock/internal/child"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 // stdio is what a command reads and writes, so that it can be tested without a
@@ -52,6 +54,7 @@ Examples:
 `
 
 func main() {
+	child.Guard()
 	ctx, stop := untilSignal(context.Background())
 	status := dispatch(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})
 	stop()
@@ -59,21 +62,38 @@ func main() {
 }
 
 func dispatch(ctx context.Context, args []string, std stdio) int {
+	hideSecrets(args)
 	if len(args) == 0 {
 		usage(std.err)
 		return exitUsage
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
+		if len(args) > 1 { // of a command
+			args = append(args[1:2:2], "-h")
+			break
+		}
 		return wary("help", func(std stdio) int { usage(std.out); return exitOK }, std)
+	case "-version", "--version":
+		args = append([]string{"version"}, args[1:]...)
 	}
 	for _, c := range append(commands(), plumbing()...) {
 		if c.name == args[0] {
 			return c.start(ctx, args[1:], std)
 		}
 	}
-	fmt.Fprintf(std.err, "relock: no command %q (relock help lists them)\n", args[0])
+	fmt.Fprintf(std.err, "relock: no command %s (relock help lists them)\n", plain.Error(errors.New(plain.Quote(args[0]))))
 	return exitUsage
+}
+
+// hideSecrets keeps the passwords that we were given out of errors, wherever they
+// were given.
+func hideSecrets(args []string) {
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i] // the command's
+	}
+	plain.Hide(args...)
+	plain.Hide(strings.Fields(os.Getenv(envRedis))...)
 }
 
 func (c command) start(ctx context.Context, args []string, std stdio) int {
@@ -88,5 +108,5 @@ func usage(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "  %-11s %s\n", c.name, c.help)
 	}
-	fmt.Fprint(w, examples, "\nrelock <command> -h shows its flags and examples.\n")
+	fmt.Fprint(w, examples, "\n", statusTable(), "\nrelock help <command>, or relock <command> -h, shows its flags and examples.\n")
 }

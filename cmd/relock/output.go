@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -49,7 +49,17 @@ type shownLock struct {
 	Waiters int           `json:"waiters"`
 	Queue   []shownWaiter `json:"queue,omitempty"`
 	Error   string        `json:"error,omitempty"`
+	encoded
 }
+
+// encoded is a name and an owner that are no UTF-8: in JSON as text they all look
+// alike.
+type encoded struct {
+	Name64  string `json:"name_base64,omitempty"`
+	Owner64 string `json:"owner_base64,omitempty"`
+}
+
+func encode(name, owner string) encoded { return encoded{plain.Base64(name), plain.Base64(owner)} }
 
 // shownWaiter is one that waits.
 type shownWaiter struct {
@@ -59,15 +69,17 @@ type shownWaiter struct {
 	WaitedMS int64  `json:"waited_ms"`
 	SilentMS int64  `json:"silent_ms"` // since its last check-in
 	Gone     bool   `json:"gone"`      // silent for longer than its entry lives: passed over
+	encoded
 }
 
 func shown(name string, st engine.Status, err error) shownLock {
 	l := shownLock{
 		Name: name, Held: st.Held, Owner: st.Owner, Count: st.Count, Token: st.Token,
 		HeldMS: st.Age.Milliseconds(), TTLMS: st.Left.Milliseconds(), Waiters: st.Waiters,
+		encoded: encode(name, st.Owner),
 	}
 	if err != nil {
-		l.Error = err.Error()
+		l.Error = plain.Error(err)
 	}
 	return l
 }
@@ -76,12 +88,12 @@ func shown(name string, st engine.Status, err error) shownLock {
 func (l shownLock) columns() []string {
 	switch {
 	case l.Error != "":
-		return []string{visible(l.Name), "?", "", "", "", "", "", l.Error}
+		return []string{plain.Name(l.Name), "?", "", "", "", "", "", l.Error}
 	case !l.Held:
-		return []string{visible(l.Name), "(free)", "", "", "", "", fmt.Sprint(l.Waiters)}
+		return []string{plain.Name(l.Name), "(free)", "", "", "", "", fmt.Sprint(l.Waiters)}
 	}
 	return []string{
-		visible(l.Name), l.holder(), fmt.Sprint(l.Count), fmt.Sprint(l.Token),
+		plain.Name(l.Name), l.holder(), fmt.Sprint(l.Count), fmt.Sprint(l.Token),
 		brief(msec(l.HeldMS)), brief(msec(l.TTLMS)), fmt.Sprint(l.Waiters),
 	}
 }
@@ -91,7 +103,7 @@ func (l shownLock) holder() string {
 	if l.kept() {
 		return "(kept)"
 	}
-	return visible(l.Owner)
+	return plain.Name(l.Owner)
 }
 
 // kept tells whether the lock was given back, and its minimum is not over.
@@ -101,17 +113,9 @@ var lockTitles = []string{"NAME", "OWNER", "COUNT", "TOKEN", "HELD FOR", "TTL", 
 
 func msec(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// visible keeps a name from steering the terminal.
-func visible(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0xfffd }) {
-		return fmt.Sprintf("%q", s)
-	}
-	return s
-}
-
 // table writes rows in columns.
 func table(titles []string, rows [][]string) string {
-	var b bytes.Buffer
+	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(titles, "\t"))
 	for _, row := range rows {

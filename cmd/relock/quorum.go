@@ -33,11 +33,11 @@ func (q *quorum) where() string {
 	return strings.Join(all, ", ")
 }
 
-// openQuorum returns a RedLock over urls. A minority of them may be down: they
+// openQuorum returns a RedLock over targets. A minority of them may be down: they
 // are asked again with every request.
-func (w *where) openQuorum(ctx context.Context, urls []string) (*quorum, error) {
+func (w *where) openQuorum(ctx context.Context, targets []*dial.Target) (*quorum, error) {
 	q := &quorum{}
-	err := q.open(ctx, w, urls)
+	err := q.open(ctx, w, targets)
 	if err != nil {
 		q.close()
 		return nil, err
@@ -45,10 +45,10 @@ func (w *where) openQuorum(ctx context.Context, urls []string) (*quorum, error) 
 	return q, nil
 }
 
-func (q *quorum) open(ctx context.Context, w *where, urls []string) (err error) {
+func (q *quorum) open(ctx context.Context, w *where, targets []*dial.Target) (err error) {
 	var clients []*relock.Client
-	for _, url := range urls {
-		n, err := w.newNode(url)
+	for _, t := range targets {
+		n, err := w.newNode(t)
 		if err != nil {
 			return err
 		}
@@ -60,9 +60,9 @@ func (q *quorum) open(ctx context.Context, w *where, urls []string) (err error) 
 	return majorityAnswers(ctx, q.nodes)
 }
 
-// newNode returns the node at url; it sends nothing yet.
-func (w *where) newNode(url string) (*deployment, error) {
-	srv, err := dial.New(url)
+// newNode returns the node of t; it sends nothing yet.
+func (w *where) newNode(t *dial.Target) (*deployment, error) {
+	srv, err := dial.New(t)
 	if err != nil {
 		return nil, err
 	}

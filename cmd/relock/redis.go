@@ -18,6 +18,7 @@ const defaultRedis = "redis://localhost:6379"
 // where is the flags that say which locks a command is about.
 type where struct {
 	urls   urlList
+	tls    dial.TLS
 	prefix string
 }
 
@@ -31,6 +32,7 @@ func (w *where) register(fs *flag.FlagSet, several string) {
 		several = "; several, in $" + envRedis + " parted by\nspaces, " + several
 	}
 	fs.Var(&w.urls, "redis", "`URL` of the Redis: redis://, rediss:// or unix://, of a server, a cluster\n(?addr=) or a Sentinel (?master_name=)"+several+"\n(default $"+envRedis+", else "+defaultRedis+")")
+	registerTLS(fs, &w.tls)
 	fs.StringVar(&w.prefix, "prefix", relock.DefaultPrefix, "what the keys of the locks begin with")
 }
 
@@ -47,16 +49,42 @@ func (l *urlList) Set(text string) error {
 	return nil
 }
 
+// registerTLS adds the flags of what a URL with TLS does not say.
+func registerTLS(fs *flag.FlagSet, t *dial.TLS) {
+	for _, f := range []struct {
+		at              *string
+		name, env, what string
+	}{
+		{&t.CA, "tls-ca", envTLSCA, "`FILE` of the authorities to trust in place of the system's, in PEM"},
+		{&t.Cert, "tls-cert", envTLSCert, "`FILE` of our certificate, for a Redis that asks for one"},
+		{&t.Key, "tls-key", envTLSKey, "`FILE` of its key"},
+		{&t.ServerName, "tls-server-name", envTLSServerName, "`NAME` that the certificate of the Redis has to have"},
+	} {
+		*f.at = os.Getenv(f.env)
+		fs.Func(f.name, f.what+" (default $"+f.env+")", func(text string) error { *f.at = text; return nil })
+	}
+}
+
 // chosen are the URLs of the flags, or of the environment, where white space
-// parts several.
-func (w *where) chosen() []string {
-	if len(w.urls) > 0 {
-		return w.urls
+// parts several. All of them are read before one is used: where a space in
+// a password has made two of one, neither is connected to, or shown.
+func (w *where) chosen() ([]*dial.Target, error) {
+	urls := []string(w.urls)
+	if len(urls) == 0 {
+		urls = strings.Fields(os.Getenv(envRedis))
 	}
-	if urls := strings.Fields(os.Getenv(envRedis)); len(urls) > 0 {
-		return urls
+	if len(urls) == 0 {
+		urls = []string{defaultRedis}
 	}
-	return []string{defaultRedis}
+	var all []*dial.Target
+	for _, url := range urls {
+		t, err := dial.Parse(url, w.tls)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
 }
 
 // errUsage is matched by mistakes of whoever typed the command.
@@ -82,11 +110,14 @@ func (d *deployment) close() {
 
 // open connects to the one Redis of w.
 func (w *where) open(ctx context.Context) (*deployment, error) {
-	urls := w.chosen()
-	if len(urls) > 1 {
-		return nil, misusef("several URLs of Redis: one at a time")
+	targets, err := w.chosen()
+	if err != nil {
+		return nil, err
 	}
-	srv, err := dial.Open(ctx, urls[0])
+	if len(targets) > 1 {
+		return nil, misusef("several URLs of Redis, in --redis or $" + envRedis + ": this command looks at one at a time")
+	}
+	srv, err := dial.Open(ctx, targets[0])
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +152,12 @@ type reentrant interface {
 // openLock returns the lock of that name on the Redis or the quorum that w says,
 // and what closes it.
 func (w *where) openLock(ctx context.Context, name string, opts ...relock.LockOption) (reentrant, func(), error) {
-	if urls := w.chosen(); len(urls) > 1 {
-		q, err := w.openQuorum(ctx, urls)
+	targets, err := w.chosen()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(targets) > 1 {
+		q, err := w.openQuorum(ctx, targets)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -145,8 +180,12 @@ type sight struct {
 // look returns a view of the locks on the Redis, opened by open, or on the quorum
 // that w says.
 func (w *where) look(ctx context.Context, open func(context.Context) (*deployment, error)) (*sight, error) {
-	if urls := w.chosen(); len(urls) > 1 {
-		q, err := w.openQuorum(ctx, urls)
+	targets, err := w.chosen()
+	if err != nil {
+		return nil, err
+	}
+	if len(targets) > 1 {
+		q, err := w.openQuorum(ctx, targets)
 		if err != nil {
 			return nil, err
 		}

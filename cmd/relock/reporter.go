@@ -9,6 +9,7 @@ import (
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/cmd/relock/internal/leash"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 // A reporter tells what a relock run does, on standard error: the standard
@@ -23,7 +24,7 @@ type reporter struct {
 }
 
 func newReporter(out io.Writer, cfg runConfig) *reporter {
-	return &reporter{json: cfg.json, quiet: cfg.quiet, name: cfg.name, began: time.Now(), out: out}
+	return &reporter{json: cfg.json, quiet: cfg.quiet, name: cfg.name, began: time.Now(), out: plain.Writer{W: out}}
 }
 
 // runEvent is one line of --json.
@@ -38,6 +39,7 @@ type runEvent struct {
 	Killed   bool         `json:"killed,omitempty"`
 	Status   *int         `json:"status,omitempty"`
 	Message  string       `json:"message,omitempty"`
+	encoded
 }
 
 // say writes one line: text for people, where there is any, or e.
@@ -47,10 +49,10 @@ func (r *reporter) say(text string, e runEvent) {
 	switch {
 	case r.quiet:
 	case r.json:
-		e.Name = r.name
+		e.Name, e.encoded = r.name, encode(r.name, string(e.Owner))
 		_ = json.NewEncoder(r.out).Encode(e)
 	case text != "":
-		fmt.Fprintf(r.out, "relock run: %s\n", text)
+		fmt.Fprintf(r.out, "relock run: %s\n", plain.Line(text))
 	}
 }
 
@@ -60,7 +62,7 @@ func millis(d time.Duration) *int64 {
 }
 
 func (r *reporter) waiting(name string, st relock.Status) {
-	r.say(fmt.Sprintf("waiting for %q, held by %s for %s", name, st.Owner, brief(time.Since(st.Since))),
+	r.say(fmt.Sprintf("waiting for %s, held by %s for %s", plain.Quote(name), plain.Name(string(st.Owner)), brief(time.Since(st.Since))),
 		runEvent{Event: "waiting", Owner: st.Owner, Token: st.Token, HeldMS: millis(time.Since(st.Since)), Waiters: &st.Waiters})
 }
 
@@ -78,7 +80,7 @@ func (r *reporter) lost(l *relock.Lease, why string, loss leash.Loss, status int
 	case loss.Lost && status > 128:
 		how = "the command was terminated"
 	}
-	r.say(fmt.Sprintf("lost the lock %q: %s; %s", r.name, why, how),
+	r.say(fmt.Sprintf("lost the lock %s: %s; %s", plain.Quote(r.name), why, how),
 		runEvent{Event: "lost", Owner: l.Owner(), Token: l.Token(), Killed: loss.Killed, Message: why})
 }
 

@@ -14,15 +14,20 @@ import (
 )
 
 const runIntro = `Runs a command under a lock, and gives the lock back when the command has ended.
-The exit status is the command's; 128+n if signal n ended it; 126 or 127 if it
-cannot be started; 75 if the lock was not acquired in time; 79 if it was lost
-while the command ran (which is then ended before another can have the lock);
-69 if Redis cannot be reached or refuses; 65 if the key of that name is no lock;
-64 for wrong usage.
+If the lock is lost the command is ended, with all that it has started, before
+another can have the lock. On Linux that holds also where relock is killed (kill
+-9, out of memory) or stopped: a second process, its guardian, does it then; and
+where the guardian is killed relock does. If both are killed at once, what the
+command has started goes on, unless relock is the main process of a container or
+of a systemd service: those end with it. Elsewhere see the README.
 
-The command gets RELOCK_NAME, RELOCK_TOKEN, RELOCK_OWNER and RELOCK_HELD (the
-locks held around it), and with --lease RELOCK_DEADLINE_MS. A relock run within
-it re-enters the locks in RELOCK_HELD.
+What the command leaves in the background runs on without the lock when it has
+ended; with --wait-all the lock is held until the last of it has ended.
+
+The command gets RELOCK_NAME, RELOCK_TOKEN, RELOCK_OWNER, RELOCK_HELD (the locks
+held around it) and RELOCK_PID (of relock, which passes signals on), and with
+--lease RELOCK_DEADLINE_MS. A relock run within it re-enters the locks in
+RELOCK_HELD.
 
 Examples:
   relock run backup -- /usr/local/bin/backup.sh
@@ -47,6 +52,7 @@ type runConfig struct {
 	wait    waitFor
 	owner   string
 	grace   time.Duration
+	waitAll bool
 	json    bool
 	quiet   bool
 }
@@ -86,18 +92,23 @@ func runFlags(cfg *runConfig) *flag.FlagSet {
 	fs.Var(&cfg.wait, "wait", "how long to wait for the lock: a `DURATION`, 0 or forever")
 	fs.StringVar(&cfg.owner, "owner", "", "hold it in this `name`, and share it with whoever gives the same one")
 	fs.DurationVar(&cfg.grace, "grace", 0, "between TERM and KILL when the lock is lost, at most a third of the TTL\n(default a sixth)")
+	fs.BoolVar(&cfg.waitAll, "wait-all", false, "hold the lock until all that the command has started has ended, too")
 	fs.BoolVar(&cfg.json, "json", false, "report in JSON lines, on standard error")
 	fs.BoolVar(&cfg.quiet, "quiet", false, "report nothing; the exit status tells")
 	return fs
 }
 
-// parseRun reads the command line: flags may stand on both sides of the name.
+// parseRun reads the command line: flags may stand on both sides of the name. A
+// -- that comes before the name ends the flags, as elsewhere; another one follows.
 func parseRun(fs *flag.FlagSet, cfg *runConfig, args []string) error {
 	before := args
 	if i := slices.Index(args, "--"); i >= 0 {
 		before, cfg.command = args[:i], args[i+1:]
 	}
 	names, err := parseAnywhere(fs, before)
+	if err == nil && len(names) == 0 && len(cfg.command) > 1 && cfg.command[1] == "--" {
+		names, cfg.command = cfg.command[:1], cfg.command[2:]
+	}
 	switch {
 	case err != nil:
 		return err

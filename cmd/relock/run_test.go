@@ -237,12 +237,22 @@ func TestRunOnAQuorum(t *testing.T) {
 	}
 }
 
-func TestOwnersMadeHere(t *testing.T) {
-	own := relock.NewOwner()
-	for owner, want := range map[relock.Owner]bool{own: true, own + ".1": true, "x" + own: false, "workflow": false, "": false} {
-		if got := madeHere(owner); got != want {
-			t.Errorf("%q: %v", owner, got)
-		}
+// In containers all may have one host name and the pid 1.
+func TestAWaitForAnOwnerOfTheSameHostAndPidIsTold(t *testing.T) {
+	_, rdb := redistest.Embedded(t)
+	t.Setenv(envRedis, "redis://"+rdb.Options().Addr)
+	c, err := relock.New(rdb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	own := relock.NewOwner() // made in this process, as that of the run is
+	if _, err := c.Reentrant("job").Lock(relock.WithOwner(t.Context(), own)); err != nil {
+		t.Fatal(err)
+	}
+	status, out := within(t, "", "run", "--wait", "1100ms", "job", "--", "true")
+	if want := fmt.Sprintf(`waiting for "job", held by %s for `, own); status != exitNotAcquired || !strings.Contains(out, want) {
+		t.Errorf("got status %d and %q, want %q", status, out, want)
 	}
 }
 
@@ -265,7 +275,7 @@ func TestTheLocksOfAQuorum(t *testing.T) {
 	wants(t, exitOK, []string{"inspect", "job"}, "job: held by alice", "nobody waits")
 	wants(t, exitOK, []string{"watch", "job", "--times", "1"}, "alice")
 	wants(t, exitOK, []string{"complete-words", "inspect", ""}, "job")
-	wants(t, exitUsage, []string{"bench"}, "one at a time")
+	wants(t, exitUsage, []string{"bench"}, "several URLs of Redis, in --redis or $RELOCK_REDIS: this command looks at one at a time")
 	wants(t, exitOK, []string{"unlock", "--force", "--yes", "job"}, "job was taken from alice")
 	_ = holder.Wait()
 	if status := holder.ProcessState.ExitCode(); status != exitLost {

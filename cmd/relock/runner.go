@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/cmd/relock/internal/child"
 	"github.com/relock-go/relock/cmd/relock/internal/leash"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 // errWaited is the cause of a wait that --wait ended.
@@ -36,6 +35,7 @@ type runner struct {
 	report *reporter
 	path   string // of the command
 	around held
+	owner  relock.Owner // that we lock as
 }
 
 // run takes the lock, runs the command and gives the lock back. Until the
@@ -109,10 +109,10 @@ func (r *runner) fail(ctx context.Context, err error) int {
 
 // acquire returns a lease that is long enough to start a command under.
 func (r *runner) acquire(ctx context.Context, lock reentrant) (*relock.Lease, error) {
-	ctx, err := r.asOwner(ctx, lock)
-	if err != nil {
+	if err := r.chooseOwner(ctx, lock); err != nil {
 		return nil, err
 	}
+	ctx = relock.WithOwner(ctx, r.owner)
 	if !r.cfg.wait.forever && r.cfg.wait.d == 0 {
 		return r.lengthen(ctx, lock.TryLock)
 	}
@@ -151,26 +151,25 @@ func (r *runner) lengthen(ctx context.Context, lock func(context.Context) (*relo
 	}
 }
 
-// asOwner has ctx carry the owner to lock as: that of --owner, or of the lock of
+// chooseOwner decides whom to lock as: the owner of --owner, or of the lock of
 // this name that is held around us. Whether it is held, and not only a lock of
 // that name on another Redis, the server tells. Any other lock is taken by a
 // fresh owner.
-func (r *runner) asOwner(ctx context.Context, lock reentrant) (context.Context, error) {
+func (r *runner) chooseOwner(ctx context.Context, lock reentrant) error {
+	r.owner = relock.NewOwner()
 	if r.cfg.owner != "" {
-		return relock.WithOwner(ctx, relock.Owner(r.cfg.owner)), nil
+		r.owner = relock.Owner(r.cfg.owner)
+		return nil
 	}
 	outer, ok := r.around[r.cfg.name]
 	if !ok {
-		return ctx, nil
+		return nil
 	}
 	st, err := lock.Status(ctx)
-	if err != nil {
-		return nil, err
+	if err == nil && st.Held && st.Owner == outer {
+		r.owner = outer
 	}
-	if !st.Held || st.Owner != outer {
-		return ctx, nil
-	}
-	return relock.WithOwner(ctx, outer), nil
+	return err
 }
 
 // noticeWait reports a wait that lasts, once; the returned function ends that.
@@ -190,7 +189,7 @@ func (r *runner) noticeWait(ctx context.Context, lock reentrant) func() {
 		case ctx.Err() != nil:
 		case err != nil:
 			r.report.warn("still trying: " + explain(err))
-		case st.Held && !madeHere(st.Owner): // else our answer is under way
+		case st.Held && st.Owner != r.owner: // else our answer is under way
 			r.report.waiting(r.cfg.name, st)
 		}
 	}()
@@ -198,12 +197,6 @@ func (r *runner) noticeWait(ctx context.Context, lock reentrant) func() {
 		cancel()
 		<-ended
 	}
-}
-
-// madeHere tells whether this process made the owner up.
-func madeHere(o relock.Owner) bool {
-	own := relock.NewOwner()
-	return strings.HasPrefix(string(o), string(own[:strings.LastIndexByte(string(own), '/')+1]))
 }
 
 // under runs the command under lease and gives the lease back.
@@ -219,9 +212,12 @@ func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.
 		return child.Missing(err)
 	}
 	term, _ := r.cfg.term()
-	leash := &leash.Leash{Grace: r.cfg.grace, Margin: leash.Margin(term), Sigs: sigs}
+	leash := &leash.Leash{Grace: r.cfg.grace, Margin: leash.Margin(term), Sigs: sigs, All: r.cfg.waitAll}
 	loss := leash.Follow(c, lease)
 	c.Close()
+	if loss.Unguarded {
+		r.report.warn("the guardian of the command was killed: the command was ended, with all that it had started")
+	}
 	if loss.Lost {
 		r.report.lost(lease, r.why(loss), loss, c.Status())
 		_ = r.release(lease, releaseLostWithin)
@@ -233,17 +229,16 @@ func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.
 		r.report.lost(lease, "it was gone when it was to be given back", loss, c.Status())
 		return exitLost
 	case err != nil:
-		r.report.warn(fmt.Sprintf("the release of %q was not answered (%v); the lock expires by itself within %v", lease.Name(), err, term))
+		r.report.warn(fmt.Sprintf("the release of %s was not answered (%s); the lock expires by itself within %v", plain.Quote(lease.Name()), plain.Error(err), term))
 	}
 	return c.Status()
 }
 
-func (r *runner) newCommand(lease *relock.Lease) *exec.Cmd {
-	cmd := exec.Command(r.path, r.cfg.command[1:]...)
-	cmd.Args[0] = r.cfg.command[0]
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.std.in, r.std.out, r.std.err
-	cmd.Env = environ(r.around, lease, r.cfg.lease > 0)
-	return cmd
+func (r *runner) newCommand(lease *relock.Lease) child.Command {
+	return child.Command{
+		Path: r.path, Args: r.cfg.command, Env: environ(r.around, lease, r.cfg.lease > 0),
+		Files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
+	}
 }
 
 // release gives the lease back, whatever has ended meanwhile.
@@ -259,6 +254,8 @@ func (r *runner) why(loss leash.Loss) string {
 		return "it was taken away (unlock --force, or its key was deleted)"
 	case r.cfg.lease > 0:
 		return fmt.Sprintf("its lease of %v is over", r.cfg.lease)
+	case loss.Asleep > 0:
+		return fmt.Sprintf("relock itself ran %v too late (it was stopped, or the machine was), and could not renew it", brief(loss.Asleep))
 	}
 	return "Redis did not renew it in time"
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 // tableScreen is a table that is drawn over, with the last events below.
@@ -25,7 +27,7 @@ func (s *tableScreen) draw(locks []shownLock, events []watchEvent, trouble error
 		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", s.lines)
 	}
 	for _, line := range frame {
-		b.WriteString(cut(line, width))
+		b.WriteString(cut(plain.Text(line), width))
 		b.WriteByte('\n')
 	}
 	s.lines = len(frame)

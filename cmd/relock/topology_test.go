@@ -3,20 +3,11 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/relock-go/relock/internal/redistest"
 )
@@ -105,56 +96,4 @@ func TestAReplicaIsRefusedByWhatWrites(t *testing.T) {
 	wants(t, exitFailed, []string{"doctor", "--redis", url},
 		"fail  role         a replica", "connect to its primary", "warn  scripts      not tried: see role", "warn  publish      not tried: see role", "warn  hand-off     not tried: see scripts")
 	wants(t, exitOK, []string{"doctor", "--redis", "redis://" + r.Primary.Addr()}, "warn  replicas     1, replicated asynchronously")
-}
-
-func TestByTLS(t *testing.T) {
-	cert, key := selfSigned(t)
-	port := freePort(t)
-	redistest.StartT(t, redistest.WithArgs("--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
-		"--tls-ca-cert-file", cert, "--tls-auth-clients", "no"))
-	url := "rediss://127.0.0.1:" + port
-	wants(t, exitUnreachable, []string{"run", "--redis", url, "job", "--", "true"}, "cannot reach Redis", "certificate")
-	t.Setenv("SSL_CERT_FILE", cert)
-	wants(t, exitOK, []string{"run", "--redis", url, "job", "--", "echo", "by TLS"}, "by TLS")
-	wants(t, exitOK, []string{"doctor", "--redis", url}, "publish      allowed")
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
-
-// selfSigned returns files of a certificate for loopback and of its key.
-func selfSigned(t *testing.T) (cert, key string) {
-	t.Helper()
-	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	of := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	public, err := x509.CreateCertificate(rand.Reader, of, of, secret.Public(), secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: public}, key: {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -55,11 +56,11 @@ func runUnlock(ctx context.Context, args []string, std stdio) int {
 	}
 	was := shown(name, st, nil)
 	if !st.Held {
-		return tellUnlocked(std, v, unlocked{Lock: was}, visible(name)+" is free already", exitFailed)
+		return tellUnlocked(std, v, unlocked{Lock: was}, plain.Name(name)+" is free already", exitFailed)
 	}
 	if !*yes {
 		fmt.Fprintf(std.out, "%s is held by %s (%s, token %d) for %s; %d wait.\nTake it away? [y/N] ",
-			visible(name), visible(st.Owner), holds(st.Count), st.Token, brief(st.Age), st.Waiters)
+			plain.Name(name), plain.Name(st.Owner), holds(st.Count), st.Token, brief(st.Age), st.Waiters)
 		if !agreed(ctx, std) {
 			fmt.Fprintln(std.out, "Left as it is.")
 			return exitFailed
@@ -83,10 +84,10 @@ func takeAway(ctx context.Context, std stdio, v view, in engine.Inspector, was s
 	}
 	if !freed {
 		return tellUnlocked(std, v, unlocked{Lock: was},
-			fmt.Sprintf("%s has changed: token %d no longer holds it; nothing was done", visible(was.Name), was.Token), exitFailed)
+			fmt.Sprintf("%s has changed: token %d no longer holds it; nothing was done", plain.Name(was.Name), was.Token), exitFailed)
 	}
 	return tellUnlocked(std, v, unlocked{Freed: true, Lock: was},
-		fmt.Sprintf("%s was taken from %s (token %d)", visible(was.Name), visible(was.Owner), was.Token), exitOK)
+		fmt.Sprintf("%s was taken from %s (token %d)", plain.Name(was.Name), plain.Name(was.Owner), was.Token), exitOK)
 }
 
 func tellUnlocked(std stdio, v view, u unlocked, text string, status int) int {

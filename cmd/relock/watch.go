@@ -7,12 +7,14 @@ import (
 	"io"
 	"time"
 
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 	"github.com/relock-go/relock/internal/engine"
 )
 
-const watchIntro = `Shows what happens to one lock, or to all, as it happens: grants, releases,
-losses (a holder whose time ran out) and the length of the queue. On a terminal
-it is a table that is redrawn, else a line an event.
+const watchIntro = `Shows what happens to one lock, or to all, as it happens: a lock is granted, is
+freed (given back or taken away: Redis does not tell which), or has expired (the
+time of its holder ran out), and the length of the queue. On a terminal it is a
+table that is redrawn, else a line an event.
 
 It samples: what comes and goes between two looks (--every) is not seen. With no
 NAME it looks for new locks once a second, at every key.
@@ -54,7 +56,7 @@ func runWatch(ctx context.Context, args []string, std stdio) int {
 	case v.json:
 		w.show = jsonScreen{json.NewEncoder(std.out)}
 	case isTerminal(std.out):
-		w.show = &tableScreen{out: std.out, where: locks.where}
+		w.show = &tableScreen{out: steering(std.out), where: locks.where}
 	default:
 		w.show = lineScreen{std.out}
 	}
@@ -134,23 +136,24 @@ func (w *watch) look(ctx context.Context) ([]shownLock, error) {
 // watchEvent is what happened to a lock, as --json shows it.
 type watchEvent struct {
 	Time    time.Time `json:"time"`
-	Event   string    `json:"event"` // granted, released, expired, queue
+	Event   string    `json:"event"` // granted, freed, expired, queue
 	Name    string    `json:"name"`
 	Owner   string    `json:"owner,omitempty"`
 	Token   int64     `json:"token,omitempty"`
 	HeldMS  int64     `json:"held_ms,omitempty"`
 	Waiters int       `json:"waiters"`
+	encoded
 }
 
 func (e watchEvent) String() string {
 	at := e.Time.Format("15:04:05.000")
 	switch e.Event {
 	case "granted":
-		return fmt.Sprintf("%s  %-8s  %s  to %s, token %d; %d wait", at, e.Event, visible(e.Name), visible(e.Owner), e.Token, e.Waiters)
+		return fmt.Sprintf("%s  %-8s  %s  to %s, token %d; %d wait", at, e.Event, plain.Name(e.Name), plain.Name(e.Owner), e.Token, e.Waiters)
 	case "queue":
-		return fmt.Sprintf("%s  %-8s  %s  %d wait", at, e.Event, visible(e.Name), e.Waiters)
+		return fmt.Sprintf("%s  %-8s  %s  %d wait", at, e.Event, plain.Name(e.Name), e.Waiters)
 	}
-	return fmt.Sprintf("%s  %-8s  %s  by %s after %s; %d wait", at, e.Event, visible(e.Name), visible(e.Owner), brief(msec(e.HeldMS)), e.Waiters)
+	return fmt.Sprintf("%s  %-8s  %s  by %s after %s; %d wait", at, e.Event, plain.Name(e.Name), plain.Name(e.Owner), brief(msec(e.HeldMS)), e.Waiters)
 }
 
 // tracker finds out what happened between two looks.
@@ -166,12 +169,12 @@ func (t *tracker) see(now time.Time, locks []shownLock) []watchEvent {
 	since := now.Sub(t.at)
 	seen := map[string]shownLock{}
 	note := func(event string, l shownLock, waiters int, held int64) {
-		events = append(events, watchEvent{now, event, l.Name, l.Owner, l.Token, held, waiters})
+		events = append(events, watchEvent{now, event, l.Name, l.Owner, l.Token, held, waiters, l.encoded})
 	}
 	change := func(was, is shownLock) {
 		same := was.Held && is.Held && was.Token == is.Token
 		if was.Held && !same {
-			event := "released"
+			event := "freed"
 			if msec(was.TTLMS) <= since {
 				event = "expired"
 			}
@@ -181,7 +184,7 @@ func (t *tracker) see(now time.Time, locks []shownLock) []watchEvent {
 		case is.Held && !same:
 			note("granted", is, is.Waiters, 0)
 		case was.Waiters != is.Waiters:
-			note("queue", shownLock{Name: is.Name}, is.Waiters, 0)
+			note("queue", shownLock{Name: is.Name, encoded: is.encoded}, is.Waiters, 0)
 		}
 	}
 	for _, l := range locks {
@@ -190,7 +193,7 @@ func (t *tracker) see(now time.Time, locks []shownLock) []watchEvent {
 	}
 	for name, was := range t.locks {
 		if _, still := seen[name]; !still {
-			change(was, shownLock{Name: name})
+			change(was, shownLock{Name: name, encoded: was.encoded})
 		}
 	}
 	t.at, t.locks = now, seen

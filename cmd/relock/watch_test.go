@@ -20,11 +20,11 @@ func TestTracker(t *testing.T) {
 	}{
 		"what is there at first is granted":     {[][]shownLock{{held("a", 1, 900, 0)}}, []string{"granted a"}},
 		"nothing happens":                       {[][]shownLock{{held("a", 1, 900, 0)}, {held("a", 1, 650, 0)}}, []string{"granted a"}},
-		"given back":                            {[][]shownLock{{held("a", 1, 900, 0)}, {free}}, []string{"granted a", "released a"}},
-		"given back, and its keys are gone":     {[][]shownLock{{held("a", 1, 900, 0)}, {}}, []string{"granted a", "released a"}},
+		"given back":                            {[][]shownLock{{held("a", 1, 900, 0)}, {free}}, []string{"granted a", "freed a"}},
+		"given back, and its keys are gone":     {[][]shownLock{{held("a", 1, 900, 0)}, {}}, []string{"granted a", "freed a"}},
 		"run out":                               {[][]shownLock{{held("a", 1, 200, 0)}, {free}}, []string{"granted a", "expired a"}},
-		"handed on":                             {[][]shownLock{{held("a", 1, 900, 1)}, {held("b", 2, 900, 0)}}, []string{"granted a", "released a", "granted b"}},
-		"taken again by the same owner":         {[][]shownLock{{held("a", 1, 900, 0)}, {held("a", 2, 900, 0)}}, []string{"granted a", "released a", "granted a"}},
+		"handed on":                             {[][]shownLock{{held("a", 1, 900, 1)}, {held("b", 2, 900, 0)}}, []string{"granted a", "freed a", "granted b"}},
+		"taken again by the same owner":         {[][]shownLock{{held("a", 1, 900, 0)}, {held("a", 2, 900, 0)}}, []string{"granted a", "freed a", "granted a"}},
 		"a queue grows and shrinks by itself":   {[][]shownLock{{held("a", 1, 900, 0)}, {held("a", 1, 900, 3)}, {held("a", 1, 900, 2)}}, []string{"granted a", "queue 3", "queue 2"}},
 		"one that never was there is no change": {[][]shownLock{{free}, {free}}, nil},
 	} {

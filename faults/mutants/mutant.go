@@ -25,10 +25,11 @@ type edit struct{ file, old, new string }
 type test struct{ pkg, name string }
 
 func root(name string) test    { return test{".", name} }
+func command(name string) test { return test{"./cmd/relock", name} }
 func redlock(name string) test { return test{"./redlock", name} }
 
 func mutants() []mutant {
-	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum)
+	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, commanding)
 }
 
 func (m mutant) edits() []edit { return append([]edit{m.edit}, m.also...) }

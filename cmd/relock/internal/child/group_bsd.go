@@ -2,16 +2,24 @@
 
 package child
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+	"time"
+)
 
-// Without /proc only the group is known, and only the death of the command's
-// own parent that can be handled ends it.
+// Without /proc, and without a way to adopt orphans, only the group is known.
 func dieWithParent(*syscall.SysProcAttr) {}
 
-type process struct {
-	pid, group int
-	started    string
-}
+func adopt() {}
+
+func named() {}
+
+func ourselves() (string, error) { return os.Executable() }
+
+func monotonic() time.Duration { return time.Duration(time.Now().UnixNano()) }
+
+type process struct{ pid, group int }
 
 func (process) signal(syscall.Signal) {}
 

@@ -6,9 +6,33 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
+// dieWithParent is the second line behind a guardian: where it is killed, too,
+// the command itself dies with it.
 func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
+
+// adopt makes us the parent of what our descendants leave behind, so that it
+// stays below us, and is found.
+func adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+
+// named has ps show a guardian as what it is, and not as "exe".
+func named() { _ = os.WriteFile("/proc/self/comm", []byte("relock"), 0) }
+
+// ourselves is a path of this very executable, also after it was replaced.
+func ourselves() (string, error) { return "/proc/self/exe", nil }
+
+// monotonic is a clock that all processes of the machine share, and nobody sets.
+func monotonic() time.Duration {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return time.Duration(time.Now().UnixNano())
+	}
+	return time.Duration(now.Nano())
+}
 
 // A process is known by its pid and its start: a pid is used again.
 type process struct {
@@ -25,8 +49,9 @@ func (p process) signal(sig syscall.Signal) {
 	}
 }
 
-// stat reads /proc/<pid>/stat: pid (command) state ppid pgrp ... starttime. The
-// command may hold anything, so fields count from its last parenthesis.
+// stat reads /proc/<pid>/stat: pid (command) state ppid pgrp ... threads
+// itrealvalue starttime. The command may hold anything, so fields count from its
+// last parenthesis. A process whose first thread alone has ended is not dead.
 func stat(pid int) (process, bool) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -36,7 +61,8 @@ func stat(pid int) (process, bool) {
 	if len(fields) < 20 {
 		return process{}, false
 	}
-	p := process{pid: pid, started: fields[19], dead: fields[0] == "Z", stopped: fields[0] == "T"}
+	p := process{pid: pid, started: fields[19], stopped: fields[0] == "T"}
+	p.dead = fields[0] == "X" || fields[0] == "Z" && fields[17] <= "1"
 	p.parent, _ = strconv.Atoi(fields[1])
 	p.group, _ = strconv.Atoi(fields[2])
 	return p, true
@@ -66,22 +92,20 @@ func processes() (all []process) {
 	return all
 }
 
-// descendants returns the processes below root, itself left out. Those whose
-// parent has ended are not found.
-func descendants(root int) []process {
+// descendants returns the processes below top that live, itself left out. Those
+// whose parent has ended are below top too, if it adopts them.
+func descendants(top int) []process {
 	children := map[int][]process{}
 	for _, p := range processes() {
 		children[p.parent] = append(children[p.parent], p)
 	}
-	found := slices.Clone(children[root])
+	found := slices.Clone(children[top])
 	for i := 0; i < len(found); i++ {
 		found = append(found, children[found[i].pid]...)
 	}
-	return found
+	return slices.DeleteFunc(found, func(p process) bool { return p.dead })
 }
 
-// inGroup tells whether anybody lives in the group. One that is dead and waits
-// for init to take note is there for kill(2), but does nothing any more.
-func inGroup(group int) bool {
-	return slices.ContainsFunc(processes(), func(p process) bool { return p.group == group && !p.dead })
-}
+// inGroup tells whether anybody lives in the group: all of it is below the
+// guardian here, so it is not asked for.
+func inGroup(int) bool { return false }

@@ -3,7 +3,6 @@
 package child
 
 import (
-	"os"
 	"os/signal"
 	"syscall"
 
@@ -15,17 +14,16 @@ import (
 // reader of that pipe shares the terminal with us, so it is kept: an interrupt
 // comes to us, and is passed on.
 type terminal struct {
-	fd      int
-	group   int // ours
-	stopped chan os.Signal
-	quit    chan struct{}
-	ended   chan struct{}
+	fd    int
+	group int // ours
+	quit  chan struct{}
+	ended chan struct{}
 }
 
 // lend gives the terminal to c if it is ours. c may have been stopped before,
 // for having used it too early: it is continued.
-func lend(c *Child) *terminal {
-	in, out := fdOf(c.cmd.Stdin), fdOf(c.cmd.Stdout)
+func lend(c *Child, cmd Command) *terminal {
+	in, out := int(cmd.Files[0].Fd()), int(cmd.Files[1].Fd())
 	ours := unix.Getpgrp()
 	if !foreground(in, ours) || !foreground(out, ours) {
 		return nil
@@ -33,19 +31,11 @@ func lend(c *Child) *terminal {
 	// A group in the background that takes the terminal back is stopped, unless
 	// it ignores this. The command has been started and does not inherit it.
 	signal.Ignore(syscall.SIGTTOU)
-	t := &terminal{fd: in, group: ours, stopped: make(chan os.Signal, 1), quit: make(chan struct{}), ended: make(chan struct{})}
-	signal.Notify(t.stopped, syscall.SIGCHLD)
-	t.give(c.tree.root)
-	c.tree.signal(syscall.SIGCONT)
+	t := &terminal{fd: in, group: ours, quit: make(chan struct{}), ended: make(chan struct{})}
+	t.give(c.root)
+	c.tree().signal(syscall.SIGCONT)
 	go t.follow(c)
 	return t
-}
-
-func fdOf(file any) int {
-	if f, ok := file.(*os.File); ok && f != nil {
-		return int(f.Fd())
-	}
-	return -1
 }
 
 func foreground(fd, group int) bool {
@@ -63,20 +53,20 @@ func (t *terminal) follow(c *Child) {
 	defer close(t.ended)
 	for {
 		select {
-		case <-t.stopped:
+		case <-c.stops:
 		case <-t.quit:
 			return
 		}
-		if !isStopped(c.tree.root) {
+		if !isStopped(c.root) {
 			continue
 		}
 		t.give(t.group)
 		_ = syscall.Kill(0, syscall.SIGSTOP)
 		// From here on we go on: the shell has sent SIGCONT, with fg or with bg.
 		if foreground(t.fd, t.group) {
-			t.give(c.tree.root)
+			t.give(c.root)
 		}
-		c.tree.signal(syscall.SIGCONT)
+		c.tree().signal(syscall.SIGCONT)
 	}
 }
 
@@ -85,7 +75,6 @@ func (t *terminal) takeBack() {
 	if t == nil {
 		return
 	}
-	signal.Stop(t.stopped)
 	close(t.quit)
 	<-t.ended
 	if got, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP); err == nil && got != t.group {

@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/cmd/relock/internal/dial"
 )
 
 // Config is what a run is made of.
 type Config struct {
 	Redis      string        // URL; "" is an embedded server
+	TLS        dial.TLS      // for that URL
 	Workers    int           // processes
 	Goroutines int           // in each of them
 	TTL        time.Duration // of the lock

@@ -17,7 +17,7 @@ import (
 
 // server is the Redis of a run.
 type server struct {
-	url     string
+	at      *dial.Target
 	cluster bool
 	where   string // for people; without credentials
 	rdb     redis.UniversalClient
@@ -29,15 +29,19 @@ const answerWithin = dial.AnswerWithin
 
 // openServer starts an embedded server, or finds the one at rawURL. It returns
 // dial.ErrBadURL or dial.ErrUnreachable.
-func openServer(ctx context.Context, rawURL string) (*server, error) {
+func openServer(ctx context.Context, rawURL string, files dial.TLS) (*server, error) {
 	if rawURL == "" {
 		return embedded()
 	}
-	s, err := dial.Open(ctx, rawURL)
+	at, err := dial.Parse(rawURL, files)
 	if err != nil {
 		return nil, err
 	}
-	return &server{url: s.URL, cluster: s.Cluster, where: s.Where, rdb: s.Rdb, stop: func() {}}, nil
+	s, err := dial.Open(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return &server{at: at, cluster: s.Cluster, where: s.Where, rdb: s.Rdb, stop: func() {}}, nil
 }
 
 func embedded() (*server, error) {
@@ -46,15 +50,18 @@ func embedded() (*server, error) {
 		return nil, fmt.Errorf("start an embedded Redis on loopback: %w", err)
 	}
 	m.ClockTTL(true)
-	s := &server{url: "redis://" + m.Addr(), where: "an embedded one at " + m.Addr(), stop: m.Close, counted: &atomic.Int64{}}
+	at, err := dial.Parse("redis://"+m.Addr(), dial.TLS{})
+	if err != nil {
+		return nil, err
+	}
+	s := &server{at: at, where: "an embedded one at " + m.Addr(), stop: m.Close, counted: &atomic.Int64{}}
 	m.Server().SetPreHook(func(_ *resp.Peer, cmd string, _ ...string) bool {
 		if isScript(strings.ToLower(cmd)) {
 			s.counted.Add(1)
 		}
 		return false
 	})
-	var err error
-	s.rdb, err = dial.Connect(s.url, false)
+	s.rdb, err = at.Connect(false)
 	return s, err
 }
 

@@ -32,7 +32,7 @@ func hire(cfg Config, s *server, run string) (*crew, error) {
 	c := &crew{events: make(chan event, 1024)}
 	for n := 1; n <= cfg.Workers; n++ {
 		j := job{
-			Worker: n, Redis: s.url, Cluster: s.cluster, Run: run,
+			Worker: n, Redis: s.at.URL, TLS: s.at.TLS, Cluster: s.cluster, Run: run,
 			Goroutines: cfg.Goroutines, TTLMillis: cfg.TTL.Milliseconds(),
 		}
 		if err := c.start(self, j); err != nil {

@@ -213,12 +213,12 @@ func TestGrouped(t *testing.T) {
 }
 
 func TestAWorkerEndsWithItsInput(t *testing.T) {
-	s, err := openServer(context.Background(), "")
+	s, err := openServer(context.Background(), "", dial.TLS{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.close()
-	in := strings.NewReader(`{"worker":1,"redis":"` + s.url + `","run":"x","goroutines":2,"ttl_ms":1000}` + "\nbegin\n")
+	in := strings.NewReader(`{"worker":1,"redis":"` + s.at.URL + `","run":"x","goroutines":2,"ttl_ms":1000}` + "\nbegin\n")
 	var out bytes.Buffer
 	if err := Work(context.Background(), in, &out); !errors.Is(err, errOrphan) {
 		t.Errorf("Work without a parent returned %v, want errOrphan", err)
@@ -230,7 +230,7 @@ func TestAWorkerEndsWithItsInput(t *testing.T) {
 
 func TestTheURLIsNotRepeatedInErrors(t *testing.T) {
 	for _, u := range []string{"redis://user:secret@host:port", "http://user:secret@host", "redis://user:secret@host/x/y/z", "\x7f://secret"} {
-		_, err := openServer(context.Background(), u)
+		_, err := openServer(context.Background(), u, dial.TLS{})
 		if !errors.Is(err, dial.ErrBadURL) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("openServer(%q) = %v, want ErrBadURL without the password", u, err)
 		}

@@ -35,7 +35,7 @@ type run struct {
 // Summary.OK. An error says why there is none: dial.ErrBadURL, dial.ErrUnreachable, the
 // cause of ctx, or what went wrong. No worker is left in any case.
 func Run(ctx context.Context, cfg Config, view *View) (*Summary, error) {
-	srv, err := openServer(ctx, cfg.Redis)
+	srv, err := openServer(ctx, cfg.Redis, cfg.TLS)
 	if err != nil {
 		return nil, err
 	}

@@ -16,11 +16,15 @@ import (
 type tally struct{ lock, data counter }
 
 func (t *tally) clients(ctx context.Context, j job) (locks, data redis.UniversalClient, err error) {
-	locks, err = dial.Connect(j.Redis, j.Cluster)
+	at, err := dial.Parse(j.Redis, j.TLS)
 	if err != nil {
 		return nil, nil, err
 	}
-	data, err = dial.Connect(j.Redis, j.Cluster)
+	locks, err = at.Connect(j.Cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err = at.Connect(j.Cluster)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relock-go/relock"
-	"github.com/relock-go/relock/cmd/relock/internal/dial"
 )
 
 // watcher asks for the lock's status again and again, apart from the run: a slow
@@ -26,7 +25,7 @@ type watcher struct {
 func watch(ctx context.Context, s *server, name string) (*watcher, error) {
 	w := &watcher{}
 	var err error
-	if w.rdb, err = dial.Connect(s.url, s.cluster); err != nil {
+	if w.rdb, err = s.at.Connect(s.cluster); err != nil {
 		return nil, err
 	}
 	w.rdb.AddHook(&w.asked)

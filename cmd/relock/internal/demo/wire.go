@@ -5,16 +5,19 @@ import (
 	"encoding/json"
 	"io"
 	"sync"
+
+	"github.com/relock-go/relock/cmd/relock/internal/dial"
 )
 
 // job is the first line a worker reads.
 type job struct {
-	Worker     int    `json:"worker"` // from 1
-	Redis      string `json:"redis"`  // URL
-	Cluster    bool   `json:"cluster"`
-	Run        string `json:"run"` // names this run's lock and keys
-	Goroutines int    `json:"goroutines"`
-	TTLMillis  int64  `json:"ttl_ms"`
+	Worker     int      `json:"worker"` // from 1
+	Redis      string   `json:"redis"`  // URL
+	TLS        dial.TLS `json:"tls"`    // for that URL
+	Cluster    bool     `json:"cluster"`
+	Run        string   `json:"run"` // names this run's lock and keys
+	Goroutines int      `json:"goroutines"`
+	TTLMillis  int64    `json:"ttl_ms"`
 }
 
 // order is every later line.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -20,8 +19,6 @@ var (
 	ErrUnreachable = errors.New("cannot reach Redis")
 	// ErrReadOnly is returned for a replica where a primary is needed.
 	ErrReadOnly = errors.New("is a replica, which takes no writes")
-	// ErrBadURL is returned when a URL cannot be read.
-	ErrBadURL = errors.New("not a Redis URL")
 )
 
 // AnswerWithin is how long Redis may take for its first answer.
@@ -29,18 +26,17 @@ const AnswerWithin = 3 * time.Second
 
 // A Server is a Redis that has answered.
 type Server struct {
-	URL     string
+	*Target
 	Cluster bool
-	Where   string // for people; without credentials
+	Where   string // for people
 	Rdb     redis.UniversalClient
 }
 
-// New returns the server at rawURL, or ErrBadURL; it sends nothing yet. A URL with
-// master_name is that of a Sentinel, and one with addr is a cluster's.
-func New(rawURL string) (*Server, error) {
-	s := &Server{URL: rawURL, Where: hostOf(rawURL), Cluster: hasQuery(rawURL, "addr") && !hasQuery(rawURL, "master_name")}
+// New returns the server of t; it sends nothing yet.
+func New(t *Target) (*Server, error) {
+	s := &Server{Target: t, Where: t.Where, Cluster: t.cluster}
 	var err error
-	s.Rdb, err = Connect(rawURL, s.Cluster)
+	s.Rdb, err = t.Connect(s.Cluster)
 	return s, err
 }
 
@@ -69,10 +65,10 @@ func (s *Server) Writable(ctx context.Context) error {
 	return nil
 }
 
-// Open connects to rawURL and waits for a first answer. A server is asked whether
-// it is a cluster's. It returns ErrBadURL or ErrUnreachable.
-func Open(ctx context.Context, rawURL string) (*Server, error) {
-	s, err := New(rawURL)
+// Open connects to t and waits for a first answer. A server is asked whether it
+// is a cluster's. It returns ErrBadURL or ErrUnreachable.
+func Open(ctx context.Context, t *Target) (*Server, error) {
+	s, err := New(t)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +79,7 @@ func Open(ctx context.Context, rawURL string) (*Server, error) {
 	if !s.Cluster && isCluster(ctx, s.Rdb) {
 		_ = s.Rdb.Close()
 		s.Cluster = true
-		s.Rdb, err = Connect(rawURL, true)
+		s.Rdb, err = t.Connect(true)
 	}
 	if s.Cluster {
 		s.Where += " (cluster)"
@@ -91,53 +87,14 @@ func Open(ctx context.Context, rawURL string) (*Server, error) {
 	return s, err
 }
 
-// Connect returns a client of rawURL, or ErrBadURL; it sends nothing yet.
-func Connect(rawURL string, cluster bool) (redis.UniversalClient, error) {
+// Connect returns a client of t, or ErrBadURL; it sends nothing yet.
+func (t *Target) Connect(cluster bool) (redis.UniversalClient, error) {
 	redis.SetLogger(&logging.VoidLogger{}) // what matters is in the errors
-	switch {
-	case hasQuery(rawURL, "master_name"):
-		opt, err := redis.ParseFailoverURL(rawURL)
-		if err != nil {
-			return nil, badURL(err)
-		}
-		return redis.NewFailoverClient(opt), nil
-	case cluster:
-		opt, err := redis.ParseClusterURL(rawURL)
-		if err != nil {
-			return nil, badURL(err)
-		}
-		return redis.NewClusterClient(opt), nil
-	}
-	opt, err := redis.ParseURL(rawURL)
+	connect, err := t.connector(cluster)
 	if err != nil {
-		return nil, badURL(err)
+		return nil, err
 	}
-	return redis.NewClient(opt), nil
-}
-
-func hasQuery(rawURL, key string) bool {
-	u, err := url.Parse(rawURL)
-	return err == nil && u.Query().Has(key)
-}
-
-// badURL leaves the URL itself out: it may hold a password.
-func badURL(err error) error {
-	var quoted *url.Error
-	if errors.As(err, &quoted) {
-		err = quoted.Err
-	}
-	return fmt.Errorf("%w: %s", ErrBadURL, strings.TrimPrefix(err.Error(), "redis: "))
-}
-
-func hostOf(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return "the URL"
-	}
-	if u.Host == "" {
-		return u.Path // of a unix socket
-	}
-	return u.Host
+	return connect(), nil
 }
 
 // isCluster asks a server that has answered. One that does not tell is taken for

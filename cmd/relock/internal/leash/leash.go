@@ -20,18 +20,22 @@ type Leash struct {
 	Grace  time.Duration    // between asking and killing
 	Margin time.Duration    // between killing and the end of the validity
 	Sigs   <-chan os.Signal // passed on to the command
+	All    bool             // wait for all that the command has started
 }
 
 // Loss is why a command was ended. The zero value says that it was not.
 type Loss struct {
-	Lost   bool
-	Taken  bool // the lease had ended before its time: somebody took it away
-	Killed bool // the command did not end when it was asked to
+	Lost      bool
+	Taken     bool          // the lease had ended before its time: somebody took it away
+	Killed    bool          // the command did not end when it was asked to
+	Asleep    time.Duration // so much later than it was to this process has run
+	Unguarded bool          // not lost: the guardian of the command was killed
 }
 
 // Follow returns when the command has ended. A command whose lease is lost, or
 // about to be, is asked to end, and killed with all that it has started before
-// the lock can be had by another.
+// the lock can be had by another. Should this process not do so, since it was
+// killed or stopped, the command's guardian does.
 //
 // Time is read at every turn and not only by timers: after a stop of this
 // process (SIGSTOP, a suspended laptop) the first thing that wakes it sees how
@@ -40,35 +44,62 @@ func (l *Leash) Follow(c *child.Child, lease Lease) Loss {
 	s := schedule{grace: l.Grace, margin: l.Margin}
 	var loss Loss
 	asked := false // we were, by a signal that is passed on
-	ended := lease.Context().Done()
+	lost, over := lease.Context().Done(), c.Done()
+	if l.All {
+		over = c.Empty()
+	}
+	again, told := time.Now(), time.Time{}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
-		case <-c.Done():
-			return l.over(c, lease, loss, asked)
+		case <-over:
+			return l.over(c, lease, loss, asked, l.asleep(again))
+		case <-c.Orphaned():
+			c.Kill()
+			loss.Unguarded = true
+			return l.over(c, lease, loss, asked, l.asleep(again))
 		case sig := <-l.Sigs:
 			asked = asked || child.Ends(sig)
 			c.Pass(sig)
 		case <-timer.C:
-		case <-ended:
-			ended = nil
+		case <-lost:
+			lost = nil
 		}
 		until, err := lease.ValidUntil(), lease.Err()
+		if !until.Equal(told) {
+			c.Until(until.Add(-l.Margin), l.Margin/2, l.Grace)
+			told = until
+		}
 		now := time.Now()
-		do, again := s.next(now, until, err != nil)
+		asleep := l.asleep(again)
+		var do action
+		do, again = s.next(now, until, err != nil)
 		switch do {
 		case term:
-			loss = Loss{Lost: true, Taken: err != nil && now.Before(until)}
+			loss = Loss{Lost: true, Taken: err != nil && now.Before(until), Asleep: asleep}
 			c.Terminate()
 		case kill:
-			loss.Taken = loss.Taken || !loss.Lost && err != nil && now.Before(until)
-			loss.Lost, loss.Killed = true, true
+			if !loss.Lost {
+				loss = Loss{Lost: true, Taken: err != nil && now.Before(until), Asleep: asleep}
+			}
+			loss.Killed = true
 			c.Kill()
 		}
 		timer.Reset(time.Until(again))
 	}
 }
+
+// asleep is how much too late it is for what was to be done then, or 0 where
+// that is what a busy system takes.
+func (l *Leash) asleep(then time.Time) time.Duration {
+	if late := time.Since(then); late > max(l.Margin, leastAsleep) {
+		return late
+	}
+	return 0
+}
+
+const leastAsleep = 20 * time.Millisecond
 
 // clearWithin bounds how long what is left of an interrupted command may take to
 // end.
@@ -78,7 +109,7 @@ const clearWithin = time.Second
 // the lease is lost, or if we were asked to end (a shell's background jobs ignore
 // an interrupt): the lock is about to be another's. A lease that was lost unseen
 // is lost.
-func (l *Leash) over(c *child.Child, lease Lease, loss Loss, asked bool) Loss {
+func (l *Leash) over(c *child.Child, lease Lease, loss Loss, asked bool, asleep time.Duration) Loss {
 	if loss.Lost {
 		c.Kill()
 		return loss
@@ -86,8 +117,9 @@ func (l *Leash) over(c *child.Child, lease Lease, loss Loss, asked bool) Loss {
 	if asked {
 		c.Clear(min(l.Grace, clearWithin))
 	}
-	if lease.Err() != nil {
-		return Loss{Lost: true, Taken: time.Now().Before(lease.ValidUntil())}
+	if lease.Err() != nil || c.Overdue() {
+		c.Kill()
+		return Loss{Lost: true, Taken: time.Now().Before(lease.ValidUntil()) && !c.Overdue(), Killed: c.Overdue(), Asleep: asleep}
 	}
 	return loss
 }

@@ -6,12 +6,17 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os/exec"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/relock-go/relock/cmd/relock/internal/child"
 )
+
+func TestMain(m *testing.M) {
+	child.Guard() // the tests run the commands' guardians from their own executable
+	os.Exit(m.Run())
+}
 
 // fixed is a lease that ends when it is told to.
 type fixed struct {
@@ -33,15 +38,18 @@ func (f fixed) Err() error {
 // has written a line, and returns its end.
 func follow(t *testing.T, script string, until time.Time, l *Leash) (*child.Child, Loss) {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", script)
-	out, err := cmd.StdoutPipe()
+	out, its, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := child.Start(cmd)
+	defer out.Close()
+	c, err := child.Start(child.Command{
+		Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: os.Environ(), Files: [3]*os.File{os.Stdin, its, os.Stderr},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	_ = its.Close()
 	defer c.Close()
 	ctx, take := context.WithCancel(t.Context())
 	defer take()

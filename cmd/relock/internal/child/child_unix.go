@@ -1,0 +1,306 @@
+//go:build unix
+
+package child
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Child is a command that was started. It is safe for concurrent use.
+type Child struct {
+	root     int // pid of the command
+	guardian int // its pid
+	orders   *os.File
+	tty      *terminal // nil: its standard input and output are no terminal
+	stops    chan struct{}
+	done     chan struct{} // the command has ended
+	empty    chan struct{} // nothing of its tree is left
+	orphaned chan struct{} // the guardian has ended before us
+	heard    chan struct{} // no more news will come
+	reaped   chan struct{} // the guardian has ended
+
+	mu      sync.Mutex
+	status  syscall.WaitStatus // once done
+	overdue bool
+	bye     bool
+}
+
+// errNoGuardian is returned where the process between us and the command does
+// not start.
+var errNoGuardian = errors.New("its guardian did not start")
+
+// Start starts a command below a guardian. It returns a *os.PathError if the
+// command cannot be run.
+//
+// From then on all that becomes a child of this process is taken note of, as
+// whoever is PID 1 of a container must: nothing else here may wait for a process.
+func Start(cmd Command) (*Child, error) {
+	c := &Child{
+		stops: make(chan struct{}, 1), done: make(chan struct{}), empty: make(chan struct{}),
+		orphaned: make(chan struct{}), heard: make(chan struct{}), reaped: make(chan struct{}),
+	}
+	news, err := c.fork(cmd)
+	if err != nil {
+		return nil, &os.PathError{Op: "start", Path: cmd.Path, Err: err}
+	}
+	go c.reap()
+	lines := bufio.NewScanner(news)
+	var errno syscall.Errno
+	if !lines.Scan() {
+		err = errNoGuardian
+	} else if _, bad := fmt.Sscanf(lines.Text(), "started %d", &c.root); bad != nil {
+		_, _ = fmt.Sscanf(lines.Text(), "failed %d", &errno)
+		err = errno
+	}
+	if err != nil {
+		_ = c.orders.Close()
+		close(c.heard)
+		return nil, &os.PathError{Op: "start", Path: cmd.Path, Err: err}
+	}
+	go c.listen(lines)
+	c.tty = lend(c, cmd)
+	return c, nil
+}
+
+// fork starts the guardian, and returns what it tells.
+func (c *Child) fork(cmd Command) (*os.File, error) {
+	exe, err := ourselves()
+	if err != nil {
+		return nil, err
+	}
+	orders, ours, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer orders.Close()
+	news, its, err := os.Pipe()
+	if err != nil {
+		_ = ours.Close()
+		return nil, err
+	}
+	defer its.Close()
+	adopt() // should the guardian be killed
+	attr := &syscall.ProcAttr{Env: cmd.Env, Sys: &syscall.SysProcAttr{Setpgid: true}}
+	for _, f := range append(cmd.Files[:], orders, its) {
+		attr.Files = append(attr.Files, f.Fd())
+	}
+	c.guardian, err = syscall.ForkExec(exe, append([]string{"relock", verb, cmd.Path}, cmd.Args...), attr)
+	runtime.KeepAlive(cmd)
+	if err != nil {
+		_, _ = ours.Close(), news.Close()
+		return nil, fmt.Errorf("its guardian: %w", err)
+	}
+	c.orders = ours
+	return news, nil
+}
+
+// listen takes in what the guardian tells.
+func (c *Child) listen(lines *bufio.Scanner) {
+	defer close(c.heard)
+	for lines.Scan() {
+		var ws int
+		switch text := lines.Text(); text {
+		case "stopped":
+			select {
+			case c.stops <- struct{}{}:
+			default:
+			}
+		case "overdue":
+			c.mu.Lock()
+			c.overdue = true
+			c.mu.Unlock()
+		case "empty":
+			close(c.empty)
+		default:
+			if _, err := fmt.Sscanf(text, "ended %d", &ws); err == nil {
+				c.ended(syscall.WaitStatus(ws))
+			}
+		}
+	}
+}
+
+func (c *Child) ended(ws syscall.WaitStatus) {
+	c.mu.Lock()
+	c.status = ws
+	c.mu.Unlock()
+	close(c.done)
+}
+
+// reap takes note of all that ends as our child: the guardian, and where it is
+// killed what was below it; as PID 1, all that nobody else takes note of.
+func (c *Child) reap() {
+	guarded, root := true, syscall.WaitStatus(syscall.SIGKILL)
+	for {
+		var ws syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &ws, 0, nil)
+		switch {
+		case err == syscall.EINTR:
+		case err != nil: // nobody is left
+			c.over(root)
+			return
+		case pid == c.guardian && guarded:
+			guarded = false
+			close(c.reaped)
+			if c.lost() {
+				close(c.orphaned)
+			}
+		case !guarded && pid == c.root:
+			root = ws
+		}
+	}
+}
+
+// lost tells whether the guardian, which has ended, should not have.
+func (c *Child) lost() bool {
+	<-c.heard
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.bye
+}
+
+// over is called when we have no child left. What the guardian could not tell is
+// made up for.
+func (c *Child) over(root syscall.WaitStatus) {
+	<-c.heard
+	if !isClosed(c.done) {
+		c.ended(root)
+	}
+	if !isClosed(c.empty) {
+		close(c.empty)
+	}
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// tree is what is to be ended.
+func (c *Child) tree() tree {
+	t := tree{root: c.root, top: c.guardian}
+	if isClosed(c.orphaned) {
+		t.top = os.Getpid()
+	}
+	return t
+}
+
+// Done is closed when the command has ended. What it has left running in the
+// background may go on.
+func (c *Child) Done() <-chan struct{} { return c.done }
+
+// Empty is closed when the command has ended with all that it has started.
+func (c *Child) Empty() <-chan struct{} { return c.empty }
+
+// Orphaned is closed when the guardian was killed: nobody ends the command any
+// more should we die.
+func (c *Child) Orphaned() <-chan struct{} { return c.orphaned }
+
+// Overdue tells whether the guardian has killed the command, because we did not.
+func (c *Child) Overdue() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.overdue
+}
+
+// Until has the guardian kill all of them if we have not done so patience after
+// t. Should we die, it asks them to end, and kills them after grace, or at t if
+// that is earlier.
+func (c *Child) Until(t time.Time, patience, grace time.Duration) {
+	c.order(order{killAt: monotonic() + time.Until(t), patience: patience, grace: grace})
+}
+
+// order does not wait for a guardian that is stopped, and reads no orders.
+func (c *Child) order(o order) {
+	_ = c.orders.SetWriteDeadline(time.Now().Add(lookLast))
+	_, _ = c.orders.WriteString(o.String())
+}
+
+// Close takes the terminal back from a command that has ended, and lets go of
+// what it has left running. The guardian is gone then: not all who start us take
+// note of orphans.
+func (c *Child) Close() {
+	c.tty.takeBack()
+	c.mu.Lock()
+	c.bye = true
+	c.mu.Unlock()
+	c.order(order{bye: true})
+	select {
+	case <-c.reaped:
+	case <-time.After(tellWithin):
+		_ = syscall.Kill(c.guardian, syscall.SIGKILL)
+		<-c.reaped
+	}
+}
+
+// Status is the exit status of a command that has ended, as a shell tells it:
+// its own, or 128 + n if signal n ended it.
+func (c *Child) Status() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.status.Signaled() {
+		return 128 + int(c.status.Signal())
+	}
+	return c.status.ExitStatus()
+}
+
+// Pass passes sig on to the command and to all in its group; where the command
+// has ended, to all that it has left. A request to stop stops this process, too,
+// once the command has it; on a terminal the command's own stop does that.
+func (c *Child) Pass(sig os.Signal) {
+	if n, ok := sig.(syscall.Signal); ok && isClosed(c.done) {
+		c.tree().signalAll(n)
+	} else {
+		c.tree().signal(sig)
+	}
+	if isSuspend(sig) && c.tty == nil {
+		stopSelf()
+	}
+}
+
+// Terminate asks the command, and all that it has started, to end.
+func (c *Child) Terminate() { c.tree().terminate() }
+
+// tellWithin is how long a guardian may take to tell of what is dead.
+const tellWithin = time.Second
+
+// Kill ends the command, and all that it has started, and returns when all of
+// them are gone. A guardian that does not take note of that, since it was
+// stopped, is killed as well: then we do.
+func (c *Child) Kill() {
+	began := time.Now()
+	kill(func() tree {
+		t := c.tree()
+		if time.Since(began) > tellWithin && !isClosed(c.orphaned) && !t.left() {
+			_ = syscall.Kill(c.guardian, syscall.SIGKILL)
+		}
+		return t
+	}, c.empty)
+	<-c.done
+}
+
+// Clear ends what a command that has ended left running: it asks, and kills what
+// is still there after grace.
+func (c *Child) Clear(grace time.Duration) {
+	if isClosed(c.empty) {
+		return
+	}
+	c.Terminate()
+	over := time.NewTimer(grace)
+	defer over.Stop()
+	select {
+	case <-c.empty:
+	case <-over.C:
+		c.Kill()
+	}
+}
