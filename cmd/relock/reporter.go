@@ -62,7 +62,11 @@ func millis(d time.Duration) *int64 {
 }
 
 func (r *reporter) waiting(name string, st relock.Status) {
-	r.say(fmt.Sprintf("waiting for %s, held by %s for %s", plain.Quote(name), plain.Name(string(st.Owner)), brief(time.Since(st.Since))),
+	text := fmt.Sprintf("waiting for %s, held by %s for %s", plain.Quote(name), plain.Name(string(st.Owner)), brief(time.Since(st.Since)))
+	if st.Owner == relock.KeptOwner {
+		text = fmt.Sprintf("waiting for %s, which was given back and is kept for another %s (--at-least)", plain.Quote(name), brief(st.TTL))
+	}
+	r.say(text,
 		runEvent{Event: "waiting", Owner: st.Owner, Token: st.Token, HeldMS: millis(time.Since(st.Since)), Waiters: &st.Waiters})
 }
 

@@ -32,6 +32,7 @@ RELOCK_HELD.
 Examples:
   relock run backup -- /usr/local/bin/backup.sh
   relock run --wait 0 nightly -- make nightly          only if nobody does it already
+  relock run --wait 0 --at-least 30s nightly -- make nightly   by cron on several hosts: once
   relock run --wait 1m --ttl 10s deploy -- ./deploy prod
   relock run --lease 5m report -- sh -c 'echo "token $RELOCK_TOKEN"'`
 
@@ -49,6 +50,7 @@ type runConfig struct {
 	command []string
 	ttl     time.Duration
 	lease   time.Duration
+	atLeast time.Duration
 	wait    waitFor
 	owner   string
 	grace   time.Duration
@@ -89,6 +91,7 @@ func runFlags(cfg *runConfig) *flag.FlagSet {
 	cfg.wait.forever = true
 	fs.DurationVar(&cfg.ttl, "ttl", relock.DefaultTTL, "for how long the lock outlives this process, should it die; renewed at a third")
 	fs.DurationVar(&cfg.lease, "lease", 0, "hold the lock for this long at most, without renewal")
+	fs.DurationVar(&cfg.atLeast, "at-least", 0, "keep the lock taken until so long after it was granted, though the command has ended:\nwhat cron starts on several hosts at about the same time then runs once (with --wait 0)")
 	fs.Var(&cfg.wait, "wait", "how long to wait for the lock: a `DURATION`, 0 or forever")
 	fs.StringVar(&cfg.owner, "owner", "", "hold it in this `name`, and share it with whoever gives the same one")
 	fs.DurationVar(&cfg.grace, "grace", 0, "between TERM and KILL when the lock is lost, at most a third of the TTL\n(default a sixth)")
@@ -138,6 +141,8 @@ func (cfg *runConfig) check(fs *flag.FlagSet) error {
 		return misusef("a lock name of %d bytes: 1 to %d", len(cfg.name), relock.MaxName)
 	case isSet(fs, "owner") && (cfg.owner == "" || len(cfg.owner) > relock.MaxOwner):
 		return misusef("--owner of %d bytes: 1 to %d", len(cfg.owner), relock.MaxOwner)
+	case isSet(fs, "at-least") && (cfg.atLeast < time.Millisecond || cfg.atLeast > relock.MaxTTL):
+		return misusef("--at-least %v: must be between 1ms and %v", cfg.atLeast, relock.MaxTTL)
 	case !isSet(fs, "grace"):
 		cfg.grace = term / 6
 	case cfg.grace < 0 || cfg.grace > term/3:
@@ -147,11 +152,22 @@ func (cfg *runConfig) check(fs *flag.FlagSet) error {
 }
 
 // term is how long the lock is held unless renewed.
-func (cfg *runConfig) term() (time.Duration, relock.LockOption) {
+func (cfg *runConfig) term() time.Duration {
 	if cfg.lease > 0 {
-		return cfg.lease, relock.WithLease(cfg.lease)
+		return cfg.lease
 	}
-	return cfg.ttl, relock.WithTTL(cfg.ttl)
+	return cfg.ttl
+}
+
+func (cfg *runConfig) options() []relock.LockOption {
+	opts := []relock.LockOption{relock.WithTTL(cfg.ttl)}
+	if cfg.lease > 0 {
+		opts = []relock.LockOption{relock.WithLease(cfg.lease)}
+	}
+	if cfg.atLeast > 0 {
+		opts = append(opts, relock.WithMinHold(cfg.atLeast))
+	}
+	return opts
 }
 
 func runRun(ctx context.Context, args []string, std stdio) int {

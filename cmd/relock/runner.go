@@ -53,8 +53,10 @@ func (r *runner) run(ctx context.Context) int {
 	if r.around, err = parseHeld(os.Getenv(envHeld)); err != nil {
 		return r.fail(ctx, misuse{err})
 	}
-	_, term := r.cfg.term()
-	lock, closeLock, err := r.cfg.openLock(ctx, r.cfg.name, term)
+	if targets, err := r.cfg.chosen(); err == nil && len(targets) > 1 && r.cfg.atLeast > 0 {
+		return r.fail(ctx, misusef("--at-least takes one Redis: a RedLock keeps no lock that was given back"))
+	}
+	lock, closeLock, err := r.cfg.openLock(ctx, r.cfg.name, r.cfg.options()...)
 	if err != nil {
 		return r.fail(ctx, err)
 	}
@@ -131,7 +133,7 @@ func (r *runner) acquire(ctx context.Context, lock reentrant) (*relock.Lease, er
 // the command before the watchdog has renewed anything. A lease that is lost
 // before there is a command is nothing to report: another is waited for.
 func (r *runner) lengthen(ctx context.Context, lock func(context.Context) (*relock.Lease, error)) (*relock.Lease, error) {
-	term, _ := r.cfg.term()
+	term := r.cfg.term()
 	for {
 		lease, err := lock(ctx)
 		if err != nil {
@@ -211,7 +213,7 @@ func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.
 		r.report.failed(fmt.Sprintf("cannot run %s: %v", r.path, errors.Unwrap(err)))
 		return child.Missing(err)
 	}
-	term, _ := r.cfg.term()
+	term := r.cfg.term()
 	leash := &leash.Leash{Grace: r.cfg.grace, Margin: leash.Margin(term), Sigs: sigs, All: r.cfg.waitAll}
 	loss := leash.Follow(c, lease)
 	c.Close()

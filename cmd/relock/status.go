@@ -75,6 +75,9 @@ func statusOf(err error) int {
 func explain(err error) string {
 	var taken *relock.NotAcquiredError
 	switch {
+	case errors.As(err, &taken) && taken.Owner == relock.KeptOwner:
+		return fmt.Sprintf("%s was given back, and is kept for another %s (--at-least): try again, or wait longer (--wait)",
+			plain.Quote(taken.Name), brief(taken.TTL))
 	case errors.As(err, &taken) && taken.Owner != "":
 		return fmt.Sprintf("%s is held by %s for %s (token %d, %s left): try again, or wait longer (--wait)",
 			plain.Quote(taken.Name), plain.Name(string(taken.Owner)), brief(time.Since(taken.Since)), taken.Token, brief(taken.TTL))
