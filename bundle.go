@@ -144,38 +144,16 @@ func (b *bundle) extend(ctx context.Context, d time.Duration) error {
 	return b.each(func(l *Lease) error { return l.Extend(ctx, d) })
 }
 
-// unlock ends the whole before it gives back a member, so that no member's end
-// is taken for a loss. Where the whole has ended by itself, it gives back those
-// members that have not.
-func (b *bundle) unlock(ctx context.Context) error {
+// finish ends the whole as cause before f ends a member, so that no member's end
+// is taken for a loss. Of a whole that has ended by itself f ends those members
+// that have not.
+func (b *bundle) finish(cause error, f func(*Lease) error) error {
 	if !b.unlocked.CompareAndSwap(false, true) {
 		return ErrNotHeld
 	}
 	lost := b.err()
-	if !b.end(ErrUnlocked) {
-		_ = b.each(func(l *Lease) error { return l.Unlock(ctx) })
-		return *b.cause.Load()
-	}
-	err := b.each(func(l *Lease) error { return l.Unlock(ctx) })
-	if lost != nil && !errors.Is(err, ErrLost) {
-		return errors.Join(lost, err)
-	}
-	return err
-}
-
-// detach is as unlock, of members that are all fixed.
-func (b *bundle) detach() error {
-	for _, l := range b.all {
-		if o := l.o.(*hold); o.detachable() != nil {
-			return o.wrap(o.detachable())
-		}
-	}
-	if !b.unlocked.CompareAndSwap(false, true) {
-		return ErrNotHeld
-	}
-	lost := b.err()
-	ended := !b.end(ErrDetached)
-	err := b.each((*Lease).Detach)
+	ended := !b.end(cause)
+	err := b.each(f)
 	switch {
 	case ended:
 		return *b.cause.Load()
@@ -183,4 +161,18 @@ func (b *bundle) detach() error {
 		return errors.Join(lost, err)
 	}
 	return err
+}
+
+func (b *bundle) unlock(ctx context.Context) error {
+	return b.finish(ErrUnlocked, func(l *Lease) error { return l.Unlock(ctx) })
+}
+
+// detach refuses unless all members are fixed, and changes nothing then.
+func (b *bundle) detach() error {
+	for _, l := range b.all {
+		if o := l.o.(*hold); o.detachable() != nil {
+			return o.wrap(o.detachable())
+		}
+	}
+	return b.finish(ErrDetached, (*Lease).Detach)
 }

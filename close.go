@@ -88,14 +88,10 @@ func (h *host) close() error {
 // endByClose ends a lease, and tells whether Close is to give it back: else it has
 // ended otherwise.
 func (o *hold) endByClose() bool {
-	if o.err() != nil {
-		o.expire() // its deadline may have passed unnoticed
-	}
-	if !o.end(closedEnd) {
+	if !o.endBy(closedEnd) {
 		return false
 	}
 	o.lock.host.counts.closed.Add(1)
-	o.lock.host.dog.forget(o)
 	return true
 }
 
@@ -183,7 +179,7 @@ func (h *host) leftBehind() error {
 	if why == nil {
 		why = fmt.Errorf("no answer within %v", h.set.call)
 	}
-	return fmt.Errorf("relock: close: %s, which by itself ends within %v: %w", unreturned(locks, calls), left.Round(time.Millisecond), why)
+	return fmt.Errorf("relock: close: %s, which by itself ends within %v: %w", unreturned(locks, calls), rounded(left), why)
 }
 
 // unreturned names the locks, if they are few, and counts them if they are not.

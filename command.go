@@ -95,6 +95,9 @@ func (c *command) eval(ctx context.Context) once {
 // the script: nothing was executed.
 func unknownScript(err error) bool { return hasPrefix(err, "NOSCRIPT") }
 
+// moved tells whether a server said that another one has the key.
+func moved(err error) bool { return hasPrefix(err, "MOVED") || hasPrefix(err, "ASK") }
+
 // hasPrefix tells whether err is a server's, with that first word; it costs
 // nothing where there is none.
 func hasPrefix(err error, prefix string) bool {

@@ -1,7 +1,6 @@
 package relock
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -142,8 +141,8 @@ func (c *Composite) owners(ctx context.Context) ([]Owner, error) {
 	return owners, ended(ctx)
 }
 
-// kept is p's lock with a watchdog: a fixed lease begins when all are held.
-func (p *part) kept() *lock {
+// watched is p's lock with a watchdog: a fixed lease begins when all are held.
+func (p *part) watched() *lock {
 	l := p.lock
 	l.set.fixed = false
 	return &l
@@ -179,14 +178,14 @@ func (c *Composite) tryAll(ctx context.Context) ([]*hold, error) {
 func take(ctx context.Context, group []*part, owners []Owner, holds []*hold) error {
 	if len(group) == 1 {
 		p := group[0]
-		o, err := p.host.acquire(ctx, p.kept(), owners[p.place], false)
+		o, err := p.host.acquire(ctx, p.watched(), owners[p.place], false)
 		holds[p.place] = o
 		return p.wrap(err)
 	}
 	locks := make([]*lock, len(group))
 	whose := make([]Owner, len(group))
 	for i, p := range group {
-		locks[i], whose[i] = p.kept(), owners[p.place]
+		locks[i], whose[i] = p.watched(), owners[p.place]
 	}
 	had, err := group[0].host.tryAll(ctx, locks, whose)
 	for i, o := range had {
@@ -260,7 +259,7 @@ func (c *Composite) collect(ctx context.Context) ([]*hold, error) {
 		}
 		holds := make([]*hold, len(c.members))
 		for _, p := range sorted {
-			o, err := p.host.acquire(ctx, p.kept(), owners[p.place], true)
+			o, err := p.host.acquire(ctx, p.watched(), owners[p.place], true)
 			if err != nil {
 				giveBackAll(holds)
 				return nil, p.wrap(err)
@@ -322,48 +321,4 @@ func giveBackAll(holds []*hold) {
 			o.lock.host.spawn(func(ctx context.Context) { _ = o.unlock(ctx) })
 		}
 	}
-}
-
-// order returns the members in the order of their names, and of the ids of
-// their servers where names are alike. Ids are asked for each time: a server may
-// have lost its own, and processes that began later know the new one only.
-func (c *Composite) order(ctx context.Context) ([]*part, error) {
-	sorted := make([]*part, len(c.members))
-	for i, p := range c.members {
-		q := *p
-		sorted[i] = &q
-	}
-	slices.SortFunc(sorted, (*part).compare)
-	for i, p := range sorted {
-		alike := i > 0 && sorted[i-1].name == p.name || i+1 < len(sorted) && sorted[i+1].name == p.name
-		if alike {
-			if err := p.identify(ctx); err != nil {
-				return nil, err
-			}
-		}
-	}
-	slices.SortFunc(sorted, (*part).compare)
-	for i, p := range sorted[1:] {
-		if p.compare(sorted[i]) == 0 {
-			return nil, invalid("lock %q is a member twice, by two clients of one server", p.name)
-		}
-	}
-	c.checked.Store(true)
-	return sorted, nil
-}
-
-func (p *part) compare(q *part) int {
-	return cmp.Or(strings.Compare(p.name, q.name), strings.Compare(p.id, q.id))
-}
-
-func (p *part) identify(ctx context.Context) error {
-	known, ok := p.host.eng.(engine.Identified)
-	if !ok {
-		return invalid("lock %q: its servers have no ids to order it by", p.name)
-	}
-	err := p.host.ask(ctx, func(ctx context.Context) (err error) {
-		p.id, err = known.ServerID(ctx)
-		return err
-	})
-	return p.wrap(err)
 }

@@ -89,8 +89,8 @@
 //
 // The lock's key lives as long as its longest hold. Each hold has an end of its
 // own, so that a crashed process that shared an owner does not keep the lock. The
-// fence lives for the fence retention (an hour) after its last grant; the queue for a waiter's life
-// after the last check-in; a tombstone for a minute.
+// fence lives for the fence retention (an hour) after its last grant; the queue
+// for a waiter's life after the last check-in; a tombstone for a minute.
 //
 // # Requests
 //
@@ -229,7 +229,8 @@
 // on the local monotonic clock. For a grant by message it counts from the last
 // check-in that was answered "waiting": the grant came after that. Renewals are
 // sent a third into what was granted, or into the TTL where an Extend granted
-// more, with jitter, many in one pipeline; errors are retried until the validity ends, and "not yours" ends the lease at once.
+// more, with jitter, many in one pipeline; errors are retried until the validity
+// ends, and "not yours" ends the lease at once.
 //
 // The rules of validity and drift are those of
 // https://redis.io/docs/latest/develop/use/patterns/distributed-locks/.
@@ -239,13 +240,17 @@
 // A release, an end and a loss are three things. What is sent when a lease ends
 // depends on which it is:
 //
-//	Unlock, Close                at once: the hold is released; by Close all in one pipeline
+//	Unlock, Close                at once: the hold is released; by Close many in one
+//	                             pipeline, but for a RedLock's
 //	"not yours", ForceUnlock     at once, in the background: a late copy of its acquire
 //	                             may have put the hold back
 //	deadline, end of WithMaxHold the same; but while the function that [Do] runs has
 //	                             not returned, not before the last instant at which the
 //	                             server may hold it
-//	end of WithLease, Detach     the hold stays to its end on the server; where an acquire
+//	end of WithLease             the hold stays to its end on the server, a drift later; the
+//	                             release then finds it gone, unless the server's clock has
+//	                             stepped back
+//	Detach                       the hold stays to its end on the server; where an acquire
 //	                             may be under way, its id is refused from now on
 //
 // The context of a lease ends first, in each case. A lease whose Extend had no answer

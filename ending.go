@@ -21,31 +21,34 @@ var (
 	detachedEnd = &ending{err: ErrDetached, over: EndDetached}
 )
 
-// A fate is what is to become on the server of a hold whose lease has ended.
+// A fate is what is to become on the server of a hold whose lease has ended and
+// that no call gives back.
 type fate int
 
 const (
-	// given: back, at once, by the call that ended the lease.
-	given fate = iota
 	// withdrawn: at once, in the background. The server says that the hold is
 	// gone, but a late copy of its acquire may put it there again.
-	withdrawn
+	withdrawn fate = iota
 	// deferred: withdrawn once it is not in use. The server may still hold it for
 	// somebody who is not done: the function that Do runs is given until the
 	// server's last possible end, before which nobody else need have the lock.
 	deferred
+	// overdue: withdrawn at the server's last possible end, where it should be gone
+	// by itself: but its clock may have stepped back.
+	overdue
 	// staying: to the end it has there. Late copies of its acquire are refused:
 	// they would grant the lock again, to nobody.
 	staying
 )
 
-// fate is the one place that says what is sent when a lease ended as e, and when.
+// fate is the one place that says what is sent for a lease that ended as e
+// without a call that gives it back, and when.
 //
 // A fixed lease that is over ends on the server by itself, a drift later: to
-// withdraw it would end it there before its time, which is what it was taken for
-// where it is left to run out. Who waits first asks at that very end. But a
-// WithMaxHold's hold was renewed beyond its end, and so may one be whose Extend
-// had no answer.
+// withdraw it at once would end it there before its time, which is what it was
+// taken for where it is left to run out. Who waits first asks at that very end.
+// But a WithMaxHold's hold was renewed beyond its end, and so may one be whose
+// Extend had no answer.
 func (o *hold) fate(e *ending) fate {
 	switch {
 	case e.lost == LostGone, e.lost == LostForced:
@@ -54,10 +57,8 @@ func (o *hold) fate(e *ending) fate {
 		return deferred
 	case e.over == EndDetached:
 		return staying
-	case e.over == "":
-		return given
 	case o.lock.host.dog.isFixed(o) && !o.blurred.Load():
-		return staying
+		return overdue
 	}
 	return deferred
 }
@@ -75,19 +76,27 @@ func (o *hold) end(e *ending) bool {
 	return true
 }
 
+// endBy ends the lease as e by a call, and tells whether it did.
+func (o *hold) endBy(e *ending) bool {
+	if o.err() != nil {
+		o.expire() // its deadline may have passed unnoticed
+	}
+	if !o.end(e) {
+		return false
+	}
+	o.lock.host.dog.forget(o)
+	return true
+}
+
 // finish ends the lease as e at its holder's call, of which only the first
 // counts. It returns why the lease had ended before.
 func (o *hold) finish(e *ending) error {
 	if !o.unlocked.CompareAndSwap(false, true) {
 		return ErrNotHeld
 	}
-	if o.err() != nil {
-		o.expire() // its deadline may have passed unnoticed
-	}
-	if !o.end(e) {
+	if !o.endBy(e) {
 		return o.cause.Load().err
 	}
-	o.lock.host.dog.forget(o)
 	return nil
 }
 
@@ -125,9 +134,14 @@ func (o *hold) settleFate(e *ending) {
 		h.unname(next)
 	}
 	fate := o.fate(e)
+	if fate == overdue && h.later(o.req.Hold, time.Until(o.serverEnd()), func(ctx context.Context) { h.announce(ctx, o.release(0)) }) {
+		h.left(o)
+		h.ended(o, e)
+		return
+	}
 	h.spawn(func(ctx context.Context) {
 		switch fate {
-		case staying:
+		case staying, overdue:
 			h.bury(ctx, o)
 			return
 		case deferred:
@@ -164,8 +178,8 @@ func (o *hold) detachable() error {
 func (o *hold) mayLast(d time.Duration) {
 	end := int64(time.Since(o.lock.host.epoch) + d)
 	for {
-		old := o.reach.Load()
-		if end <= old || o.reach.CompareAndSwap(old, end) {
+		old := o.heldUntil.Load()
+		if end <= old || o.heldUntil.CompareAndSwap(old, end) {
 			return
 		}
 	}
@@ -174,7 +188,7 @@ func (o *hold) mayLast(d time.Duration) {
 // serverEnd is the last instant at which the server may hold o, by the requests
 // that were sent.
 func (o *hold) serverEnd() time.Time {
-	return o.lock.host.epoch.Add(time.Duration(o.reach.Load()))
+	return o.lock.host.epoch.Add(time.Duration(o.heldUntil.Load()))
 }
 
 // use notes that o is in use until done is closed.

@@ -23,8 +23,9 @@ var (
 	// [*NotAcquiredError], which names the holder.
 	ErrNotAcquired = errors.New("relock: lock not acquired")
 
-	// ErrNotHeld is returned by a second Unlock, and by every call on a zero
-	// Lease. Nothing was changed.
+	// ErrNotHeld is returned by Unlock and Detach after either of them, by every
+	// call on a zero Lease, and by Do where a Locker returned one. Nothing was
+	// changed.
 	ErrNotHeld = errors.New("relock: lease not held")
 
 	// ErrLost is returned when a lease ended without its holder's doing: its
@@ -86,12 +87,19 @@ type NotAcquiredError struct {
 // howToReenter is for those who expect a lock to know its holder by the thread.
 const howToReenter = "a Reentrant re-enters with the context of that lease"
 
+// rounded is d for people.
+func rounded(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+
 func (e *NotAcquiredError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v: %q", ErrNotAcquired, e.Name)
-	if e.Owner != "" {
+	switch e.Owner {
+	case "":
+	case KeptOwner:
+		fmt.Fprintf(&b, " was given back, and stays taken for %v by WithMinHold (token %d)", rounded(e.TTL), e.Token)
+	default:
 		fmt.Fprintf(&b, " is held by %q for %v (token %d, %v left)", string(e.Owner),
-			time.Since(e.Since).Round(time.Millisecond), e.Token, e.TTL.Round(time.Millisecond))
+			rounded(time.Since(e.Since)), e.Token, rounded(e.TTL))
 	}
 	if e.Local {
 		b.WriteString(", a lease of this same client (" + howToReenter + ")")
@@ -155,19 +163,24 @@ func translate(err error, left bool) error {
 	if err == nil || engine.Unanswered(err) {
 		return err
 	}
-	var answer redis.Error
 	var dial *net.OpError
 	switch {
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return fmt.Errorf("%w: %w", ErrWrongType, err)
 	case redis.HasErrorPrefix(err, "FORGOT"):
 		return fmt.Errorf("%w: %w", engine.ErrForgot, err)
-	case errors.As(err, &answer), errors.Is(err, redis.ErrClosed):
+	case isReply(err), errors.Is(err, redis.ErrClosed):
 		return err
 	case !left, errors.As(err, &dial) && dial.Op == "dial":
 		return fmt.Errorf("%w: %w", engine.ErrUnsent, err)
 	}
 	return fmt.Errorf("%w: %w", engine.ErrUnknown, err)
+}
+
+// isReply tells whether err is what the server said.
+func isReply(err error) bool {
+	var said redis.Error
+	return errors.As(err, &said)
 }
 
 // passes tells whether a request that failed with err may succeed if it is sent
@@ -213,8 +226,7 @@ func noQuorum(err error) bool {
 func (e *QuorumError) hopeless(calls int) bool {
 	refused := 0
 	for _, err := range e.Nodes {
-		var answer redis.Error
-		if errors.As(err, &answer) && !passesAfter(err, calls) && !errors.Is(err, engine.ErrForgot) {
+		if isReply(err) && !passesAfter(err, calls) && !errors.Is(err, engine.ErrForgot) {
 			refused++
 		}
 	}

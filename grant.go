@@ -128,6 +128,8 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 		h.mu.Unlock()
 		return errForced
 	}
+	o.mayLast(max(v.left, o.req.Grant()))
+	o.believe(v) // before it is one: Close would end a lease without validity as lost
 	o.stage = held
 	o.ready = nil // nothing wakes a lease, and one of many should be small
 	h.waiting--
@@ -142,8 +144,6 @@ func (h *host) begin(ctx context.Context, o *hold, v validity) error {
 	}
 	h.mu.Unlock()
 	h.acquired(o)
-	o.mayLast(max(v.left, o.req.Grant()))
-	o.believe(v)
 	h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})
 	return nil
 }

@@ -40,19 +40,19 @@ type hold struct {
 	told         bool           // as a lease: the log has that this same client waits for it
 
 	// As a lease.
-	token    int64
-	began    time.Duration // since epoch: when Lock returned it
-	lastEnd  time.Duration // of WithMaxHold, since epoch; 0: none
-	valid    atomic.Int64  // nanoseconds since epoch
-	reach    atomic.Int64  // as valid: until when the server may hold it
-	blurred  atomic.Bool   // an Extend had no answer
-	cause    atomic.Pointer[ending]
-	unlocked atomic.Bool // or detached
-	had      atomic.Bool // the caller has had it, so that its minimum counts
-	ctxMu    sync.Mutex
-	inUse    <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
+	token     int64
+	began     time.Duration // since epoch: when Lock returned it
+	lastEnd   time.Duration // of WithMaxHold, since epoch; 0: none
+	valid     atomic.Int64  // nanoseconds since epoch
+	heldUntil atomic.Int64  // as valid: until when the server may hold it
+	blurred   atomic.Bool   // an Extend had no answer
+	cause     atomic.Pointer[ending]
+	unlocked  atomic.Bool // or detached
+	had       atomic.Bool // the caller has had it, so that its minimum counts
+	ctxMu     sync.Mutex
+	inUse     <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
 
 	// In the watchdog's heap; guarded by its mutex.
 	due     time.Time

@@ -39,7 +39,7 @@ type host struct {
 	holding int                    // of those, who hold
 	tasks   int                    // goroutines in the background
 	owed    map[*hold]debt         // what is to be given back in the background, and was not yet
-	ends    map[string]*time.Timer // of the minimums of holds that were given back, by id
+	ends    map[string]*time.Timer // what is to be sent at the end of a hold, by its id
 	closed  bool
 	drained chan struct{} // closed when closed, and holds and tasks are none
 }

@@ -12,8 +12,9 @@ import (
 // [ErrInvalid].
 const KeptOwner Owner = "!kept"
 
-// mostEnds bounds how many ends of minimums a client announces. Of those beyond
-// it the first waiters learn by their check-ins, as after the client's death.
+// mostEnds bounds how many ends of minimums and of fixed leases a client has to
+// announce. Of those beyond it the first waiters learn by their check-ins, as after
+// the client's death.
 const mostEnds = 10_000
 
 // WithMinHold has the lock stay taken until d after its grant, though it is given
@@ -64,26 +65,33 @@ func (o *hold) trusts(ans engine.Answer, ttl time.Duration) validity {
 // nothing happens but that the server says what is left.
 func (h *host) keeps(r *engine.Release, left time.Duration) {
 	again := &engine.Release{Name: r.Name, Hold: r.Hold, Token: r.Token, Keep: left, Lease: r.Lease}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if old := h.ends[r.Hold]; old != nil {
-		old.Stop() // a copy of r was answered as well
-	} else if h.closed || len(h.ends) >= mostEnds {
-		return
-	}
-	var end *time.Timer
-	end = time.AfterFunc(max(left, minCheck), func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.ends[r.Hold] == end {
-			delete(h.ends, r.Hold)
-			h.spawnLocked(func(ctx context.Context) { h.announce(ctx, again) })
-		}
-	})
-	h.ends[r.Hold] = end
+	h.later(r.Hold, left, func(ctx context.Context) { h.announce(ctx, again) })
 }
 
-// announce sends the end of a minimum. If it is lost, the first waiters ask then;
+// later has f run in the background after d, in place of what was to run for that
+// hold, and reports whether it will. Close drops it.
+func (h *host) later(hold string, d time.Duration, f func(context.Context)) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old := h.ends[hold]; old != nil {
+		old.Stop() // a copy of its release was answered as well
+	} else if h.closed || len(h.ends) >= mostEnds {
+		return false
+	}
+	var end *time.Timer
+	end = time.AfterFunc(max(d, minCheck), func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.ends[hold] == end {
+			delete(h.ends, hold)
+			h.spawnLocked(f)
+		}
+	})
+	h.ends[hold] = end
+	return true
+}
+
+// announce sends the release that is due at an end. If it is lost, the first waiters ask then;
 // close does not wait for it.
 func (h *host) announce(ctx context.Context, r *engine.Release) {
 	var rel engine.Released
@@ -98,7 +106,7 @@ func (h *host) announce(ctx context.Context, r *engine.Release) {
 	}
 }
 
-// dropEnds leaves the minimums to the server. It needs h.mu.
+// dropEnds leaves the ends to the server. It needs h.mu.
 func (h *host) dropEnds() {
 	for hold, end := range h.ends {
 		end.Stop()

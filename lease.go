@@ -59,10 +59,11 @@ var endedContext = func() context.Context {
 	return ctx
 }()
 
-// Context returns a context that lives as long as the lease. It has the values
-// of the context that Lock was given, but not its end. Its cause is [ErrLost],
-// [ErrUnlocked], [ErrDetached] or [ErrClosed]. It ends with ErrLost at ValidUntil, or as soon
-// after as the process runs, whether or not Redis can be reached.
+// Context returns a context that lives as long as the lease. It has the values of
+// the context that Lock was given, but not its end. Its cause is [ErrLost],
+// [ErrUnlocked], [ErrDetached] or [ErrClosed]. It ends with ErrLost at
+// ValidUntil, or as soon after as the process runs, whether or not Redis can be
+// reached.
 func (l *Lease) Context() context.Context {
 	if l == nil || l.o == nil {
 		return endedContext
@@ -71,9 +72,9 @@ func (l *Lease) Context() context.Context {
 }
 
 // Err returns nil while the lease may be believed, and else why not: [ErrLost],
-// [ErrUnlocked], [ErrDetached], [ErrClosed], or [ErrNotHeld] for a zero Lease. It reads the
-// clock: it is never nil past ValidUntil, even in a process that has just been
-// woken from a long pause.
+// [ErrUnlocked], [ErrDetached], [ErrClosed], or [ErrNotHeld] for a zero Lease. It
+// reads the clock: it is never nil past ValidUntil, even in a process that has
+// just been woken from a long pause.
 func (l *Lease) Err() error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld
@@ -124,7 +125,8 @@ func (l *Lease) Sequencer() Sequencer {
 }
 
 // Members returns the leases of a MultiLock's members, in the order in which
-// they were given; nil for every other kind.
+// they were given; nil for every other kind. To unlock or to detach one ends the
+// whole with [ErrLost].
 func (l *Lease) Members() []*Lease {
 	if l == nil || l.o == nil {
 		return nil
@@ -137,11 +139,12 @@ func (l *Lease) Members() []*Lease {
 // death then blocks the lock for d, and not for a TTL.
 //
 // It returns [ErrLost] if the lease was or is found lost, [ErrUnlocked] after
-// Unlock, [ErrDetached] after Detach, [ErrClosed] after Close, [ErrNotHeld] for a zero Lease, [ErrInvalid]
-// for a d out of range or beyond WithMaxHold, and [ErrNotReplicated]. Else it is
-// what Redis or a breaker of its client's said, the cause of ctx, [context.DeadlineExceeded] where Redis did
-// not answer within two call timeouts, or that it answered too late for d: the
-// lease is then valid until ValidUntil, which may have moved.
+// Unlock, [ErrDetached] after Detach, [ErrClosed] after Close, [ErrNotHeld] for a
+// zero Lease, [ErrInvalid] for a d out of range or beyond WithMaxHold, and
+// [ErrNotReplicated]. Else it is what Redis or a breaker of its client's said,
+// the cause of ctx, [context.DeadlineExceeded] where Redis did not answer within
+// two call timeouts, or that it answered too late for d: the lease is then valid
+// until ValidUntil, which may have moved.
 func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld
@@ -155,9 +158,9 @@ func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
 // It returns nil when the hold was given back; [ErrLost] if the lease ended
 // before it was; [ErrNotHeld] if it was unlocked before, without any effect;
 // [ErrClosed] after Close. On any other error, and where ctx ended first, the
-// release goes on in the background until the hold has ended on the server, too. Where ctx is over
-// before the call, it waits for the answer all the same, but for no longer than
-// two requests may take ([WithCallTimeout]).
+// release goes on in the background until the hold has ended on the server, too.
+// Where ctx is over before the call, it waits for the answer all the same, but
+// for no longer than two requests may take ([WithCallTimeout]).
 func (l *Lease) Unlock(ctx context.Context) error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld

@@ -170,7 +170,7 @@ func ago(held bool, d time.Duration) time.Time {
 	if !held {
 		return time.Time{}
 	}
-	return time.Now().Add(-d)
+	return time.Now().Add(-max(d, 0)) // its clock may have stepped back
 }
 
 func (l *lock) forceUnlock(ctx context.Context) (bool, error) {

@@ -207,12 +207,6 @@ func (n *notifier) refused(err error) {
 	}
 }
 
-// isReply tells whether err is what the server said.
-func isReply(err error) bool {
-	var said redis.Error
-	return errors.As(err, &said)
-}
-
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()

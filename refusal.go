@@ -53,23 +53,18 @@ func advise(rdb Redis, err error) error {
 	if err == nil || engine.Unanswered(err) {
 		return err
 	}
-	kind := reachOf(rdb)
-	moved := hasPrefix(err, "MOVED") || hasPrefix(err, "ASK")
+	kind, grace := reachOf(rdb), 0
+	if kind == unknown {
+		grace = unknownGrace
+	}
 	switch {
 	case kind == cluster:
-	case moved && kind == unknown:
-		return &engine.Refusal{Err: err, Grace: unknownGrace, Advice: fmt.Sprintf(
-			"the server is one of a Redis Cluster's, and the client behind %T does not follow it to the others: use redis.NewClusterClient", rdb)}
-	case moved, hasPrefix(err, "CROSSSLOT") && kind == plain:
-		return &engine.Refusal{Err: err, Advice: fmt.Sprintf(
-			"the server is one of a Redis Cluster's, and %T does not go to the others: use redis.NewClusterClient", rdb)}
-	case !hasPrefix(err, "READONLY") || kind == sentinel:
-	default:
-		grace := 1
-		if kind == unknown {
-			grace = unknownGrace
-		}
+		return err
+	case moved(err), hasPrefix(err, "CROSSSLOT") && kind == plain:
 		return &engine.Refusal{Err: err, Grace: grace, Advice: fmt.Sprintf(
+			"the server is one of a Redis Cluster's, and %T does not go to the others: use redis.NewClusterClient", rdb)}
+	case hasPrefix(err, "READONLY") && kind != sentinel:
+		return &engine.Refusal{Err: err, Grace: max(grace, 1), Advice: fmt.Sprintf(
 			"the server is a replica, and %T does not look for its primary: give it the primary's address, or use redis.NewFailoverClient (Sentinel) or redis.NewClusterClient (Cluster)", rdb)}
 	}
 	return err
@@ -122,7 +117,6 @@ func denied(err error) bool {
 // trouble is what err comes to, in a sentence about Redis.
 func trouble(err error) string {
 	var quorum *QuorumError
-	var answer redis.Error
 	switch {
 	case errors.As(err, &quorum):
 		return "no quorum of the nodes"
@@ -130,8 +124,8 @@ func trouble(err error) string {
 		return "no answer from Redis"
 	case errors.Is(err, engine.ErrUnsent):
 		return "nothing could be sent to Redis"
-	case errors.As(err, &answer):
+	case isReply(err):
 		return "refused by Redis"
 	}
-	return "not had"
+	return "not acquired"
 }

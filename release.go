@@ -54,8 +54,8 @@ func (h *host) sendRelease(ctx context.Context, o, next *hold, token int64) (eng
 // is over already bounds nothing more: the release is sent all the same.
 //
 // "Gone" as the first answer is a loss. As the answer to a resend, or to one of
-// several copies, it is the work of another copy, and what the lock protected was protected: the lease was
-// valid when Unlock was called.
+// several copies, it is the work of another copy, and what the lock protected was
+// protected: the lease was valid when Unlock was called.
 func (h *host) giveBack(ctx context.Context, o, next *hold) error {
 	if ctx.Err() != nil {
 		ctx = context.WithoutCancel(ctx)

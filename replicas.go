@@ -130,7 +130,7 @@ type followed struct {
 }
 
 func (f *followed) SetErr(err error) {
-	f.away = f.away || hasPrefix(err, "MOVED") || hasPrefix(err, "ASK")
+	f.away = f.away || moved(err)
 	f.once.SetErr(err)
 }
 

@@ -76,7 +76,7 @@ const (
 	replyWithdrawn = 4
 )
 
-// what a release replies that is not just done.
+// What a release replies that is not just done.
 const (
 	replyGone = 0
 	replyKept = 3

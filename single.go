@@ -91,8 +91,7 @@ func (s *single) suspect(err error) {
 	if err == nil {
 		return
 	}
-	moved := hasPrefix(err, "MOVED") || hasPrefix(err, "ASK") || hasPrefix(err, "READONLY")
-	if moved || engine.Unanswered(err) {
+	if moved(err) || hasPrefix(err, "READONLY") || engine.Unanswered(err) {
 		lookAgain(s.rdb)
 	}
 }

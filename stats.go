@@ -26,7 +26,7 @@ type Stats struct {
 	Released   uint64 // leases given back, and that was answered
 	Unanswered uint64 // leases given back, and that was not answered in time: the release goes on in the background
 	Lost       uint64 // leases that ended with ErrLost and were not meant to, those included that Unlock found lost
-	Ended      uint64 // leases that were over by WithLease or WithMaxHold before Unlock was called: ErrLost, but no loss
+	Ended      uint64 // leases that were over by WithLease or WithMaxHold before Unlock was called: ErrLost, but no loss (a Tracer is told of Detached ones as Ended, too, by their Reason)
 	Detached   uint64 // leases that Detach left to their end
 	Closed     uint64 // leases that Close ended
 	Forced     uint64 // locks freed by ForceUnlock

@@ -7,8 +7,9 @@ import (
 
 // Tracer follows the life of a client's locks ([WithTracer]). It is one or more
 // of [AcquireTracer], [GrantTracer], [HandOffTracer], [RenewTracer],
-// [LostTracer], [EndTracer], [ReleaseTracer] and [ForceTracer]: it has the methods of those
-// parts that it cares for, and which they are is found out once, by [New].
+// [LostTracer], [EndTracer], [ReleaseTracer] and [ForceTracer]: it has the
+// methods of those parts that it cares for, and which they are is found out once,
+// by [New].
 //
 // Its methods are called by the goroutines that run the locks, the watchdog's
 // included, with no mutex held: they may ask [Client.Stats], must be safe for

@@ -267,7 +267,13 @@ func TestAWaiterChecksInOnceForANewSubscription(t *testing.T) {
 		lease := lockOf(t, holder.Mutex("a", WithTTL(time.Hour)))
 		wire.lag.Store(int64(lag))
 		got := waitingFor(t, c.Mutex("a"))
-		pass(10 * lag)
+		for range 50 { // to connect twice, to ask and to subscribe takes many answers
+			if c.Stats().Waiting == 1 && b.waiters(holder) == 1 {
+				break
+			}
+			pass(lag)
+		}
+		pass(3 * lag)
 		waiterOf(t, c)
 		for range 3 {
 			c.host.CheckIn()

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -320,8 +318,7 @@ func (o *hold) refused() bool {
 	if o.stage != failed || o.joined || o.unsure.Load() > 0 {
 		return false
 	}
-	var said redis.Error
-	return errors.Is(o.failure, ErrNotAcquired) || (errors.As(o.failure, &said) || errors.Is(o.failure, engine.ErrUnsent)) && !noQuorum(o.failure)
+	return errors.Is(o.failure, ErrNotAcquired) || (isReply(o.failure) || errors.Is(o.failure, engine.ErrUnsent)) && !noQuorum(o.failure)
 }
 
 // retry gives up a grant that is too old to use, and returns a waiter in its

@@ -5,7 +5,7 @@ package main
 var asking = []mutant{
 	{
 		name:   "a node of a cluster is asked until its client follows",
-		edit:   edit{"refusal.go", "	case moved, hasPrefix(err, \"CROSSSLOT\") && kind == plain:\n", "	case hasPrefix(err, \"CROSSSLOT\") && kind == plain:\n"},
+		edit:   edit{"refusal.go", "	case moved(err), hasPrefix(err, \"CROSSSLOT\") && kind == plain:\n", "	case hasPrefix(err, \"CROSSSLOT\") && kind == plain:\n"},
 		also:   []edit{{"errors.go", "\"UNBLOCKED\",", "\"UNBLOCKED\", \"MOVED\","}, {"errors.go", "\"MOVED\", \"ASK\", ", "\"ASK\", "}},
 		killer: root("TestRefusalsAreTold/one node of a cluster"),
 	},

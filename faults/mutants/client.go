@@ -58,7 +58,7 @@ var living = []mutant{
 	},
 	{
 		name:   "the watchdog renews after Unlock",
-		edit:   edit{"ending.go", "	o.lock.host.dog.forget(o)\n	return nil\n", "	return nil\n"},
+		edit:   edit{"ending.go", "	o.lock.host.dog.forget(o)\n	return true\n", "	return true\n"},
 		also:   []edit{{"watchdog.go", "case o.valid.Load() == 0, o.cause.Load() != nil:", "case o.valid.Load() == 0:"}},
 		killer: root("TestNothingRenewsAfterUnlock"),
 	},
@@ -179,7 +179,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "Close gives back a lease twice that another has ended",
-		edit:   edit{"close.go", "	if !o.end(closedEnd) {\n		return false\n	}\n", "	_ = o.end(closedEnd)\n"},
+		edit:   edit{"close.go", "	if !o.endBy(closedEnd) {\n		return false\n	}\n", "	_ = o.endBy(closedEnd)\n"},
 		killer: root("TestALeaseThatCloseFindsOverIsCountedOnce"),
 	},
 	{

@@ -92,7 +92,7 @@ var keeping = []mutant{
 	},
 	{
 		name:   "a closed client has minimums to announce",
-		edit:   edit{"host.go", "	h.dropEnds()\n", ""},
+		edit:   edit{"close.go", "	h.dropEnds()\n", ""},
 		killer: root("TestCloseLeavesMinimumsToTheServer"),
 	},
 	{

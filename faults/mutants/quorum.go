@@ -4,7 +4,7 @@ package main
 var together = []mutant{
 	{
 		name:   "each process waits for the members in its own order",
-		edit:   edit{"composite.go", "return cmp.Or(strings.Compare(p.name, q.name), strings.Compare(p.id, q.id))", "return cmp.Or(cmp.Compare(p.place, q.place), strings.Compare(p.id, q.id))"},
+		edit:   edit{"order.go", "return cmp.Or(strings.Compare(p.name, q.name), strings.Compare(p.id, q.id))", "return cmp.Or(cmp.Compare(p.place, q.place), strings.Compare(p.id, q.id))"},
 		killer: root("TestMembersAreWaitedForInOneOrder"),
 	},
 	{
