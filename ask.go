@@ -30,6 +30,9 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 				continue
 			}
 		}
+		if !o.req.Wait {
+			err = soFar(last, err)
+		}
 		last = telling(ctx, last, h.judged(o, err))
 		err = last
 		switch {
@@ -39,6 +42,8 @@ func (h *host) askFor(ctx context.Context, o *hold) (engine.Answer, error) {
 			return ans, nil // the grant came by itself
 		case ctx.Err() != nil:
 			return ans, h.waitEnded(ctx, o, err)
+		case h.open.Err() != nil:
+			return ans, ErrClosed
 		case !passes(err), !o.req.Wait && (noQuorum(err) || errors.Is(err, engine.ErrUnsent)):
 			return ans, err
 		}

@@ -2,6 +2,7 @@ package relock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,13 +36,30 @@ type command struct {
 // An AutoPipeliner asks for the bytes when it queues the command. Of one that it
 // could not send it is then not known.
 type last struct {
-	word any
-	left atomic.Bool
+	word  any
+	state atomic.Int32
 }
+
+// What became of a command's last word.
+const (
+	here   int32 = iota // not asked for
+	leaves              // being written, or written
+	barred              // given up before that
+)
+
+// errBarred is what go-redis is told that would write a command after it was given
+// up: a hook may have returned before what it has called.
+var errBarred = errors.New("relock: the request was given up before it left")
+
+// bar reports whether the command has left, and keeps it from leaving if not: who
+// was told that nothing was sent withdraws nothing.
+func (l *last) bar() bool { return !l.state.CompareAndSwap(here, barred) && l.state.Load() == leaves }
 
 // MarshalBinary is asked for by go-redis when it writes the command.
 func (l *last) MarshalBinary() ([]byte, error) {
-	l.left.Store(true)
+	if !l.state.CompareAndSwap(here, leaves) && l.state.Load() == barred {
+		return nil, errBarred
+	}
 	switch word := l.word.(type) {
 	case int:
 		return strconv.AppendInt(nil, int64(word), 10), nil

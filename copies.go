@@ -19,6 +19,9 @@ const (
 	copiesACall = 12
 	// copyLeast is how soon a copy leaves at the soonest.
 	copyLeast = 50 * time.Millisecond
+	// copyLatest is for how long copies leave: one that left later could be executed
+	// when the tombstone of its request is gone.
+	copyLatest = buryFor / 2
 	// maxCopies bounds the copies of one request, and spareCopies those that a client
 	// has under way: a server that stalls is asked no more than that in vain.
 	maxCopies   = 10
@@ -60,7 +63,7 @@ type transmission interface {
 	hangs() bool
 }
 
-func (c *command) hangs() bool { return c.last.left.Load() }
+func (c *command) hangs() bool { return c.last.state.Load() == leaves }
 
 func (c *command) transmit(ctx context.Context, rdb Redis) (any, error) {
 	val, err := c.process(ctx, rdb)
@@ -82,40 +85,39 @@ type again func() (transmission, []*engine.Request)
 // send returns what came of t by the end of ctx, which ends once its caller has
 // the outcome: what has not left by then does not leave.
 func (s *sender) send(ctx context.Context, t transmission, copied again) outcome {
+	began := time.Now()
 	f := &flight{decided: make(chan struct{})}
 	f.join(t, nil)
 	s.launch(ctx, f, t)
 	var due <-chan time.Time
+	var timer *time.Timer
 	if s.every > 0 && copied != nil {
-		timer := time.NewTimer(s.patience())
+		timer = time.NewTimer(s.patience())
 		defer timer.Stop()
 		due = timer.C
-		for n := 0; n < maxCopies; {
-			select {
-			case <-due:
-			case <-f.decided:
-				return s.landed(f)
-			case <-ctx.Done():
-				return f.abandon(ended(ctx))
-			}
-			if s.launchCopy(ctx, f, copied) {
-				n++
-			}
-			timer.Reset(s.patience())
-		}
 	}
-	select {
-	case <-f.decided:
-		return s.landed(f)
-	case <-ctx.Done():
-		return f.abandon(ended(ctx))
+	for n := 0; ; {
+		select {
+		case <-f.decided:
+			return s.landed(f)
+		case <-ctx.Done():
+			return f.abandon(ended(ctx))
+		case <-due:
+		}
+		if s.launchCopy(ctx, f, copied) {
+			n++
+		}
+		if n < maxCopies && time.Since(began) < copyLatest {
+			timer.Reset(s.every)
+		}
 	}
 }
 
-// patience is how long a copy is waited for before the next leaves: not for less
-// than twice what answers take, as those of a server that is far or busy.
+// patience is how long a request is waited for before its first copy leaves: not
+// for less than twice what answers take, as those of a server that is far or busy,
+// but not for so long that one slow answer leaves a call no time for copies.
 func (s *sender) patience() time.Duration {
-	return max(s.every, 2*time.Duration(s.usual.Load()))
+	return max(s.every, min(2*time.Duration(s.usual.Load()), 3*s.every))
 }
 
 func (s *sender) landed(f *flight) outcome {

@@ -279,3 +279,11 @@ func TestAFlightCountsTheCopiesThatMayComeLate(t *testing.T) {
 	all(nil, 5)
 	t.Logf("%d sequences", seen)
 }
+
+func TestOneSlowAnswerLeavesACallTimeForCopies(t *testing.T) {
+	s := newSender(nil, DefaultCallTimeout)
+	s.usual.Store(int64(DefaultCallTimeout))
+	if dead := s.patience() + 8*s.every; dead >= DefaultCallTimeout {
+		t.Errorf("the eighth copy leaves after %v, and a call has %v", dead, DefaultCallTimeout)
+	}
+}

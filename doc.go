@@ -115,14 +115,14 @@
 // else orders two connections.
 //
 // Where a request has left and has no answer for a twelfth of the call timeout
-// ([WithCallTimeout]), and for twice what answers take, a copy of it leaves on
-// another connection, and then one more, up to ten: a router may have forgotten a
-// pooled connection and told neither end. The first answer counts. Each copy that
-// is not answered itself is an acquire that may be under way; "gone", as the answer
-// to a release of which there are copies, is the work of one of them. A client has
-// no more than 32 copies under way, so that a server that stalls is not
-// flooded. Guards, the nodes of a RedLock and an AutoPipeliner that does not block
-// send none.
+// ([WithCallTimeout]), or for twice what answers take if that is longer, up to a
+// quarter of it, a copy of it leaves on another connection, and then one more each
+// twelfth, up to ten: a router may have forgotten a pooled connection and told
+// neither end. The first answer counts. Each copy that is not answered itself is an
+// acquire that may be under way; "gone", as the answer to a release of which there
+// are copies, is the work of one of them. A client has no more than 32 copies under
+// way, so that a server that stalls is not flooded. Guards, the nodes of a RedLock
+// and an AutoPipeliner that does not block send none.
 //
 // A lease with a minimum ([WithMinHold]) is given back early by the same request,
 // which then renames its hold: hold:<id> goes, and hold:<id>/kept has the lock until

@@ -250,6 +250,9 @@ func (h *host) loseAll(name string, token int64) {
 	}
 }
 
+// errPanics stands for the error of a release in which a hook panics.
+var errPanics = errors.New("panic")
+
 // unlock is argued by its order: the lease ends first, so that the answer to a
 // renewal that is under way cannot put it back into the watchdog; the watchdog
 // lets go before the release is sent, so that nothing renews the hold
@@ -261,13 +264,19 @@ func (o *hold) unlock(ctx context.Context) error {
 	h := o.lock.host
 	ctx, told := h.set.trace.givesBack(ctx, o)
 	next := h.leave(o)
-	err := h.giveBack(ctx, o, next)
+	err := errPanics
+	defer func() {
+		if err == errPanics && next != nil {
+			h.toAsk(next)
+		}
+		if err != nil && (!errors.Is(err, ErrLost) || o.unsure.Load() > 0) {
+			h.spawn(func(ctx context.Context) { h.withdraw(ctx, o, nil, o.serverEnd()) })
+		}
+		h.left(o)
+	}()
+	err = h.giveBack(ctx, o, next)
 	h.released(o, err)
 	told(err)
-	if err != nil && (!errors.Is(err, ErrLost) || o.unsure.Load() > 0) {
-		h.spawn(func(ctx context.Context) { h.withdraw(ctx, o, nil, o.serverEnd()) })
-	}
-	h.left(o)
 	return err
 }
 

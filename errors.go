@@ -233,6 +233,15 @@ func (e *QuorumError) hopeless(calls int) bool {
 	return e.Acquired+len(e.Nodes)-refused < e.Need
 }
 
+// soFar returns the error of one try, of which the last attempt came to err: that
+// nothing of it was sent says nothing of one before that may have been executed.
+func soFar(last, err error) error {
+	if errors.Is(last, engine.ErrUnknown) && errors.Is(err, engine.ErrUnsent) {
+		return last
+	}
+	return err
+}
+
 // telling returns the error of a request and its resend that says more of the
 // server: that the resend was cut off by the end of ctx says nothing.
 func telling(ctx context.Context, last, err error) error {

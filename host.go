@@ -111,7 +111,7 @@ func (h *host) askUnless(ctx context.Context, final func(error) bool, send func(
 		began := time.Now()
 		var err error
 		for n := 0; ; n++ {
-			err = telling(bounded, err, send(bounded))
+			err = telling(bounded, err, soFar(err, send(bounded)))
 			if err == nil || !passes(err) || final(err) || !engine.Sleep(bounded, engine.Pause(n)) {
 				err = h.outlasted(err, time.Since(began))
 				if err != nil && ctx.Err() != nil {

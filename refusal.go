@@ -72,7 +72,7 @@ func advise(rdb Redis, err error) error {
 
 // fault translates the error of c, with which rdb has returned.
 func (c *command) fault(rdb Redis, err error) error {
-	return advise(rdb, translate(err, c.last.left.Load()))
+	return advise(rdb, translate(err, err == nil || c.last.bar()))
 }
 
 // forGood is an error that passes no more, whatever passes says of it.

@@ -67,7 +67,8 @@ func (s *single) run(ctx context.Context, c *command, copied again) outcome {
 		if errors.Is(got.err, engine.ErrUnsent) {
 			// No connection was had in the time that a direct request has: that says
 			// nothing of what can be had.
-			got = s.sender.send(ctx, c, copied)
+			t, _ := copied() // what was kept back once is not to leave
+			got = s.sender.send(ctx, t, copied)
 		}
 	case queued && takes(queue):
 		got.val, got.err = c.submit(ctx, s.rdb, queue)

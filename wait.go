@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -65,26 +67,43 @@ func (h *host) obtain(ctx context.Context, o *hold, queue bool) (*hold, error) {
 	if err := h.enter(o, queue); err != nil {
 		return o, err
 	}
-	for {
-		switch h.stageOf(o) {
-		case asking:
-			ans, err := h.askFor(ctx, o)
-			h.settle(o, ans, err)
-			continue
-		case granted:
-			lease, err := h.take(ctx, o)
-			if lease != nil || err != nil {
-				return o, err
-			}
-			o = h.retry(o)
-			continue
-		case failed:
-			return o, h.abandon(o, o.failure)
+	returns := false
+	defer func() {
+		if !returns { // a hook or a tracer panics: whoever recovers goes on without o
+			_ = h.abandon(o, nil)
 		}
-		if err := h.park(ctx, o); err != nil {
-			return o, h.abandon(o, err)
+	}()
+	for {
+		done, err := h.step(ctx, &o)
+		if done {
+			returns = true
+			return o, err
 		}
 	}
+}
+
+// step takes o on by one stage, and reports whether that was the last. It puts
+// another hold in the place of one that is retried.
+func (h *host) step(ctx context.Context, o **hold) (done bool, err error) {
+	switch h.stageOf(*o) {
+	case asking:
+		ans, err := h.askFor(ctx, *o)
+		h.settle(*o, ans, err)
+		return false, nil
+	case granted:
+		lease, err := h.take(ctx, *o)
+		if lease != nil || err != nil {
+			return true, err
+		}
+		*o = h.retry(*o)
+		return false, nil
+	case failed:
+		return true, h.abandon(*o, (*o).failure)
+	}
+	if err := h.park(ctx, *o); err != nil {
+		return true, h.abandon(*o, err)
+	}
+	return false, nil
 }
 
 // park waits for o's stage to change.
@@ -318,7 +337,8 @@ func (o *hold) refused() bool {
 	if o.stage != failed || o.joined || o.unsure.Load() > 0 {
 		return false
 	}
-	return errors.Is(o.failure, ErrNotAcquired) || (isReply(o.failure) || errors.Is(o.failure, engine.ErrUnsent)) && !noQuorum(o.failure)
+	nothing := isReply(o.failure) || errors.Is(o.failure, engine.ErrUnsent) || errors.Is(o.failure, redis.ErrClosed)
+	return errors.Is(o.failure, ErrNotAcquired) || nothing && !noQuorum(o.failure)
 }
 
 // retry gives up a grant that is too old to use, and returns a waiter in its

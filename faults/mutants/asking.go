@@ -21,12 +21,12 @@ var asking = []mutant{
 	},
 	{
 		name:   "what was kept back counts as sent",
-		edit:   edit{"refusal.go", "translate(err, c.last.left.Load())", "translate(err, true)"},
+		edit:   edit{"refusal.go", "translate(err, err == nil || c.last.bar())", "translate(err, true)"},
 		killer: root("TestRefusalsAreTold/an open breaker"),
 	},
 	{
 		name:   "what was sent counts as kept back",
-		edit:   edit{"command.go", "	l.left.Store(true)\n", ""},
+		edit:   edit{"command.go", "if !l.state.CompareAndSwap(here, leaves) && l.state.Load() == barred {", "if l.state.Load() == barred {"},
 		killer: root("TestAGuardedWriteIsNotSentTwice"),
 	},
 	{
@@ -63,5 +63,40 @@ var asking = []mutant{
 		name:   "a request that waits for a connection has copies",
 		edit:   edit{"copies.go", "	if !f.hangs() {\n		return false\n	}\n", ""},
 		killer: root("TestUnlockIsBoundedThoughItsContextIsOver"),
+	},
+	{
+		name:   "what was given up before it left may leave later",
+		edit:   edit{"command.go", "		return nil, errBarred\n", ""},
+		killer: root("TestWhatAHookGivesUpIsNotSentLater"),
+	},
+	{
+		name:   "one try that Close cuts short does not say so",
+		edit:   edit{"ask.go", "		case h.open.Err() != nil:\n			return ans, ErrClosed\n", ""},
+		killer: root("TestATryLockThatCloseCutsShortSaysSo"),
+	},
+	{
+		name:   "a call whose hook panics stays in its line",
+		edit:   edit{"wait.go", "		if !returns {", "		if !returns && false {"},
+		killer: root("TestAHookThatPanicsLeavesTheClientUsable/Lock"),
+	},
+	{
+		name:   "one try forgets what may have been done",
+		edit:   edit{"host.go", "soFar(err, send(bounded))", "send(bounded)"},
+		killer: root("TestOneTryRemembersWhatMayHaveBeenDone"),
+	},
+	{
+		name:   "calls on a closed go-redis client are owed a withdrawal",
+		edit:   edit{"wait.go", " || errors.Is(o.failure, redis.ErrClosed)\n", "\n"},
+		killer: root("TestAClosedGoRedisClientOwesNothing"),
+	},
+	{
+		name:   "one slow answer leaves a call no time for copies",
+		edit:   edit{"copies.go", "min(2*time.Duration(s.usual.Load()), 3*s.every)", "2*time.Duration(s.usual.Load())"},
+		killer: root("TestOneSlowAnswerLeavesACallTimeForCopies"),
+	},
+	{
+		name:   "a fixed lease is left to a server whose clock stepped back",
+		edit:   edit{"ending.go", "		return overdue\n", "		return staying\n"},
+		killer: root("TestAFixedLeaseThatTheServerHoldsTooLongIsGivenBack"),
 	},
 }
