@@ -122,6 +122,7 @@ func lockNames(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, completeWithin)
 	defer cancel()
 	w := where{prefix: relock.DefaultPrefix}
+	registerTLS(newFlags(""), &w.tls) // for what they have from the environment
 	locks, err := w.look(ctx, w.open)
 	if err != nil {
 		return nil

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/relock-go/relock/cmd/relock/internal/child"
@@ -89,9 +88,6 @@ func dispatch(ctx context.Context, args []string, std stdio) int {
 // hideSecrets keeps the passwords that we were given out of errors, wherever they
 // were given.
 func hideSecrets(args []string) {
-	if i := slices.Index(args, "--"); i >= 0 {
-		args = args[:i] // the command's
-	}
 	plain.Hide(args...)
 	plain.Hide(strings.Fields(os.Getenv(envRedis))...)
 }

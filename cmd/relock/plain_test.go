@@ -109,6 +109,9 @@ func TestNoCommandTellsUserOrPassword(t *testing.T) {
 			{"run", url},
 			{"run", "--ttl", url, "a"},
 			{"doctor", url},
+			{"doctor", "--", url},
+			{"ls", "a", "--", url},
+			{"doctor", `redis://us"er:b33"bl3@127.0.0.1:1`},
 			{"bench", url},
 			{"demo", url},
 			{"demo", "--workers", url},
@@ -123,7 +126,7 @@ func TestNoCommandTellsUserOrPassword(t *testing.T) {
 // hostile are owners, and names, that would steer a terminal or look like others.
 var hostile = []string{
 	"esc\x1b[2J\x1b]0;title\a", "bell\a", "return\rjob: free", "line\njob: free", "bidi\u202egnp", "isolate\u2066x\u2069",
-	"zero\u200bwidth", "bom\ufeff", "\u009b2Jc1", "del\x7f", "not utf8 \xff", "not utf8 \xfe", "tag\U000e0041", "filler\u3164", "sep\u2028x",
+	"zero\u200bwidth", "bom\ufeff", "\u009b2Jc1", "del\x7f", "not utf8 \xff", "not utf8 \xfe", "tag\U000e0041", "filler\u3164", "sep\u2028x", "variant\ufe0f", "variant\U000e0100",
 }
 
 func TestNoCommandPassesOnWhatSteersATerminal(t *testing.T) {

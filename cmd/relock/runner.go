@@ -207,14 +207,20 @@ func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.
 		_ = r.release(lease, releaseWithin)
 		return bySignal(ctx, exitFailed)
 	}
-	c, err := child.Start(r.newCommand(lease))
+	term := r.cfg.term()
+	margin := leash.Margin(term)
+	c, err := child.Start(r.newCommand(lease), lease.ValidUntil().Add(-margin), margin/2, r.cfg.grace)
+	if err != nil && (lease.Err() != nil || errors.Is(err, syscall.ETIMEDOUT)) {
+		_ = r.release(lease, releaseLostWithin)
+		r.report.failed("the lock was lost before the command could start")
+		return exitLost
+	}
 	if err != nil {
 		_ = r.release(lease, releaseWithin)
 		r.report.failed(fmt.Sprintf("cannot run %s: %v", r.path, errors.Unwrap(err)))
 		return child.Missing(err)
 	}
-	term := r.cfg.term()
-	leash := &leash.Leash{Grace: r.cfg.grace, Margin: leash.Margin(term), Sigs: sigs, All: r.cfg.waitAll}
+	leash := &leash.Leash{Grace: r.cfg.grace, Margin: margin, Sigs: sigs, All: r.cfg.waitAll}
 	loss := leash.Follow(c, lease)
 	c.Close()
 	if loss.Unguarded {

@@ -20,7 +20,7 @@ var commanding = []mutant{
 	},
 	{
 		name:   "the death of the guardian ends nothing",
-		edit:   edit{"cmd/relock/internal/leash/leash.go", "			c.Kill()\n			loss.Unguarded = true", "			loss.Unguarded = true"},
+		edit:   edit{"cmd/relock/internal/leash/leash.go", "		c.Kill()\n		loss.Unguarded = true", "			loss.Unguarded = true"},
 		killer: command("TestWithoutItsGuardianTheCommandIsEnded"),
 	},
 	{

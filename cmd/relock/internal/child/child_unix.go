@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,11 +21,12 @@ type Child struct {
 	orders   *os.File
 	tty      *terminal // nil: its standard input and output are no terminal
 	stops    chan struct{}
-	done     chan struct{} // the command has ended
-	empty    chan struct{} // nothing of its tree is left
-	orphaned chan struct{} // the guardian has ended before us
-	heard    chan struct{} // no more news will come
-	reaped   chan struct{} // the guardian has ended
+	done     chan struct{}      // the command has ended
+	empty    chan struct{}      // nothing of its tree is left
+	orphaned chan struct{}      // the guardian has ended before us
+	heard    chan struct{}      // no more news will come
+	reaped   chan struct{}      // the guardian has ended
+	rootEnd  syscall.WaitStatus // how the command ended, where we are told and not the guardian; the reaper's
 
 	mu      sync.Mutex
 	status  syscall.WaitStatus // once done
@@ -36,21 +38,24 @@ type Child struct {
 // not start.
 var errNoGuardian = errors.New("its guardian did not start")
 
-// Start starts a command below a guardian. It returns a *os.PathError if the
-// command cannot be run.
+// Start starts a command below a guardian, which has the first order of
+// [Child.Until] before it starts anything: what this process does not come to do
+// after that, as where it is stopped, the guardian does. It returns a
+// *os.PathError if the command cannot be run; of ETIMEDOUT, if until was over.
 //
 // From then on all that becomes a child of this process is taken note of, as
 // whoever is PID 1 of a container must: nothing else here may wait for a process.
-func Start(cmd Command) (*Child, error) {
+func Start(cmd Command, until time.Time, patience, grace time.Duration) (*Child, error) {
 	c := &Child{
 		stops: make(chan struct{}, 1), done: make(chan struct{}), empty: make(chan struct{}),
 		orphaned: make(chan struct{}), heard: make(chan struct{}), reaped: make(chan struct{}),
+		rootEnd: syscall.WaitStatus(syscall.SIGKILL),
 	}
-	news, err := c.fork(cmd)
+	first := order{killAt: monotonic() + time.Until(until), patience: patience, grace: grace}
+	news, err := c.begin(func() (*os.File, error) { return c.fork(cmd, first) })
 	if err != nil {
 		return nil, &os.PathError{Op: "start", Path: cmd.Path, Err: err}
 	}
-	go c.reap()
 	lines := bufio.NewScanner(news)
 	var errno syscall.Errno
 	if !lines.Scan() {
@@ -70,7 +75,7 @@ func Start(cmd Command) (*Child, error) {
 }
 
 // fork starts the guardian, and returns what it tells.
-func (c *Child) fork(cmd Command) (*os.File, error) {
+func (c *Child) fork(cmd Command, first order) (*os.File, error) {
 	exe, err := ourselves()
 	if err != nil {
 		return nil, err
@@ -86,7 +91,9 @@ func (c *Child) fork(cmd Command) (*os.File, error) {
 		return nil, err
 	}
 	defer its.Close()
-	adopt() // should the guardian be killed
+	c.orders = ours
+	c.order(first) // it waits in the pipe
+	adopt()        // should the guardian be killed
 	attr := &syscall.ProcAttr{Env: cmd.Env, Sys: &syscall.SysProcAttr{Setpgid: true}}
 	for _, f := range append(cmd.Files[:], orders, its) {
 		attr.Files = append(attr.Files, f.Fd())
@@ -97,7 +104,6 @@ func (c *Child) fork(cmd Command) (*os.File, error) {
 		_, _ = ours.Close(), news.Close()
 		return nil, fmt.Errorf("its guardian: %w", err)
 	}
-	c.orders = ours
 	return news, nil
 }
 
@@ -133,27 +139,85 @@ func (c *Child) ended(ws syscall.WaitStatus) {
 	close(c.done)
 }
 
+// children are those whose ends are taken note of. There is one reaper for all:
+// whoever waits for any child takes the end of another's guardian, too.
+var children struct {
+	mu     sync.Mutex // also keeps any from being forked while nobody is looked for
+	all    []*Child
+	reaped bool // by a goroutine
+}
+
+// begin forks the guardian of c, and sees to it that its end is taken note of.
+func (c *Child) begin(fork func() (*os.File, error)) (*os.File, error) {
+	children.mu.Lock()
+	defer children.mu.Unlock()
+	news, err := fork()
+	if err != nil {
+		return nil, err
+	}
+	children.all = append(children.all, c)
+	if !children.reaped {
+		children.reaped = true
+		go reap()
+	}
+	return news, nil
+}
+
 // reap takes note of all that ends as our child: the guardian, and where it is
 // killed what was below it; as PID 1, all that nobody else takes note of.
-func (c *Child) reap() {
-	guarded, root := true, syscall.WaitStatus(syscall.SIGKILL)
+func reap() {
 	for {
 		var ws syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &ws, 0, nil)
 		switch {
-		case err == syscall.EINTR:
-		case err != nil: // nobody is left
-			c.over(root)
+		case err == nil:
+			note(pid, ws)
+		case err == syscall.ECHILD && nobodyLeft():
 			return
-		case pid == c.guardian && guarded:
-			guarded = false
-			close(c.reaped)
-			if c.lost() {
-				close(c.orphaned)
-			}
-		case !guarded && pid == c.root:
-			root = ws
 		}
+	}
+}
+
+func note(pid int, ws syscall.WaitStatus) {
+	children.mu.Lock()
+	all := slices.Clone(children.all)
+	children.mu.Unlock()
+	for _, c := range all {
+		c.note(pid, ws)
+	}
+}
+
+// nobodyLeft ends the reaper if there is no child, and none is being forked.
+func nobodyLeft() bool {
+	children.mu.Lock()
+	var ws syscall.WaitStatus
+	pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)
+	if err != syscall.ECHILD {
+		children.mu.Unlock()
+		if pid > 0 {
+			note(pid, ws)
+		}
+		return false
+	}
+	all := children.all
+	children.all, children.reaped = nil, false
+	children.mu.Unlock()
+	for _, c := range all {
+		c.over()
+	}
+	return true
+}
+
+// note takes note of the end of a child of ours.
+func (c *Child) note(pid int, ws syscall.WaitStatus) {
+	switch {
+	case pid == c.guardian && !isClosed(c.reaped):
+		close(c.reaped)
+		if c.lost() {
+			close(c.orphaned)
+		}
+	case isClosed(c.reaped) && pid == c.root:
+		c.rootEnd = ws
 	}
 }
 
@@ -167,10 +231,10 @@ func (c *Child) lost() bool {
 
 // over is called when we have no child left. What the guardian could not tell is
 // made up for.
-func (c *Child) over(root syscall.WaitStatus) {
+func (c *Child) over() {
 	<-c.heard
 	if !isClosed(c.done) {
-		c.ended(root)
+		c.ended(c.rootEnd)
 	}
 	if !isClosed(c.empty) {
 		close(c.empty)

@@ -49,12 +49,18 @@ func Guard() {
 	named()
 	deaf()
 	g := &guardian{news: os.NewFile(newsFD, "news"), empty: make(chan struct{})}
-	if err := g.start(os.Args[2], os.Args[3:]); err != nil {
+	orders := ordersOf(os.NewFile(ordersFD, "orders"))
+	first, alive := <-orders
+	err := error(syscall.ETIMEDOUT)
+	if alive && !first.bye && monotonic() < first.killAt {
+		err = g.start(os.Args[2], os.Args[3:])
+	}
+	if err != nil {
 		g.tell("failed %d", errnoOf(err))
 		os.Exit(1)
 	}
 	go g.reap()
-	g.watch(ordersOf(os.NewFile(ordersFD, "orders")))
+	g.watch(first, orders)
 	os.Exit(0)
 }
 
@@ -156,10 +162,8 @@ func (o order) String() string {
 }
 
 // watch returns when the tree is no longer ours to watch, or is gone.
-func (g *guardian) watch(orders <-chan order) {
-	const never = 1<<63 - 1
-	now := order{killAt: never}
-	timer := time.NewTimer(never)
+func (g *guardian) watch(now order, orders <-chan order) {
+	timer := time.NewTimer(0)
 	empty, overdue := g.empty, false
 	for orders != nil || empty != nil {
 		select {

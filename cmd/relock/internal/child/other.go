@@ -22,8 +22,9 @@ type Child struct {
 	done chan struct{}
 }
 
-// Start starts a command. It returns an error if the command cannot be run.
-func Start(cmd Command) (*Child, error) {
+// Start starts a command. It returns an error if the command cannot be run. The
+// rest is for guardians.
+func Start(cmd Command, _ time.Time, _, _ time.Duration) (*Child, error) {
 	c := &Child{
 		cmd:  &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, Stdin: cmd.Files[0], Stdout: cmd.Files[1], Stderr: cmd.Files[2]},
 		done: make(chan struct{}),

@@ -56,12 +56,12 @@ func (l *Leash) Follow(c *child.Child, lease Lease) Loss {
 		case <-over:
 			return l.over(c, lease, loss, asked, l.asleep(again))
 		case <-c.Orphaned():
-			c.Kill()
-			loss.Unguarded = true
 			return l.over(c, lease, loss, asked, l.asleep(again))
 		case sig := <-l.Sigs:
-			asked = asked || child.Ends(sig)
 			c.Pass(sig)
+			if child.Ends(sig) { // what ignores it is cleared once the command has ended
+				asked, over = true, c.Done()
+			}
 		case <-timer.C:
 		case <-lost:
 			lost = nil
@@ -110,6 +110,12 @@ const clearWithin = time.Second
 // an interrupt): the lock is about to be another's. A lease that was lost unseen
 // is lost.
 func (l *Leash) over(c *child.Child, lease Lease, loss Loss, asked bool, asleep time.Duration) Loss {
+	select {
+	case <-c.Orphaned(): // the command's end may be heard of first
+		c.Kill()
+		loss.Unguarded = true
+	default:
+	}
 	if loss.Lost {
 		c.Kill()
 		return loss

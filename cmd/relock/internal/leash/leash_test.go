@@ -45,7 +45,7 @@ func follow(t *testing.T, script string, until time.Time, l *Leash) (*child.Chil
 	defer out.Close()
 	c, err := child.Start(child.Command{
 		Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: os.Environ(), Files: [3]*os.File{os.Stdin, its, os.Stderr},
-	})
+	}, time.Now().Add(time.Hour), time.Second, l.Grace)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 // change the direction or have no width are not; neither are letters and marks
 // that are drawn as nothing.
 func shows(r rune) bool {
-	return unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // IsPlain reports whether s is shown as it is.

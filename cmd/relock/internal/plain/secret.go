@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode"
@@ -44,7 +45,8 @@ func Hide(texts ...string) {
 // a parser, which takes an unescaped password for something else.
 func secretsIn(text string) (all []string) {
 	add := func(s string) {
-		all = append(all, s)
+		quoted := strconv.Quote(s) // as errors have it
+		all = append(all, s, quoted[1:len(quoted)-1])
 		if meant, err := url.PathUnescape(s); err == nil && meant != s {
 			all = append(all, meant)
 		}
