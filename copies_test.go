@@ -219,8 +219,7 @@ func TestAFlightCountsTheCopiesThatMayComeLate(t *testing.T) {
 	seen := 0
 	// Every sequence of moves is played anew: a copy leaves (L), the oldest or the
 	// newest under way lands with each result, or the flight is given up (G).
-	var play func(moves []int)
-	play = func(moves []int) {
+	play := func(moves []int) {
 		r := &engine.Request{Copies: new(atomic.Int32)}
 		f := &flight{decided: make(chan struct{})}
 		first := &fakeCopy{}

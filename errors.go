@@ -190,9 +190,9 @@ func passes(err error) bool { return passesAfter(err, 0) }
 
 // passesAfter is passes, where err has lasted for so many call timeouts.
 func passesAfter(err error, calls int) bool {
-	var over forGood
+	var over forGoodError
 	var quorum *QuorumError
-	var refusal *engine.Refusal
+	var refusal *engine.RefusalError
 	switch {
 	case errors.As(err, &over):
 		return false

@@ -260,16 +260,16 @@ func (s *lockSettings) boundWait(ctx context.Context) (context.Context, context.
 	if !s.hasWait || s.wait == 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, s.wait, waitOver(s.wait))
+	return context.WithTimeoutCause(ctx, s.wait, waitOverError(s.wait))
 }
 
 // oneTry reports whether Lock is TryLock.
 func (s *lockSettings) oneTry() bool { return s.hasWait && s.wait == 0 }
 
-// waitOver is why a wait of WithWait ended.
-type waitOver time.Duration
+// waitOverError is why a wait of WithWait ended.
+type waitOverError time.Duration
 
-func (w waitOver) Error() string { return fmt.Sprintf("WithWait(%v) is over", time.Duration(w)) }
+func (w waitOverError) Error() string { return fmt.Sprintf("WithWait(%v) is over", time.Duration(w)) }
 
 func newSettings(opts []Option) settings {
 	s := settings{

@@ -61,10 +61,10 @@ func advise(rdb Redis, err error) error {
 	case kind == cluster:
 		return err
 	case moved(err), hasPrefix(err, "CROSSSLOT") && kind == plain:
-		return &engine.Refusal{Err: err, Grace: grace, Advice: fmt.Sprintf(
+		return &engine.RefusalError{Err: err, Grace: grace, Advice: fmt.Sprintf(
 			"the server is one of a Redis Cluster's, and %T does not go to the others: use redis.NewClusterClient", rdb)}
 	case hasPrefix(err, "READONLY") && kind != sentinel:
-		return &engine.Refusal{Err: err, Grace: max(grace, 1), Advice: fmt.Sprintf(
+		return &engine.RefusalError{Err: err, Grace: max(grace, 1), Advice: fmt.Sprintf(
 			"the server is a replica, and %T does not look for its primary: give it the primary's address, or use redis.NewFailoverClient (Sentinel) or redis.NewClusterClient (Cluster)", rdb)}
 	}
 	return err
@@ -75,16 +75,16 @@ func (c *command) fault(rdb Redis, err error) error {
 	return advise(rdb, translate(err, err == nil || c.last.bar()))
 }
 
-// forGood is an error that passes no more, whatever passes says of it.
-type forGood struct{ error }
+// forGoodError is an error that passes no more, whatever passes says of it.
+type forGoodError struct{ error }
 
-func (e forGood) Unwrap() error { return e.error }
+func (e forGoodError) Unwrap() error { return e.error }
 
 // outlasted returns err, as one that is for good if it has lasted for longer than
 // such an error may.
 func (h *host) outlasted(err error, lasted time.Duration) error {
 	if err != nil && passes(err) && !passesAfter(err, int(lasted/h.set.call)) {
-		return forGood{err}
+		return forGoodError{err}
 	}
 	return err
 }
@@ -94,7 +94,7 @@ func (h *host) outlasted(err error, lasted time.Duration) error {
 func (h *host) judged(o *hold, err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var refusal *engine.Refusal
+	var refusal *engine.RefusalError
 	switch {
 	case err == nil:
 		o.refusedSince = time.Time{}

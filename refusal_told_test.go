@@ -200,7 +200,7 @@ func toldOfADemotion(t *testing.T) {
 		ended <- err
 	}()
 	awaitWaiters(t, holder.Mutex("a"), 1)
-	if err := r.direct.SlaveOf(bg, "127.0.0.1", "1").Err(); err != nil {
+	if err := r.direct.Do(bg, "replicaof", "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -208,7 +208,7 @@ func toldOfADemotion(t *testing.T) {
 	case <-time.After(15 * time.Second):
 		t.Fatal("it waits on, and nobody is told")
 	}
-	if err := r.direct.SlaveOf(bg, "NO", "ONE").Err(); err != nil {
+	if err := r.direct.Do(bg, "replicaof", "no", "one").Err(); err != nil {
 		t.Fatal(err)
 	}
 	unlock(t, lease)

@@ -27,18 +27,20 @@ func Unanswered(err error) bool {
 	return errors.Is(err, ErrUnknown) || errors.Is(err, ErrUnsent)
 }
 
-// Refusal is what a server answers whose client should ask another one. Where the
+// RefusalError is what a server answers whose client should ask another one. Where the
 // client does that by itself, or may have been told wrong for a moment, it passes.
-type Refusal struct {
+type RefusalError struct {
 	Err    error  // the server's
 	Advice string // what to do
 	Grace  int    // for how many call timeouts it may last and yet pass
 }
 
-func (r *Refusal) Error() string { return strings.TrimSuffix(r.Err.Error(), ".") + ": " + r.Advice }
+func (r *RefusalError) Error() string {
+	return strings.TrimSuffix(r.Err.Error(), ".") + ": " + r.Advice
+}
 
 // Unwrap returns what the server said.
-func (r *Refusal) Unwrap() error { return r.Err }
+func (r *RefusalError) Unwrap() error { return r.Err }
 
 // Request asks for a hold on a lock, or, as a waiter, checks in.
 type Request struct {
