@@ -20,12 +20,8 @@ func TestAJobRunsOnceInAFleetOnARealServer(t *testing.T) {
 	if got := runsInAFleet(t, hosts); got != 3 {
 		t.Errorf("without a minimum it ran %d times, want once a host", got)
 	}
-	start := time.Now()
-	got := runsInAFleet(t, hosts, WithMinHold(minHold))
-	if took := time.Since(start); took > minHold {
-		t.Skipf("three tries took %v: they were to be made within %v", took, minHold)
-	}
-	if got != 1 {
+	// An hour: however slow the machine is, the tries are made within it.
+	if got := runsInAFleet(t, hosts, WithMinHold(time.Hour)); got != 1 {
 		t.Errorf("it ran %d times, want once", got)
 	}
 }

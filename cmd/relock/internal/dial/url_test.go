@@ -44,7 +44,7 @@ var odd = []string{
 	"http://zaphod:b33bl3@127.0.0.1:1",
 	"zaphod:b33bl3@127.0.0.1:1",
 	"//zaphod:b33bl3@127.0.0.1:1",
-	"unix://zaphod:b33bl3/b33bl3@/tmp/none.sock",
+	"unix://zaphod:b33bl3/b33bl3@/run/none.sock",
 	"unix://zaphod/b33bl3",
 	"redis://zaphod:b33bl3@127.0.0.1:99999",
 }
@@ -74,7 +74,7 @@ func TestOfAGoodURLOnlyHostAndPortAreTold(t *testing.T) {
 		"redis://zaphod:b33%23%2F%3F%40%20bl3@localhost/3":           "localhost:6379",
 		"rediss://:b33bl3@[::1]:7":                                   "[::1]:7",
 		"redis://zaphod@":                                            "localhost:6379",
-		"unix://zaphod:b33bl3@/tmp/redis.sock?db=1":                  "/tmp/redis.sock",
+		"unix://zaphod:b33bl3@/run/redis.sock?db=1":                  "/run/redis.sock",
 		"redis://a_b.example:5?master_name=m&password=b33bl3":        "a_b.example:5",
 		"redis://zaphod:b33bl3@host:5?addr=other:6&addr=[fe80::1]:7": "host:5",
 		"redis://zaphod:b33bl3@127.0.0.1:1/0?read_timeout=1s&db=2":   "127.0.0.1:1",
