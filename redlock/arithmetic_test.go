@@ -40,7 +40,7 @@ func TestTwoMajoritiesShareANode(t *testing.T) {
 func TestAnAttemptIsJudgedAsSoonAsItIsDecided(t *testing.T) {
 	quorums(func(n, need int) {
 		counts(n, func(granted, refused, pending int) {
-			got := tally(n, need, granted, refused, pending)
+			got := poll{n, need, granted, refused, pending}.acquire()
 			winnable := granted+pending >= need
 			switch {
 			case (got == won) != (granted >= need),
@@ -56,7 +56,7 @@ func TestAnAttemptIsJudgedAsSoonAsItIsDecided(t *testing.T) {
 func TestARenewalIsLostOnlyIfAQuorumCannotHaveIt(t *testing.T) {
 	quorums(func(n, need int) {
 		counts(n, func(granted, absent, pending int) {
-			got := renewed(n, need, granted, absent, pending)
+			got := poll{n, need, granted, absent, pending}.renewal()
 			switch {
 			case (got == won) != (granted >= need),
 				(got == taken) != (granted < need && absent > n-need),
@@ -70,7 +70,7 @@ func TestARenewalIsLostOnlyIfAQuorumCannotHaveIt(t *testing.T) {
 func TestAReleaseIsALossOnlyIfTheQuorumWasGone(t *testing.T) {
 	quorums(func(n, need int) {
 		counts(n, func(given, gone, pending int) {
-			got := released(n, need, given, gone, pending)
+			got := poll{n, need, given, gone, pending}.release()
 			switch {
 			case got == won && given+gone < need,
 				(got == taken) != (given < need && gone > n-need),

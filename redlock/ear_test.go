@@ -88,7 +88,7 @@ func TestVotesWhoseMessagesAreLostAreAskedForAgain(t *testing.T) {
 			got <- err
 		}()
 		<-time.After(5 * lag)
-		order := q.roster.order()
+		order := q.membership.order()
 		release(order[0])
 		synctest.Wait() // it has been told, and its requests to the others are under way
 		for _, i := range order[1:] {

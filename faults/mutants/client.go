@@ -189,8 +189,8 @@ var ending = []mutant{
 	},
 	{
 		name:   "a quorum's votes are given back by a Detach",
-		edit:   edit{"redlock/lane.go", ", Leave: t.leave}", "}"},
-		also:   []edit{{"redlock/lane.go", "nothing := !v.mayHave || t.leave && v.state == granted && !v.unsure", "nothing := !v.mayHave"}},
+		edit:   edit{"redlock/outbox.go", "|| leave, Leave: leave,", "|| leave,"},
+		also:   []edit{{"redlock/outbox.go", "case v.trace == none || l.attempt.fate == stays && v.hasVote() && v.trace != unclear:", "case v.trace == none:"}},
 		killer: redlock("TestADetachedQuorumStaysToItsEnd"),
 	},
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
-// rosterAgain is how often a node that could not be identified is asked again.
-const rosterAgain = time.Second
+// identifyAgain is how often a node that could not be identified is asked again.
+const identifyAgain = time.Second
 
-// The roster says which servers the nodes are. Each server keeps an id of its
+// The membership says which servers the nodes are. Each server keeps an id of its
 // own and, once all were seen, the ids of all nodes. So a server that is listed
 // twice, a list that differs from that of other processes, and a server that has
 // lost its data are found before they are trusted with a vote.
-type roster struct {
+type membership struct {
 	q *quorum
 
 	mu      sync.Mutex
@@ -34,122 +34,122 @@ type roster struct {
 
 var errUnidentified = errors.New("not identified yet")
 
-func newRoster(q *quorum) *roster {
-	r := &roster{q: q, refused: make([]error, len(q.peers))}
-	for i := range r.refused {
-		r.refused[i] = errUnidentified
+func newMembership(q *quorum) *membership {
+	m := &membership{q: q, refused: make([]error, len(q.peers))}
+	for i := range m.refused {
+		m.refused[i] = errUnidentified
 	}
-	return r
+	return m
 }
 
 // refuses returns why peer i has no vote, or nil.
-func (r *roster) refuses(i int) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.refused[i]
+func (m *membership) refuses(i int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.refused[i]
 }
 
 // order returns the peers that vote by their ids: the same in every process.
-func (r *roster) order() []int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.sorted
+func (m *membership) order() []int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sorted
 }
 
 // expel takes the vote of a peer that is not what it was known as.
-func (r *roster) expel(i int, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.refused[i] == nil {
-		r.refused[i] = err
-		r.sorted = slices.DeleteFunc(slices.Clone(r.sorted), func(j int) bool { return i == j })
+func (m *membership) expel(i int, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.refused[i] == nil {
+		m.refused[i] = err
+		m.sorted = slices.DeleteFunc(slices.Clone(m.sorted), func(j int) bool { return i == j })
 	}
 }
 
 // ready identifies the nodes. It waits for that only while too few are known.
-func (r *roster) ready(ctx context.Context, patience time.Duration) error {
-	r.mu.Lock()
-	r.refresh(patience)
-	enough, running, fatal := len(r.sorted) >= r.q.need, r.running, r.fatal
-	r.mu.Unlock()
+func (m *membership) ready(ctx context.Context, patience time.Duration) error {
+	m.mu.Lock()
+	m.refresh(patience)
+	enough, running, fatal := len(m.sorted) >= m.q.need, m.running, m.fatal
+	m.mu.Unlock()
 	if enough || running == nil {
 		return fatal
 	}
 	select {
 	case <-running:
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.fatal
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.fatal
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", engine.ErrUnknown, context.Cause(ctx))
 	}
 }
 
 // look refreshes what is known, and waits for nothing.
-func (r *roster) look(patience time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.refresh(patience)
+func (m *membership) look(patience time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refresh(patience)
 }
 
 // refresh asks again who the nodes are if some have no vote: from time to time,
-// or at once while there is no quorum. It needs r.mu.
-func (r *roster) refresh(patience time.Duration) {
-	if r.running != nil || len(r.sorted) == len(r.refused) {
+// or at once while there is no quorum. It needs m.mu.
+func (m *membership) refresh(patience time.Duration) {
+	if m.running != nil || len(m.sorted) == len(m.refused) {
 		return
 	}
-	if len(r.sorted) >= r.q.need && time.Now().Before(r.again) {
+	if len(m.sorted) >= m.q.need && time.Now().Before(m.again) {
 		return
 	}
 	done := make(chan struct{})
-	r.running = done
-	r.q.tasks.run(func() { r.identify(patience, done) })
+	m.running = done
+	m.q.tasks.run(func() { m.identify(patience, done) })
 }
 
 // identify asks every peer who it is.
-func (r *roster) identify(patience time.Duration, done chan struct{}) {
-	got := make([]*engine.Enrolment, len(r.q.peers))
-	errs := make([]error, len(r.q.peers))
-	r.ask(patience, func(ctx context.Context, i int) {
-		e, err := r.q.peers[i].node.Enrol(ctx, rand.Text(), "")
+func (m *membership) identify(patience time.Duration, done chan struct{}) {
+	got := make([]*engine.Enrolment, len(m.q.peers))
+	errs := make([]error, len(m.q.peers))
+	m.ask(patience, func(ctx context.Context, i int) {
+		e, err := m.q.peers[i].node.Enrol(ctx, rand.Text(), "")
 		if errs[i] = err; err == nil {
 			got[i] = &e
 		}
 	})
-	list, refused, fatal := judge(r.q.addrs(), got)
+	list, refused, fatal := judge(m.q.addrs(), got)
 	for i, err := range errs {
 		if err != nil {
 			refused[i] = err
 		}
 	}
 	if list != "" {
-		r.ask(patience, func(ctx context.Context, i int) {
+		m.ask(patience, func(ctx context.Context, i int) {
 			if got[i] != nil && refused[i] == nil && got[i].Roster == "" {
 				// Whoever fails here is told by the next process.
-				_, _ = r.q.peers[i].node.Enrol(ctx, got[i].ID, list)
+				_, _ = m.q.peers[i].node.Enrol(ctx, got[i].ID, list)
 			}
 		})
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.refused, r.fatal, r.sorted, r.list = refused, fatal, nil, list
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refused, m.fatal, m.sorted, m.list = refused, fatal, nil, list
 	for i := range refused {
 		if refused[i] == nil {
-			r.q.peers[i].node.Trust(got[i].ID)
-			r.sorted = append(r.sorted, i)
+			m.q.peers[i].node.Trust(got[i].ID)
+			m.sorted = append(m.sorted, i)
 		}
 	}
-	slices.SortFunc(r.sorted, func(a, b int) int { return strings.Compare(got[a].ID, got[b].ID) })
-	r.again = time.Now().Add(rosterAgain)
-	r.running = nil
+	slices.SortFunc(m.sorted, func(a, b int) int { return strings.Compare(got[a].ID, got[b].ID) })
+	m.again = time.Now().Add(identifyAgain)
+	m.running = nil
 	close(done)
 }
 
-func (r *roster) ask(patience time.Duration, f func(ctx context.Context, i int)) {
-	ctx, cancel := context.WithTimeout(r.q.bg, patience)
+func (m *membership) ask(patience time.Duration, f func(ctx context.Context, i int)) {
+	ctx, cancel := context.WithTimeout(m.q.bg, patience)
 	defer cancel()
 	var wg sync.WaitGroup
-	for i := range r.q.peers {
+	for i := range m.q.peers {
 		wg.Go(func() { f(ctx, i) })
 	}
 	wg.Wait()
@@ -160,7 +160,7 @@ func (r *roster) ask(patience time.Duration, f func(ctx context.Context, i int))
 // why all are.
 func judge(addrs []string, got []*engine.Enrolment) (list string, refused []error, fatal error) {
 	refused = make([]error, len(got))
-	ids, rosters := map[string]int{}, map[string]int{}
+	ids, lists := map[string]int{}, map[string]int{}
 	for i, e := range got {
 		if e == nil {
 			refused[i] = errUnidentified
@@ -171,7 +171,7 @@ func judge(addrs []string, got []*engine.Enrolment) (list string, refused []erro
 		}
 		ids[e.ID] = i
 		if e.Roster != "" {
-			rosters[e.Roster] = i
+			lists[e.Roster] = i
 		}
 	}
 	known := make([]string, 0, len(ids))
@@ -180,15 +180,15 @@ func judge(addrs []string, got []*engine.Enrolment) (list string, refused []erro
 	}
 	slices.Sort(known)
 	switch {
-	case len(rosters) == 0 && len(known) == len(got):
+	case len(lists) == 0 && len(known) == len(got):
 		return strings.Join(known, ","), refused, nil
-	case len(rosters) == 0:
+	case len(lists) == 0:
 		return "", refused, nil
-	case len(rosters) > 1:
-		return "", refused, invalid("the nodes belong to different quorums: %s", owners(addrs, rosters))
+	case len(lists) > 1:
+		return "", refused, invalid("the nodes belong to different quorums: %s", owners(addrs, lists))
 	}
-	for roster, by := range rosters {
-		members := strings.Split(roster, ",")
+	for known, by := range lists {
+		members := strings.Split(known, ",")
 		if len(members) != len(got) {
 			return "", refused, invalid("node %s is one of %d nodes, and %d are given", addrs[by], len(members), len(got))
 		}
@@ -198,14 +198,14 @@ func judge(addrs []string, got []*engine.Enrolment) (list string, refused []erro
 					engine.ErrForgot, addrs[i], addrs[by])
 			}
 		}
-		list = roster
+		list = known
 	}
 	return list, refused, nil
 }
 
-func owners(addrs []string, rosters map[string]int) string {
+func owners(addrs []string, lists map[string]int) string {
 	var named []string
-	for _, i := range rosters {
+	for _, i := range lists {
 		named = append(named, addrs[i])
 	}
 	slices.Sort(named)

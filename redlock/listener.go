@@ -12,58 +12,47 @@ import (
 func (q *quorum) Start(s engine.Sink) {
 	q.sink = s
 	for _, p := range q.peers {
-		p.node.Start(&ear{q, p})
+		p.node.Start(&listener{q, p})
 	}
 }
 
-// ear is the sink of one node.
-type ear struct {
+// listener is the sink of one node.
+type listener struct {
 	q *quorum
 	p *peer
 }
 
-func (e *ear) Deliver(m engine.Message) {
-	c := e.q.find(claimOf(m.Hold))
-	if c == nil {
+func (l *listener) Deliver(m engine.Message) {
+	d := l.q.find(holdOf(m.Hold))
+	if d == nil {
 		// A grant for nobody, whose withdrawal may have been lost.
-		e.q.tasks.run(func() {
-			_, _ = e.p.release(e.q.bg, &engine.Release{Name: m.Name, Hold: m.Hold})
+		l.q.tasks.run(func() {
+			_, _ = l.p.release(l.q.bg, &engine.Release{Name: m.Name, Hold: m.Hold})
 		})
 		return
 	}
-	e.q.tasks.run(func() {
-		c.locked(func() {
-			if t := c.try; t != nil && t.id == m.Hold {
-				c.heard(t, e.p.index)
-			}
-		})
-	})
+	l.q.tasks.run(func() { d.take(&event{kind: heard, id: m.Hold, node: l.p.index}) })
 }
 
 // Nudge is of locks that are kept for a minimum, as no node's are.
-func (e *ear) Nudge(engine.Message) {}
+func (l *listener) Nudge(engine.Message) {}
 
 // CheckIn notes first which requests to the node are under way: their answers may
-// be from before what was lost, and what the host asks now does not go to a node
+// be from before what was lost, and what the manager asks now does not go to a node
 // that owes an answer.
-func (e *ear) CheckIn() {
-	e.q.mu.Lock()
-	claims := slices.Collect(maps.Values(e.q.claims))
-	e.q.mu.Unlock()
-	for _, c := range claims {
-		c.locked(func() {
-			if c.try != nil {
-				v := &c.try.votes[e.p.index]
-				v.knocked = v.knocked || v.under > 0
-			}
-		})
+func (l *listener) CheckIn() {
+	l.q.mu.Lock()
+	all := slices.Collect(maps.Values(l.q.drivers))
+	l.q.mu.Unlock()
+	for _, d := range all {
+		d.take(&event{kind: recheck, node: l.p.index})
 	}
-	e.q.sink.CheckIn()
+	l.q.sink.CheckIn()
 }
 
-func (e *ear) Idle() bool { return e.q.sink.Idle() }
+func (l *listener) Idle() bool { return l.q.sink.Idle() }
 
-// Listening tells whether a quorum of the nodes can be heard.
+// Listening reports whether a quorum of the nodes can be heard.
 func (q *quorum) Listening() bool {
 	n := 0
 	for _, p := range q.peers {
@@ -79,7 +68,7 @@ func (q *quorum) Listen(ctx context.Context) error {
 	return q.each(ctx, func(ctx context.Context, p *peer) error { return p.node.Listen(ctx) }, q.Listening)
 }
 
-// Deaf tells whether some node cannot be heard.
+// Deaf reports whether some node cannot be heard.
 func (q *quorum) Deaf() bool {
 	for _, p := range q.peers {
 		if p.node.Deaf() {
