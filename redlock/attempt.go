@@ -185,7 +185,9 @@ func (r *request) answered(t *attempt, i int, ans engine.Answer, err error) {
 // proposal that follows.
 func (r *request) heard(t *attempt, i int) {
 	v := &t.votes[i]
-	v.trace.found()
+	if v.trace == none {
+		v.trace = hold
+	}
 	switch {
 	case v.hasVote():
 	case (t.phase == joining || t.phase == queued) && i == t.coordinator:

@@ -41,11 +41,12 @@ func (r *request) agree(t *attempt) {
 	}
 }
 
-// propose begins another round.
+// propose begins another round, which may be over at once: an owner's token is one
+// that its nodes know.
 func (r *request) propose(t *attempt, p engine.Proposal) {
 	t.proposals++
 	t.proposal = p
-	r.complete(t)
+	r.agree(t)
 }
 
 // complete proposes the token where a vote is there that has not heard of it,

@@ -90,23 +90,26 @@ func (l *link) expire() {
 	}
 }
 
-// trace is what a node may have of an attempt, as a hold or in its queue.
+// trace is what a node may have of an attempt.
 type trace uint8
 
 const (
 	none    trace = iota
-	some          // it has something
-	unclear       // it may have something, or may yet get it: a request has no answer
+	hold          // the attempt may hold it
+	place         // it may have a place in the queue, or have come to hold it by that
+	unclear       // it may yet come to any of this: a request has no answer
 )
 
-func (t *trace) found() {
-	if *t == none {
-		*t = some
+// found notes what an answer says that the node has.
+func (t *trace) found(what trace) {
+	if *t != unclear {
+		*t = what
 	}
 }
 
+// lost notes that another has the node, which says nothing of the queue.
 func (t *trace) lost() {
-	if *t == some {
+	if *t == hold {
 		*t = none
 	}
 }
@@ -148,14 +151,14 @@ func (v *vote) take(ans engine.Answer, err error) {
 		v.err = err
 	case ans.State == engine.Granted:
 		v.answer = ans
-		v.trace.found()
+		v.trace.found(hold)
 		v.lasts(ans)
 		if v.says != counted {
 			v.says = yes
 		}
 	case ans.State == engine.Waiting:
 		v.says, v.answer = inQueue, ans
-		v.trace.found()
+		v.trace.found(place)
 	case ans.State == engine.Taken:
 		v.says, v.answer = no, ans
 		v.trace.lost()
