@@ -11,7 +11,7 @@ import (
 	"github.com/relock-go/relock/redlock"
 )
 
-// A race is what a crowd of contenders did.
+// A race is what contenders did.
 type race struct {
 	sections []int // of each
 	longest  time.Duration

@@ -1,8 +1,9 @@
+//go:build !race
+
 package redlock
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/relock-go/relock/internal/engine"
 )
@@ -58,36 +59,83 @@ func answerOf(ans engine.Answer, err error) string {
 
 func pairOf(state, event string) string { return state + " < " + event }
 
-func voteOf(says saying, l link, answer string) string {
-	return fmt.Sprint(sayingNames[says], ", ", linkNames[l], " < ", answer)
-}
-
 // visit notes that e comes to r.
 func visit(r *request, e *event) {
 	visits[pairOf(stateOf(r, e), eventNames[e.kind])]++
-	if e.kind == answered && e.attempt.fate == lives {
-		v := &e.attempt.votes[e.node]
-		visits[voteOf(v.says, v.link, answerOf(e.answer, e.err))]++
+	t := r.current
+	if t == nil || e.attempt != nil && e.attempt != t {
+		return
+	}
+	v := &t.votes[e.node]
+	switch e.kind {
+	case answered:
+		visits[pairOf(sayingNames[v.says], answerOf(e.answer, e.err))]++
+		fallthrough
+	case heard, recheck:
+		visits[pairOf(linkNames[v.link], eventNames[e.kind])]++
 	}
 }
 
+// unvisited returns the pairs that could be and were not.
 func unvisited() (all []string) {
-	add := func(pair string) {
-		if visits[pair] == 0 {
-			all = append(all, pair)
-		}
-	}
-	for _, s := range stateNames {
-		for _, e := range eventNames {
-			add(pairOf(s, e))
-		}
-	}
-	for s := range sayingNames {
-		for l := range linkNames[1:] {
-			for _, a := range answerNames[1:] {
-				add(voteOf(saying(s), link(l+1), a))
+	add := func(states, events []string) {
+		for _, s := range states {
+			for _, e := range events {
+				if pair := pairOf(s, e); visits[pair] == 0 {
+					all = append(all, pair)
+				}
 			}
 		}
 	}
+	without, alive, dead := stateNames[:over+1], stateNames[over+1:over+7], stateNames[over+7:]
+	toRequest, toAttempt := []string{"asked", "heard", "recheck", "ended"}, []string{"answered", "expired", "probed", "returned", "renewed"}
+	add(without, toRequest)
+	add(alive, toRequest)
+	add(alive, toAttempt)
+	add([]string{"held", "spread"}, []string{"renews"}) // that the manager believes in
+	add(dead, toAttempt)
+	add(sayingNames, answerNames[1:])
+	add(linkNames, []string{"answered", "heard", "recheck"})
 	return all
 }
+
+// unvisitable says why a pair is never seen.
+var unvisitable = map[string]string{
+	"open < heard":          whoTries,
+	"passing < heard":       whoTries,
+	"electing < heard":      whoTries,
+	"electing < probed":     whoTries,
+	"over < asked":          forgotten,
+	"over < heard":          forgotten,
+	"over < recheck":        forgotten,
+	"over < ended":          forgotten,
+	"electing < returned":   undropped,
+	"joining < returned":    undropped,
+	"queued < returned":     undropped,
+	"collecting < returned": undropped,
+	"held < returned":       undropped,
+	"spread < returned":     undropped,
+	"electing < renewed":    unheld,
+	"joining < renewed":     unheld,
+	"queued < renewed":      unheld,
+	"collecting < renewed":  unheld,
+	"given back < renewed":  unheld,
+	"silence < withdrawn":   unburied,
+	"no < withdrawn":        unburied,
+	"inQueue < withdrawn":   unburied,
+	"failed < withdrawn":    unburied,
+	"yes < withdrawn":       unburied,
+	"counted < withdrawn":   unburied,
+	"no < waiting":          "a node that said no is asked for a place only when it has granted one, and then it has",
+	"counted < waiting":     "a node whose vote counts is asked for no place",
+	"idle < answered":       "an answer is one to what is under way",
+	"lateTwice < heard":     "it takes a message, another, and a node that is late, between two answers",
+}
+
+const (
+	whoTries  = "it has no place in a queue: no node sends it a grant, and it looks for no coordinator"
+	forgotten = "it is forgotten: nothing finds it"
+	undropped = "only what was dropped is given back"
+	unheld    = "only what is held is renewed"
+	unburied  = "only what was dropped has a tombstone"
+)

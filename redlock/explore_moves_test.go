@@ -1,3 +1,5 @@
+//go:build !race
+
 package redlock
 
 import (
@@ -36,6 +38,8 @@ const (
 	moveLoseGrant                   // a message is lost
 	moveRepeatGrant                 // a message comes twice
 	moveRecheck                     // and that may be so: the subscription is new
+	moveCross                       // a check-in crosses what the contender is told, or has said
+	moveEndAgain                    // a release is repeated
 	moveRenew                       // a contender renews
 	moveTick                        // time goes by
 	moveForget                      // a node loses its data
@@ -43,7 +47,7 @@ const (
 
 var moveNames = [...]string{
 	"ask", "exchange", "reply", "arrive", "grant", "expire", "leave", "yield", "meet", "execute", "lose", "refuse",
-	"lose the reply of", "delay", "repeat", "lose grant", "repeat grant", "recheck", "renew", "tick", "forget",
+	"lose the reply of", "delay", "repeat", "lose grant", "repeat grant", "recheck", "cross", "end again", "renew", "tick", "forget",
 }
 
 // moves are what may happen next.
@@ -143,12 +147,18 @@ func (p *modelProc) moves(add func(moveKind, int, int, int)) {
 	if p.w.rules.stray && p.expelled[0] && i == 1 {
 		add(moveMeet, i, 0, 0)
 	}
-	if p.request != nil && p.request.current != nil {
-		for j := range modelNodes {
-			if p.request.current.votes[j].link == asking {
-				add(moveRecheck, i, j, 1)
-			}
-		}
+	r := p.request
+	if r == nil || r.state == over {
+		return
+	}
+	for j := range modelNodes {
+		add(moveRecheck, i, j, 1)
+	}
+	if p.state == believes || p.state == resting || p.state == waiting {
+		add(moveCross, i, 0, 1)
+	}
+	if r.state == closed || r.state == passing {
+		add(moveEndAgain, i, 0, 1)
 	}
 }
 
@@ -171,6 +181,10 @@ func (w *world) make(m move) {
 		if p.state == waits {
 			p.state = anew
 		}
+	case moveCross:
+		w.procs[m.i].cross()
+	case moveEndAgain:
+		w.procs[m.i].step(&event{kind: ended})
 	case moveRenew:
 		w.procs[m.i].renew()
 	case moveGrant, moveLoseGrant, moveRepeatGrant:
@@ -203,6 +217,16 @@ func (w *world) tick() {
 			p.leave()
 		}
 	}
+}
+
+// cross has the manager ask though it has its answer. Where that was that the lock is
+// taken it is a further try.
+func (p *modelProc) cross() {
+	if p.request.state == passing {
+		p.state = waiting
+		p.turns++
+	}
+	p.step(&event{kind: asked, asks: p.question()})
 }
 
 func (p *modelProc) renew() {
@@ -262,7 +286,7 @@ func (w *world) makeCall(m move) {
 // describe says what a move is about, for people.
 func (w *world) describe(m move) string {
 	switch m.kind {
-	case moveAsk, moveYield, moveLeave, moveMeet, moveRenew:
+	case moveAsk, moveYield, moveLeave, moveMeet, moveRenew, moveCross, moveEndAgain:
 		return fmt.Sprintf("%s %c", moveNames[m.kind], 'a'+m.i)
 	case moveRecheck:
 		return fmt.Sprintf("recheck %c node %d", 'a'+m.i, m.j)

@@ -1,3 +1,5 @@
+//go:build !race
+
 package redlock
 
 import (
@@ -31,6 +33,7 @@ type rules struct {
 	name     string
 	ttl      time.Duration
 	wait     [2]bool // Lock, or else TryLock
+	alone    bool    // there is no second contender
 	shared   bool    // both act for one owner
 	detach   bool    // who is done leaves its hold to its end
 	stray    bool    // the second does not know the first node yet
@@ -114,6 +117,9 @@ func newWorld(r *rules) *world {
 		p.w, p.index, p.turns = w, i, r.turns
 	}
 	w.procs[1].expelled[0] = r.stray
+	if r.alone {
+		w.procs[1].turns = 0
+	}
 	return w
 }
 
@@ -233,7 +239,7 @@ func (p *modelProc) step(e *event) {
 // told is what the manager makes of an answer.
 func (p *modelProc) told(ans engine.Answer, err error) {
 	switch {
-	case p.state == resting || p.state == gaveUp: // it has left
+	case p.state == resting || p.state == gaveUp || p.state == believes: // it knows better
 	case err != nil && p.w.rules.wait[p.index]:
 		p.state = anew
 	case err != nil:

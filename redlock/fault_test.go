@@ -67,7 +67,7 @@ func TestOneRoundTrip(t *testing.T) {
 	}
 }
 
-// Every subset of dead nodes: a lock is had if and only if a quorum lives.
+// Every subset of dead nodes: Lock succeeds if and only if a quorum lives.
 func TestSubsetsOfDeadNodes(t *testing.T) {
 	r := newRig(t, 5)
 	unlock(t, lock(t, redLock(t, r.addrs()).Mutex("first"))) // the nodes know one another

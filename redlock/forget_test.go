@@ -34,7 +34,7 @@ func TestANodeIsTrustedOnlyOnceTheOthersWereAsked(t *testing.T) {
 	far[0].Blackhole(faultproxy.Up)
 	my := redLock(t, mine, redlock.WithNodeTimeout(500*time.Millisecond))
 	// A lease that has the nodes asked again, now and then, since one does not
-	// answer. It was had without the one that will forget, and outlives that.
+	// answer. It was granted without the one that will forget, and outlives that.
 	held := far[1].Hold(faultproxy.Word("relock:redlock:{other}"), 1)
 	other := lock(t, my.Mutex("other"))
 	<-held.Arrived()

@@ -102,7 +102,7 @@ func (r *request) sendRelease(t *attempt, i int) {
 // settle takes the answer to a release. It is sent until it is answered, or what
 // it is about has expired: a node that hangs may execute the acquire whenever it
 // goes on. "Gone" as the answer to a resend is the work of the copy before. A vote
-// that does not count is none that was given back: another may have had the lock.
+// that does not count is none that was given back: another may have held the lock.
 func (r *request) settle(t *attempt, i int, gone bool, err error) {
 	o := &r.outboxes[i]
 	v := &t.votes[i]

@@ -147,7 +147,7 @@ func (r *request) judge(n *renewal) {
 }
 
 // prove has the votes count that were there when a quorum without them was
-// renewed. It was one all the time until then, so nobody had the lock meanwhile.
+// renewed. That was a quorum all the time, so nobody else held the lock meanwhile.
 func (r *request) prove(n *renewal) {
 	if n.verdict != won || r.current != n.attempt {
 		return
@@ -158,12 +158,12 @@ func (r *request) prove(n *renewal) {
 	n.proven = nil
 }
 
-// repair asks, for ttl at least, for the votes that were not to be had before, since
-// the node could not be asked or had given its vote to another, and for those
-// that have run out: a hold that began on few nodes is to outlive them. A vote
-// that a node has no more before its time is not asked for. One that is given now
-// is worth nothing by itself, if the node has accepted a greater token: where
-// nodes forgot, another may have had the lock.
+// repair asks, for ttl at least, for the votes that the hold lacks, since the node
+// could not be asked or had given its vote to another, and for those that have run
+// out: a hold that began on few nodes is to outlive them. It does not ask a node that
+// lost the hold before its time. A vote that comes now is worth nothing by itself if
+// the node has accepted a greater token: where nodes forgot, another may have held
+// the lock.
 func (r *request) repair(ttl time.Duration) {
 	t := r.current
 	if t == nil || !t.isHeld() {

@@ -95,3 +95,19 @@ func TestAHoldIsNotLostWhileItsVotesAreUnderWay(t *testing.T) {
 		t.Errorf("it has come: got %+v and %v, want a renewal", ans, err)
 	}
 }
+
+// A vote that ran out is asked for again. Where that has no answer nobody knows what
+// the node has accepted meanwhile, so it counts no more than before.
+func TestAVoteThatRanOutAndIsNotAnsweredDoesNotCount(t *testing.T) {
+	q, hold := heldBy(3)
+	hold.answer.Token = 7
+	v := &hold.votes[0]
+	v.answer.Token, v.link = 7, asking
+	v.lapse()
+	d := q.driverOf("hold")
+	d.request.outboxes[0].letters = []letter{{attempt: hold}}
+	d.request.step(&event{kind: answered, attempt: hold, node: 0, err: engine.ErrUnknown}, time.Now())
+	if v.says != yes {
+		t.Errorf("got a vote that says %d, want one that does not count", v.says)
+	}
+}

@@ -9,8 +9,8 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
-// Force frees the lock where it still has that token. It tells whether the
-// holder has lost its quorum by that.
+// Force frees the lock where it still has that token. It reports whether
+// the holder has lost its quorum by that.
 func (q *quorum) Force(ctx context.Context, name string, token int64) (bool, error) {
 	freed, answered := 0, 0
 	err := q.each(ctx, func(ctx context.Context, p *peer) error {
@@ -77,7 +77,7 @@ func (q *quorum) Status(ctx context.Context, name string) (engine.Status, error)
 	return summary(all, q.need), nil
 }
 
-// summary makes one status of those of the nodes. A hold that was had, or given
+// summary makes one status of those of the nodes. What was granted, or given
 // back, is so at a quorum; some nodes may not have heard of it yet.
 func summary(all []engine.Status, need int) engine.Status {
 	var best engine.Status

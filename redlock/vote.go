@@ -35,7 +35,7 @@ const (
 	inQueue        // another has the lock, and the attempt waits for it
 	failed         // no answer, or none that is of use
 	yes            // the attempt has its vote
-	counted        // and had it when the attempt was won, or nobody can have had the lock since
+	counted        // and had it when the attempt was won, or nobody can have held the lock since
 )
 
 // hasVote reports whether the node has granted.

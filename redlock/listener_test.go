@@ -48,7 +48,7 @@ func (d deafTo) Deliver(m engine.Message) {
 	}
 }
 
-// The waiter at the gate has its vote and queues at the other nodes, which grant to
+// The waiter at the coordinator has its vote and queues at the other nodes, which grant to
 // it before their first answers are there: the messages are lost with their
 // subscriptions. With the new ones those answers are not the last word.
 func TestVotesWhoseMessagesAreLostAreAskedForAgain(t *testing.T) {

@@ -14,20 +14,20 @@ import (
 	"github.com/relock-go/relock/redlock"
 )
 
-// The gate dies while others wait there: they go on at the next node, each when
+// The coordinator dies while others wait there: they go on at the next node, each when
 // it notices, and the time they have waited is their place there.
-func TestTheGateDies(t *testing.T) {
+func TestTheCoordinatorDies(t *testing.T) {
 	const waiters = 4
 	t.Run("while the lock is held: in the order of the next node's queue", func(t *testing.T) {
 		r := newRig(t, 5)
-		holder := lockAll(t, r, patient(t, r).Mutex("gate"))
-		turns := waitAtTheGate(t, r, waiters)
-		gate := gateOf(r.direct)
-		before := queueOf(t, r.direct[gate])
-		r.servers[gate].Kill()
-		left := without(r.direct, gate)
-		eventually(t, "all wait at the next node", func() bool { return queued(left, "gate") == waiters })
-		moved := queueOf(t, left[gateOf(left)])
+		holder := lockAll(t, r, patient(t, r).Mutex("coordinator"))
+		turns := waitAtTheCoordinator(t, r, waiters)
+		coordinator := coordinatorOf(r.direct)
+		before := queueOf(t, r.direct[coordinator])
+		r.servers[coordinator].Kill()
+		left := without(r.direct, coordinator)
+		eventually(t, "all wait at the next node", func() bool { return queued(left, "coordinator") == waiters })
+		moved := queueOf(t, left[coordinatorOf(left)])
 		unlock(t, holder)
 		var got []string
 		for range waiters {
@@ -42,14 +42,14 @@ func TestTheGateDies(t *testing.T) {
 			}
 		}
 		awaitClean(t, left...)
-		revive(t, r.servers[gate])
+		revive(t, r.servers[coordinator])
 	})
 	t.Run("and the lock is free: everybody has a turn, one after the other", func(t *testing.T) {
 		r := newRig(t, 5)
-		holder := lockAll(t, r, patient(t, r).Mutex("gate"))
-		turns := waitAtTheGate(t, r, waiters)
-		gate := gateOf(r.direct)
-		r.servers[gate].Kill()
+		holder := lockAll(t, r, patient(t, r).Mutex("coordinator"))
+		turns := waitAtTheCoordinator(t, r, waiters)
+		coordinator := coordinatorOf(r.direct)
+		r.servers[coordinator].Kill()
 		unlock(t, holder)
 		served := map[string]bool{}
 		for range waiters {
@@ -58,8 +58,8 @@ func TestTheGateDies(t *testing.T) {
 		if len(served) != waiters {
 			t.Errorf("turns of %d waiters, want %d", len(served), waiters)
 		}
-		awaitClean(t, without(r.direct, gate)...)
-		revive(t, r.servers[gate])
+		awaitClean(t, without(r.direct, coordinator)...)
+		revive(t, r.servers[coordinator])
 	})
 }
 
@@ -87,15 +87,15 @@ func lockAll(t *testing.T, r *rig, l relock.Locker) *relock.Lease {
 	return lease
 }
 
-// waitAtTheGate has n processes wait for the lock, one after the other. The
+// waitAtTheCoordinator has n processes wait for the lock, one after the other. The
 // channel tells whose turn it is.
-func waitAtTheGate(t *testing.T, r *rig, n int, opts ...relock.Option) <-chan string {
+func waitAtTheCoordinator(t *testing.T, r *rig, n int, opts ...relock.Option) <-chan string {
 	t.Helper()
 	turns := make(chan string, n)
 	var inside atomic.Int32
-	there := queued(r.direct, "gate")
+	there := queued(r.direct, "coordinator")
 	for i := range n {
-		m := patient(t, r, opts...).Mutex("gate")
+		m := patient(t, r, opts...).Mutex("coordinator")
 		go func() {
 			lease, err := m.Lock(within(t, time.Minute))
 			if err != nil {
@@ -112,12 +112,12 @@ func waitAtTheGate(t *testing.T, r *rig, n int, opts ...relock.Option) <-chan st
 				t.Errorf("waiter %d: Unlock: %v", i, err)
 			}
 		}()
-		eventually(t, "the waiter is queued", func() bool { return queued(r.direct, "gate") == there+i+1 })
+		eventually(t, "the waiter is queued", func() bool { return queued(r.direct, "coordinator") == there+i+1 })
 	}
 	return turns
 }
 
-// queued counts the waiters at the gate.
+// queued counts the waiters at the coordinator.
 func queued(nodes []*redis.Client, name string) (n int) {
 	for _, rdb := range nodes {
 		n = max(n, int(rdb.ZCard(bg, "relock:redqueue:{"+name+"}").Val()))
@@ -125,10 +125,10 @@ func queued(nodes []*redis.Client, name string) (n int) {
 	return n
 }
 
-// gateOf returns which node has the queue.
-func gateOf(nodes []*redis.Client) int {
+// coordinatorOf returns which node has the queue.
+func coordinatorOf(nodes []*redis.Client) int {
 	return slices.IndexFunc(nodes, func(rdb *redis.Client) bool {
-		return rdb.ZCard(bg, "relock:redqueue:{gate}").Val() > 0
+		return rdb.ZCard(bg, "relock:redqueue:{coordinator}").Val() > 0
 	})
 }
 
@@ -149,20 +149,20 @@ func firstOf(t *testing.T, nodes []*redis.Client) int {
 // A process that began while the first node was down does not know that node;
 // when it is back, its waiters are to queue there, as those of other processes
 // do.
-func TestWaitersMoveToAGateThatComesBack(t *testing.T) {
+func TestWaitersMoveToACoordinatorThatComesBack(t *testing.T) {
 	r := newRig(t, 3, "--appendonly", "yes")
 	often := relock.WithCheckInterval(500 * time.Millisecond)
-	holder := lockAll(t, r, patient(t, r).Mutex("gate"))
-	waiting := waitAtTheGate(t, r, 1, often)
-	gate := firstOf(t, r.direct)
-	eventually(t, "it waits at the first node", func() bool { return gateOf(r.direct) == gate }) // not at the next, if that was slow
-	r.servers[gate].Kill()
-	eventually(t, "the waiter has moved", func() bool { return queued(r.direct, "gate") == 1 })
-	later := waitAtTheGate(t, r, 1, often)
-	eventually(t, "both wait at the next node", func() bool { return queued(r.direct, "gate") == 2 })
-	revive(t, r.servers[gate])
+	holder := lockAll(t, r, patient(t, r).Mutex("coordinator"))
+	waiting := waitAtTheCoordinator(t, r, 1, often)
+	coordinator := firstOf(t, r.direct)
+	eventually(t, "it waits at the first node", func() bool { return coordinatorOf(r.direct) == coordinator }) // not at the next, if that was slow
+	r.servers[coordinator].Kill()
+	eventually(t, "the waiter has moved", func() bool { return queued(r.direct, "coordinator") == 1 })
+	later := waitAtTheCoordinator(t, r, 1, often)
+	eventually(t, "both wait at the next node", func() bool { return queued(r.direct, "coordinator") == 2 })
+	revive(t, r.servers[coordinator])
 	eventually(t, "both wait at the first node", func() bool {
-		return queued(r.direct[gate:gate+1], "gate") == 2 && queued(without(r.direct, gate), "gate") == 0
+		return queued(r.direct[coordinator:coordinator+1], "coordinator") == 2 && queued(without(r.direct, coordinator), "coordinator") == 0
 	})
 	unlock(t, holder)
 	<-waiting
@@ -182,13 +182,13 @@ type queue struct {
 
 func queueOf(t *testing.T, rdb *redis.Client) queue {
 	t.Helper()
-	entries, err := rdb.ZRangeWithScores(bg, "relock:redqueue:{gate}", 0, -1).Result()
+	entries, err := rdb.ZRangeWithScores(bg, "relock:redqueue:{coordinator}", 0, -1).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	q := queue{arrivals: map[string]time.Duration{}}
 	for _, e := range entries {
-		fields := strings.Fields(rdb.HGet(bg, "relock:redwaiters:{gate}", e.Member.(string)).Val())
+		fields := strings.Fields(rdb.HGet(bg, "relock:redwaiters:{coordinator}", e.Member.(string)).Val())
 		owner := fields[len(fields)-1]
 		q.owners = append(q.owners, owner)
 		q.arrivals[owner] = time.Duration(e.Score) * time.Microsecond
