@@ -1,10 +1,8 @@
 package redlock_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math/bits"
 	"testing"
 	"time"
 
@@ -12,6 +10,29 @@ import (
 	"github.com/relock-go/relock/internal/faultproxy"
 	"github.com/relock-go/relock/redlock"
 )
+
+// Nodes that hang, and what they do when they go on.
+
+func TestOneRoundTrip(t *testing.T) {
+	r := newRig(t, 5)
+	m := redLock(t, r.addrs()).Mutex("free")
+	unlock(t, lock(t, m)) // scripts and ids are known from now on
+	awaitClean(t, r.direct...)
+	var before []int64
+	for _, rdb := range r.direct {
+		before = append(before, calls(t, rdb))
+	}
+	const pairs = 50
+	for range pairs {
+		unlock(t, lock(t, m))
+		awaitClean(t, r.direct...)
+	}
+	for i, rdb := range r.direct {
+		if got := calls(t, rdb) - before[i]; got > pairs*2+pairs/10 {
+			t.Errorf("node %d: %d commands for %d Lock and Unlock, want 2 each", i, got, pairs)
+		}
+	}
+}
 
 // A node that has voted, and hangs before it has heard of the token, is not waited
 // for.
@@ -44,111 +65,6 @@ func TestANodeThatHangsBetweenVoteAndToken(t *testing.T) {
 	}
 	<-other
 	held.Release()
-}
-
-func TestOneRoundTrip(t *testing.T) {
-	r := newRig(t, 5)
-	m := redLock(t, r.addrs()).Mutex("free")
-	unlock(t, lock(t, m)) // scripts and ids are known from now on
-	awaitClean(t, r.direct...)
-	var before []int64
-	for _, rdb := range r.direct {
-		before = append(before, calls(t, rdb))
-	}
-	const pairs = 50
-	for range pairs {
-		unlock(t, lock(t, m))
-		awaitClean(t, r.direct...)
-	}
-	for i, rdb := range r.direct {
-		if got := calls(t, rdb) - before[i]; got > pairs*2+pairs/10 {
-			t.Errorf("node %d: %d commands for %d Lock and Unlock, want 2 each", i, got, pairs)
-		}
-	}
-}
-
-// Every subset of dead nodes: Lock succeeds if and only if a quorum lives.
-func TestSubsetsOfDeadNodes(t *testing.T) {
-	r := newRig(t, 5)
-	unlock(t, lock(t, redLock(t, r.addrs()).Mutex("first"))) // the nodes know one another
-	awaitClean(t, r.direct...)
-	addrs, proxies := r.between(t, 0, 1, 2, 3, 4)
-	for dead := range 1 << 5 {
-		live := 5 - bits.OnesCount(uint(dead))
-		for i, p := range proxies {
-			if dead>>i&1 == 1 {
-				p.Cut(faultproxy.Refuse)
-			}
-		}
-		lease, err := redLock(t, addrs).Mutex(fmt.Sprint("subset-", dead)).TryLock(bg)
-		switch {
-		case live >= 3 && err != nil:
-			t.Errorf("%d nodes live: TryLock: %v", live, err)
-		case live < 3:
-			wantQuorumError(t, err, addrs, dead, live)
-		}
-		if lease != nil {
-			unlock(t, lease)
-		}
-		for _, p := range proxies {
-			if err := p.Restore(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	awaitClean(t, r.direct...)
-}
-
-// wantQuorumError checks that the error names every dead node.
-func wantQuorumError(t *testing.T, err error, addrs []string, dead, live int) {
-	t.Helper()
-	var q *relock.QuorumError
-	if !errors.As(err, &q) {
-		t.Fatalf("%d nodes live: got error %v, want a QuorumError", live, err)
-	}
-	if errors.Is(err, relock.ErrNotAcquired) {
-		t.Errorf("dead nodes pass for a taken lock: %v", err)
-	}
-	if q.Acquired != live || q.Need != 3 {
-		t.Errorf("got %d of %d, want %d of 3", q.Acquired, q.Need, live)
-	}
-	for i, a := range addrs {
-		if named := q.Nodes[a] != nil; named != (dead>>i&1 == 1) {
-			t.Errorf("node %d: dead %v, and its error is %v", i, dead>>i&1 == 1, q.Nodes[a])
-		}
-	}
-}
-
-func TestThreeHungNodesAreNamedWithinTheNodeTimeout(t *testing.T) {
-	r := newRig(t, 5)
-	m := redLock(t, r.addrs(), redlock.WithNodeTimeout(200*time.Millisecond)).Mutex("hung")
-	unlock(t, lock(t, m))
-	awaitClean(t, r.direct...)
-	for _, s := range r.servers[:3] {
-		if err := s.Pause(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	start := time.Now()
-	_, err := m.TryLock(bg)
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("TryLock took %v, want the node timeout of 200ms", took)
-	}
-	wantQuorumError(t, err, r.addrs(), 0b111, 2)
-	ctx, cancel := context.WithTimeout(bg, 300*time.Millisecond)
-	defer cancel()
-	_, err = m.Lock(ctx)
-	wantQuorumError(t, err, r.addrs(), 0b111, 2)
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Lock: got %v, want the cause of its context beside", err)
-	}
-	for _, s := range r.servers[:3] {
-		if err := s.Resume(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	awaitClean(t, r.direct...)
-	unlock(t, lock(t, m))
 }
 
 // A hung node costs nothing once it owes an answer, and executes what it was
@@ -258,19 +174,4 @@ func TestALateAcquireIsRefusedAfterItsRelease(t *testing.T) {
 			t.Errorf("the late acquire was granted: %q", left)
 		}
 	}
-}
-
-func await(t testing.TB, arrived <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-arrived:
-	case <-time.After(10 * time.Second):
-		t.Fatal("the acquire has never been sent")
-	}
-}
-
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(bg, d)
-	t.Cleanup(cancel)
-	return ctx
 }
