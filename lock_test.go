@@ -128,17 +128,17 @@ func newClient(t testing.TB, rdb relock.Redis, opts ...relock.Option) *relock.Cl
 
 // On embedded servers the table runs in virtual time, where no machine is slow.
 func TestBehaviour(t *testing.T) {
-	each := func(t *testing.T, check func(t *testing.T, k kind, b behaviour, lock string)) {
+	each := func(t *testing.T, check func(t *testing.T, k kind, b promise, lock string)) {
 		for _, k := range kinds {
 			t.Run(k.name, func(t *testing.T) {
-				for i, b := range behaviours {
+				for i, b := range promises {
 					t.Run(b.sentence, func(t *testing.T) { check(t, k, b, fmt.Sprintf("%s-%02d", k.name, i)) })
 				}
 			})
 		}
 	}
 	t.Run("embedded", func(t *testing.T) {
-		each(t, func(t *testing.T, k kind, b behaviour, lock string) {
+		each(t, func(t *testing.T, k kind, b promise, lock string) {
 			synctest.Test(t, func(t *testing.T) {
 				t.Cleanup(func() { <-time.After(time.Minute) }) // what go-redis does after Close has an end too
 				var servers []*redis.Client
@@ -157,7 +157,7 @@ func TestBehaviour(t *testing.T) {
 		for range 5 {
 			servers = append(servers, redistest.StartT(t).Client())
 		}
-		each(t, func(t *testing.T, k kind, b behaviour, lock string) {
+		each(t, func(t *testing.T, k kind, b promise, lock string) {
 			t.Parallel()
 			b.check(t, &world{k.start(t, servers), servers, lock})
 		})
@@ -285,12 +285,12 @@ func (w *world) waiters(t testing.TB) int {
 	return len(holds)
 }
 
-type behaviour struct {
+type promise struct {
 	sentence string
 	check    func(t *testing.T, w *world)
 }
 
-var behaviours = []behaviour{
+var promises = []promise{
 	{"a free lock is had, valid for its TTL, and given back", func(t *testing.T, w *world) {
 		l := w.spawn().lock(w.lock, relock.WithTTL(longTTL))
 		if got := l.Name(); got != w.lock {

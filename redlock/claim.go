@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -224,7 +223,7 @@ func (t *try) inTheWay() (best engine.Answer, n int) {
 var errTaken = errors.New("held by another on this node")
 
 func (t *try) quorumError(q *quorum) error {
-	e := &relock.QuorumError{Need: q.need, Nodes: map[string]error{}}
+	e := newNoQuorumError(q.need)
 	for i := range t.votes {
 		v := &t.votes[i]
 		switch {

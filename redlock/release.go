@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -83,7 +82,7 @@ func (c *claim) returned() (verdict, error) {
 		return taken, nil
 	}
 	t := c.last
-	e := &relock.QuorumError{Need: c.q.need, Nodes: map[string]error{}}
+	e := newNoQuorumError(c.q.need)
 	var n [gone + 1]int
 	pending := 0
 	for i := range t.votes {

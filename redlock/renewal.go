@@ -135,7 +135,7 @@ func (n *renewal) judge() {
 		ans = quorumEnd(n.granted, n.q.need)
 		ans.Token = n.req.Token
 	case silent:
-		err = &relock.QuorumError{Acquired: len(n.granted), Need: n.q.need, Nodes: n.errs}
+		err = &noQuorumError{relock.QuorumError{Acquired: len(n.granted), Need: n.q.need, Nodes: n.errs}}
 		n.errs = map[string]error{} // the late answers' place
 	}
 	n.mu.Unlock()
