@@ -55,7 +55,7 @@ func (w *world) checkWay(id int8) {
 		if a.due == none || a.due > w.now+1 {
 			w.broken("hold %d is parked for longer than an interval", id)
 		}
-		if q.first == &a.w && q.holder == nil {
+		if w.firstOf(a.client) == a && q.holder == nil {
 			w.broken("hold %d is parked behind nobody", id)
 		}
 	case Queued:
@@ -76,6 +76,18 @@ func (w *world) checkWay(id int8) {
 	}
 }
 
+// firstOf is the first of a client's fresh owners who waits, by arrival.
+func (w *world) firstOf(c int8) (first *actor) {
+	for i := range w.made {
+		a := &w.actors[i]
+		waits := a.client == c && a.w.Fresh && a.w.Wait && a.w.state != Gone && a.w.state != Held
+		if waits && (first == nil || a.call < first.call) {
+			first = a
+		}
+	}
+	return first
+}
+
 func (w *world) any(is func(*msg) bool) bool {
 	for i := range w.sent {
 		if is(&w.net[i]) {
@@ -92,17 +104,30 @@ func (w *world) checkCounts(id int8) {
 	if int8(a.w.inFlight) != a.unsure {
 		w.broken("hold %d has %d requests in flight by its count, %d by what happened", id, a.w.inFlight, a.unsure)
 	}
-	if a.w.refused.IsZero() || a.w.state != Queued && a.w.state != Asking {
-		return
-	}
 }
 
-// checkQueue: of a client's fresh owners none but the first is with the server.
+// checkQueue: a client's waiters stand in order of arrival; of its fresh owners none
+// but the first is with the server, and the first is parked behind a holder only.
 func (w *world) checkQueue(c int8) {
-	first := w.clients[c].q.first
+	q := &w.clients[c].q
+	if q.first != nil && q.first.state == Parked && q.holder == nil {
+		w.broken("the first of client %d is parked behind nobody", c)
+	}
+	arrived, listed := int8(none), 0
+	for p := q.first; p != nil; p = p.next {
+		id := w.idOf(p)
+		if w.actors[id].call < arrived {
+			w.broken("hold %d has lost its place", id)
+		}
+		arrived, listed = w.actors[id].call, listed+1
+	}
+	if listed != q.listed {
+		w.broken("the queue of client %d has %d waiters, and counts %d", c, listed, q.listed)
+	}
+	first := w.firstOf(c)
 	for _, e := range w.srv.queue[:w.srv.waiting] {
 		a := &w.actors[e.id]
-		if a.client == c && a.w.Fresh && a.w.state != Gone && &a.w != first {
+		if a.client == c && a.w.Fresh && a.w.state != Gone && a != first {
 			w.broken("hold %d is with the server, and not the first of its client", e.id)
 		}
 	}
@@ -167,7 +192,7 @@ func (w *world) hears(id int8) bool {
 // to do. Whoever has not given up has its lease then, gives it back, and leaves
 // nothing. late tells whether what is late arrives as well.
 func (w *world) drain(late bool, log func(move)) {
-	w.budget = budget{}
+	w.budget, w.kind = budget{}, true
 	before := w.spent
 	waits := int16(0)
 	for i := range w.made {

@@ -48,7 +48,7 @@ type Event struct {
 	Final        bool          // of Err: asking again changes nothing
 	Grace        time.Duration // of Err: > 0: it passes, but not if it lasts for so long
 	Leaves       bool          // of GotError: there may be something of it on the server, as of a quorum's minority
-	Copies       bool          // of GaveUp: the engine has copies of its requests under way
+	Copied       bool          // of Got events: the engine sent copies of the request, and this is the answer to one
 	Again        *Waiter       // of TooOld: a new waiter, under a new id
 }
 

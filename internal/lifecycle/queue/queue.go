@@ -102,7 +102,7 @@ type Waiter struct {
 	state      State
 	via        Via
 	listed     bool           // it is in the queue's list
-	registered bool           // by an answer the server had an entry or a hold of it
+	registered bool           // the server may have an entry or a hold of it, by an answer or by a copy of a request
 	polling    bool           // it queues though no grant can be heard
 	missed     bool           // a message may have been lost, and no request has left since that may be answered: "waiting" is not the last word
 	inFlight   int32          // acquires that were sent and not answered: late copies may come
@@ -132,8 +132,9 @@ func (w *Waiter) Heard() *engine.Answer { return w.heard }
 // Ahead returns how many were in front of w when it began to wait; -1: it did not.
 func (w *Waiter) Ahead() int { return int(w.ahead) }
 
-// NeedsTombstone reports whether late copies of w's acquire may come, so that what
-// gives it up must have the server refuse them.
+// NeedsTombstone reports whether an acquire of w may come late, so that what gives
+// it up must have the server refuse it. So must who knows of copies that the engine
+// made.
 func (w *Waiter) NeedsTombstone() bool { return w.inFlight > 0 }
 
 // A Queue has the waiters of one name in one client, and its holder. The zero

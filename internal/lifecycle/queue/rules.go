@@ -253,10 +253,10 @@ func (q *Queue) retry(old, again *Waiter, fx *Effects) {
 // giveUp ends a wait. What may have reached the server is withdrawn, and handed on
 // to the next waiter: a grant that crosses a cancel is never swallowed. Where
 // every request was answered and left nothing, one command was enough.
-func (q *Queue) giveUp(w *Waiter, e Event, now time.Time, fx *Effects) {
+func (q *Queue) giveUp(w *Waiter, now time.Time, fx *Effects) {
 	fx.add(Effect{Do: Unschedule, W: w})
 	next := q.leave(w, now)
-	if w.registered || w.inFlight > 0 || e.Copies {
+	if w.registered || w.inFlight > 0 {
 		fx.add(Effect{Do: Withdraw, W: w, Next: next})
 		return
 	}

@@ -52,6 +52,13 @@ var scenarios = []scenario{
 		depth:  16,
 	},
 	{
+		name:   "a subscription comes and goes",
+		calls:  [2][]call{{waits}, {waits}},
+		before: []move{here, settled},
+		budget: budget{breaks: 3},
+		depth:  19,
+	},
+	{
 		name:   "two subscribed clients hand over",
 		calls:  [2][]call{{waits}, {waits, waits, waits}},
 		before: []move{here, settled, there, settled, back(0), settled, there, settled},
@@ -64,6 +71,13 @@ var scenarios = []scenario{
 		before: []move{here, settled, there, settled},
 		budget: budget{ticks: 4, losses: 1, ends: 1, retries: 1},
 		depth:  14,
+	},
+	{
+		name:   "a grant is older than the answer before it",
+		calls:  [2][]call{{waits, waits}, {waits}},
+		before: []move{here, settled, there, settled, back(0), {opDeliver, 0}, {opDeliver, 1}},
+		budget: budget{ticks: 2},
+		depth:  13,
 	},
 	{
 		name:   "a lock is taken away",
@@ -95,8 +109,8 @@ var scenarios = []scenario{
 	{
 		name:   "one try",
 		calls:  [2][]call{{tries, waits}, {tries}},
-		budget: budget{timeouts: 1, giveUps: 1, errs: 1},
-		depth:  11,
+		budget: budget{timeouts: 1, giveUps: 1, errs: 1, copies: 1},
+		depth:  10,
 	},
 	{
 		name:   "SUBSCRIBE is refused",

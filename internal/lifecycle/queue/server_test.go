@@ -40,7 +40,6 @@ type entry struct {
 type verdict struct {
 	state              engine.State
 	token, left, place int8
-	kept               bool
 }
 
 func (s *server) place(id int8) int {
@@ -106,7 +105,7 @@ func (w *world) passOn(self int8) {
 			s.mint(self, to.owner, w.now+modelTTL)
 			return
 		case !e.here || w.subscribed(to.client):
-			id, left := e.id, int8(min(modelTTL, modelLife))
+			id, left := e.id, min(int8(modelTTL), modelLife)
 			s.drop(id)
 			s.mint(id, to.owner, w.now+left)
 			if w.subscribed(to.client) {

@@ -15,6 +15,7 @@ func (q *Queue) Step(e Event, now time.Time) (fx Effects) {
 	if w == nil {
 		return stray(e)
 	}
+	w.registered = w.registered || e.Copied // another copy may have had another answer
 	switch e.Kind {
 	case Entered:
 		switch w.state {
@@ -35,7 +36,6 @@ func (q *Queue) Step(e Event, now time.Time) (fx Effects) {
 			q.granted(w, e, &fx)
 			return fx
 		case Granted, Failed, Held: // another answer or a message came first
-			w.registered = true
 			return fx
 		case Gone: // its withdrawal comes after this request, or left a tombstone
 			return fx
@@ -168,7 +168,7 @@ func (q *Queue) Step(e Event, now time.Time) (fx Effects) {
 	case GaveUp:
 		switch w.state {
 		case Parked, Asking, Successor, Queued, Granted, Failed:
-			q.giveUp(w, e, now, &fx)
+			q.giveUp(w, now, &fx)
 			return fx
 		case Gone: // a hook panicked after that
 			return fx

@@ -24,6 +24,7 @@ type world struct {
 	spent   int16  // requests
 	forced  uint16 // tokens that were taken away
 	bad     string // what is broken
+	kind    bool   // nothing goes wrong any more
 	pairs   *coverage
 }
 
@@ -53,9 +54,15 @@ type actor struct {
 	unsure  int8 // acquires without a certain answer, by what happened
 	copies  int8 // of its acquires, that the engine made and that have no answer
 	known   bool // the manager finds it by its id
+	copied  bool // it was told of copies
 	touched bool // the server had something of it
 	excused bool // the server may have it to its end
 	mute    bool // its grant was lost unnoticed: it may wait for its next check-in
+	nudged  bool // a message said when the lock will be free, and no request has left since
+	unheard bool // it listened in vain, or twice too often: it is to join the queue all the same
+	listens int8
+	placed  int8 // when the last request left by whose answer it waits
+	wrong   int8 // the tick after that since when it is sent to the wrong server; 0: it is not
 }
 
 // pc is what an actor's goroutine does.
@@ -101,6 +108,7 @@ type msg struct {
 	tombstone bool
 	late      bool // nobody waits for its answer
 	copied    bool // the engine made it
+	had       bool // the engine made a copy of it
 	gone      bool
 	verdict   verdict
 }
@@ -112,9 +120,9 @@ func (m msg) key() uint64 {
 		uint64(m.purpose), uint64(m.id + 1), uint64(m.next + 1), uint64(m.token), uint64(m.sent),
 		uint64(m.verdict.state), uint64(m.verdict.token), uint64(m.verdict.left), uint64(m.verdict.place + 1),
 	} {
-		k = k<<5 | v&31
+		k = k<<4 | v&15
 	}
-	for _, b := range []bool{m.join, m.tombstone, m.late, m.copied, m.gone} {
+	for _, b := range []bool{m.join, m.tombstone, m.late, m.copied, m.had, m.gone} {
 		k = k<<1 | bit(b)
 	}
 	return k
@@ -236,102 +244,6 @@ func (w *world) newActor(c, nth, owner int8) *actor {
 		w.actors[id].owner = 100 + nth
 	}
 	return &w.actors[id]
-}
-
-// step takes an event to the queue of actor id, and performs what comes of it.
-func (w *world) step(id int8, e Event) {
-	a := &w.actors[id]
-	e.W = &a.w
-	w.pairs.visit(a.w.state, e.Kind)
-	switch e.Kind {
-	case GotGrant, GotPlace, GotTaken, GotNothing, GotTombstone, GotError:
-		a.unsure--
-	}
-	e.Copies = a.copies > 0
-	before := a.w.state
-	fx := w.clients[a.client].q.Step(e, at(w.now))
-	if w.clients[a.client].q.Impossible() > 0 {
-		w.broken("impossible: %s comes to %s", kindNames[e.Kind], stateNames[before])
-		return
-	}
-	w.perform(fx)
-}
-
-func (w *world) perform(fx Effects) {
-	for _, e := range fx.All() {
-		id := w.idOf(e.W)
-		if id == none && e.Do != Return {
-			w.broken("an effect for nobody")
-			return
-		}
-		switch e.Do {
-		case Ask:
-			w.actors[id].pc = calling
-			w.ask(id, own, e.Join)
-		case CheckIn:
-			w.actors[id].mute = false
-			w.ask(id, checkIn, true)
-		case Listen:
-			w.actors[id].pc = subscribing
-		case Pause:
-			if w.actors[id].w.state == Queued {
-				w.actors[id].due = w.now
-			} else {
-				w.actors[id].pc = pausing
-			}
-		case Schedule:
-			w.actors[id].due = tickOf(e.At)
-		case Hasten:
-			if a := &w.actors[id]; a.due != none {
-				a.due = min(a.due, tickOf(e.At))
-			}
-		case Unschedule:
-			w.actors[id].due = none
-		case Wake:
-			if a := &w.actors[id]; a.pc == pausing && a.w.state != Asking {
-				a.pc = idle
-			}
-		case Withdraw:
-			w.giveUp(id, e.Next)
-		case Release:
-			w.giveBack(id, e.Next)
-		case Return:
-		}
-	}
-}
-
-func (w *world) ask(id int8, p purpose, join bool) {
-	a := &w.actors[id]
-	a.unsure++
-	w.spent++
-	w.send(msg{kind: acquire, purpose: p, id: id, next: none, join: join, sent: w.now})
-}
-
-func (w *world) carry(next *Waiter) int8 {
-	id := w.idOf(next)
-	if id != none {
-		w.actors[id].unsure++
-	}
-	return id
-}
-
-func (w *world) giveUp(id int8, next *Waiter) {
-	a := &w.actors[id]
-	a.known = false
-	if !a.touched && a.unsure+a.copies == 0 {
-		w.broken("hold %d left nothing on the server, and is withdrawn", id)
-	}
-	w.spent++
-	w.send(msg{kind: release, purpose: withdraw, id: id, next: w.carry(next), tombstone: a.w.NeedsTombstone() || a.copies > 0, sent: w.now})
-}
-
-func (w *world) giveBack(id int8, next *Waiter) {
-	a := &w.actors[id]
-	w.spent++
-	w.send(msg{
-		kind: release, purpose: unlock, id: id, next: w.carry(next), token: int8(a.w.grant.Token),
-		tombstone: a.w.NeedsTombstone() || a.copies > 0, sent: w.now,
-	})
 }
 
 // event is the answer of the model as the machine is told it.
