@@ -45,7 +45,7 @@ var inLine = []mutant{
 	},
 	{
 		name:   "a successor counts as not under way",
-		edit:   edit{queueRules, "	next.sent()\n", ""},
+		edit:   edit{queueRules, "	next.sent(now)\n", ""},
 		killer: explore("a client of three, and another"),
 	},
 	{
@@ -90,13 +90,18 @@ var inLine = []mutant{
 	},
 	{
 		name:   "who gives up forgets what a copy may have left",
-		edit:   edit{queueStep, "	w.registered = w.registered || e.Copied // another copy may have had another answer\n", ""},
+		edit:   edit{queueRules, "	w.registered, w.repeated = true, true\n", "	w.repeated = true\n"},
 		killer: explore("one try"),
 	},
 	{
 		name:   "who gives up withdraws what left nothing",
 		edit:   edit{queueRules, "if w.registered || w.inFlight > 0 {", "if w.state == Gone {"},
 		killer: explore("two clients begin"),
+	},
+	{
+		name:   "a lease that is gone was granted once",
+		edit:   edit{queueRules, "	w.repeated = true\n", ""},
+		killer: explore("a request is late, and copied"),
 	},
 	{
 		name:   "a request without an answer is not in flight any more",
@@ -159,8 +164,13 @@ var inLine = []mutant{
 	},
 	{
 		name:   "a lease begins under a token that its client took away",
-		edit:   edit{queueRules, "if w.grant.Token == q.forced && q.forced != 0 {", "if w.grant.Token == q.forced && q.forced < 0 {"},
+		edit:   edit{queueRules, "if w.grant.Token <= q.forced && !", "if w.grant.Token < 0 && !"},
 		killer: explore("a lock is taken away"),
+	},
+	{
+		name:   "of two locks that a client took away it knows the last",
+		edit:   edit{queueStep, "max(q.forced, e.Answer.Token), now", "e.Answer.Token, now"},
+		killer: explore("a lock is taken away twice"),
 	},
 	{
 		name:   "the first waits for a local holder however long that lasts",

@@ -161,7 +161,7 @@ func (w *world) hash() uint64 {
 	}
 	for c := range w.clients {
 		k := &w.clients[c]
-		h.add(bit(k.opened), bit(k.heard), uint64(k.done), uint64(k.took), uint64(k.q.forced))
+		h.add(bit(k.opened), bit(k.heard), uint64(k.done), uint64(k.took), uint64(k.q.forced), uint64(k.q.forcedAt.Unix()))
 		h.add(uint64(w.idOf(k.q.holder)))
 		for p := k.q.first; p != nil; p = p.next {
 			h.add(uint64(w.idOf(p)))
@@ -181,7 +181,7 @@ func (w *world) hash() uint64 {
 
 func (a *actor) hash(h *hasher) {
 	p := &a.w
-	h.add(uint64(p.state), uint64(p.via), bit(p.listed), bit(p.registered), bit(p.polling), bit(p.missed), uint64(p.inFlight), uint64(p.attempts))
+	h.add(uint64(p.state), uint64(p.via), bit(p.listed), bit(p.registered), bit(p.polling), bit(p.repeated), bit(p.missed), uint64(p.inFlight), uint64(p.attempts))
 	h.add(uint64(p.ahead), uint64(p.since.Unix()), uint64(p.refused.Unix()), uint64(p.grant.Token), uint64(p.grant.Left), uint64(p.grant.Sent.Unix()))
 	if p.heard != nil {
 		h.add(uint64(p.heard.State), uint64(p.heard.Token), uint64(p.heard.Sent.Unix()))

@@ -46,8 +46,9 @@ func (w *world) hearGrant(m msg) {
 	e := Event{Kind: Pushed, Answer: m.verdict.event(0, 0).Answer}
 	e.Answer.Sent = Event{}.Answer.Sent
 	if a.known {
+		waited := a.w.state != Granted
 		w.step(m.id, e)
-		if g, _ := a.w.Grant(); a.w.state == Granted && tickOf(g.Sent) < a.placed && g.Token == e.Answer.Token {
+		if g, _ := a.w.Grant(); waited && a.w.state == Granted && tickOf(g.Sent) < a.placed && g.Token == e.Answer.Token {
 			w.broken("hold %d has been told since that it waits, and believes for less", m.id)
 		}
 		return
@@ -88,8 +89,8 @@ func (w *world) returned(m msg) {
 		return
 	}
 	a.known = false
-	if m.gone && m.tombstone { // a late acquire may have put it back under another token
-		w.send(msg{kind: release, purpose: withdraw, id: m.id, next: none, tombstone: true, sent: w.now})
+	if m.gone && a.w.IsRepeated() { // a late acquire may have put it back under another token
+		w.send(msg{kind: release, purpose: withdraw, id: m.id, next: none, tombstone: m.tombstone, sent: w.now})
 	}
 }
 

@@ -103,6 +103,7 @@ type Waiter struct {
 	via        Via
 	listed     bool           // it is in the queue's list
 	registered bool           // the server may have an entry or a hold of it, by an answer or by a copy of a request
+	repeated   bool           // more than one acquire of it left
 	polling    bool           // it queues though no grant can be heard
 	missed     bool           // a message may have been lost, and no request has left since that may be answered: "waiting" is not the last word
 	inFlight   int32          // acquires that were sent and not answered: late copies may come
@@ -137,6 +138,11 @@ func (w *Waiter) Ahead() int { return int(w.ahead) }
 // made.
 func (w *Waiter) NeedsTombstone() bool { return w.inFlight > 0 }
 
+// IsRepeated reports whether the server may have granted w once more, under another
+// token, to an acquire that came late: a release of the one that finds it gone is
+// then no end of the other, and a withdrawal is.
+func (w *Waiter) IsRepeated() bool { return w.repeated }
+
 // A Queue has the waiters of one name in one client, and its holder. The zero
 // value is empty. It may be dropped when it is [Queue.Empty].
 type Queue struct {
@@ -144,7 +150,8 @@ type Queue struct {
 	first, last *Waiter // by arrival; fresh owners only
 	listed      int
 	members     int            // who entered and is not Gone, in the list or not
-	forced      int64          // the token that this client took away last: a grant under it is none
+	forced      int64          // the greatest token that this client took away: a grant under it is none
+	forcedAt    time.Time      // when it heard so last: what was asked for after that is newer
 	seen        *engine.Answer // who is in the way of the first, as last told
 	impossible  int            // pairs of state and event that cannot be
 }

@@ -38,18 +38,26 @@ func (w *Waiter) wakeTo(s State, fx *Effects) {
 // ask has the request leave. It joins the queue where its grant can be heard, or
 // where nothing but asking often is left; a free lock then costs no subscription.
 func (w *Waiter) ask(s Subscription, now time.Time, fx *Effects) {
-	w.sent()
-	if w.since.IsZero() {
-		w.since = now
-	}
+	w.sent(now)
 	fx.add(Effect{Do: Ask, W: w, Join: w.Wait && (w.polling || s != NotSubscribed)})
 }
 
 // sent notes that a request of w leaves: what is lost from here on was lost while
 // it was under way.
-func (w *Waiter) sent() {
+func (w *Waiter) sent(now time.Time) {
 	w.inFlight++
 	w.missed = false
+	if w.since.IsZero() {
+		w.since = now
+		return
+	}
+	w.repeated = true
+}
+
+// copied notes that other copies of a request left, which may have had another
+// answer than the one that came.
+func (w *Waiter) copied() {
+	w.registered, w.repeated = true, true
 }
 
 // answered notes that a request of w had its answer: no late copy of it comes, and
@@ -222,15 +230,15 @@ func (q *Queue) patience(w *Waiter, now time.Time, fx *Effects) {
 // checkIn has w ask where it stands; the next time, if this is not answered by
 // then, in an interval.
 func (w *Waiter) checkIn(now time.Time, fx *Effects) {
-	w.sent()
+	w.sent(now)
 	fx.add(Effect{Do: Schedule, W: w, At: now.Add(w.Check)})
 	fx.add(Effect{Do: CheckIn, W: w})
 }
 
-// take makes a lease of w's grant. One that this client took away in the meantime
-// is none: w stays as it is.
+// take makes a lease of w's grant. One that this client took away in the meantime,
+// or that is from before one that it took away, is none: w stays as it is.
 func (q *Queue) take(w *Waiter) {
-	if w.grant.Token == q.forced && q.forced != 0 {
+	if w.grant.Token <= q.forced && !w.grant.Sent.After(q.forcedAt) {
 		return
 	}
 	q.remove(w)
@@ -278,8 +286,8 @@ func (q *Queue) leave(w *Waiter, now time.Time) *Waiter {
 	}
 	// From here on a request may carry it: who gives it up must withdraw it, and
 	// have the server refuse what comes late.
-	next.state, next.since = Successor, now
-	next.sent()
+	next.state = Successor
+	next.sent(now)
 	return next
 }
 

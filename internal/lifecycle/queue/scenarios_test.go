@@ -87,6 +87,13 @@ var scenarios = []scenario{
 		depth:  10,
 	},
 	{
+		name:   "a lock is taken away twice",
+		calls:  [2][]call{{waits, tries}, {waits}},
+		before: []move{here, settled, there, settled},
+		budget: budget{forces: 2, retries: 1},
+		depth:  10,
+	},
+	{
 		name:   "requests are refused",
 		calls:  [2][]call{{waits, waits}, {waits}},
 		before: []move{there, settled},

@@ -9,13 +9,16 @@ import "time"
 func (q *Queue) Step(e Event, now time.Time) (fx Effects) {
 	w := e.W
 	if e.Kind == Forced {
-		q.forced = e.Answer.Token // a lease of it is ended by whoever drives the queue
+		// A lease under that token is ended by whoever drives the queue.
+		q.forced, q.forcedAt = max(q.forced, e.Answer.Token), now
 		return fx
 	}
 	if w == nil {
 		return stray(e)
 	}
-	w.registered = w.registered || e.Copied // another copy may have had another answer
+	if e.Copied {
+		w.copied()
+	}
 	switch e.Kind {
 	case Entered:
 		switch w.state {
