@@ -24,6 +24,7 @@ const (
 	opError               // a request is answered with an error that passes by itself
 	opWrong               // a request is answered by the wrong server
 	opFinal               // a request is answered with an error for good
+	opOpen                // the subscription is opened for another lock
 	opBreak               // a subscription breaks: what is under way to it is lost
 	opResub               // and is there again
 	opInterval            // a timer fires
@@ -39,7 +40,7 @@ const (
 
 var opNames = [...]string{
 	"enter", "send", "take", "interrupt", "fail", "listen", "deaf", "refused", "paused", "deliver", "timeout", "copy", "lose",
-	"error", "wrong server", "final error", "break", "resubscribe", "interval", "late interval", "give up", "release", "panic",
+	"error", "wrong server", "final error", "open", "break", "resubscribe", "interval", "late interval", "give up", "release", "panic",
 	"end", "force", "nudge", "tick",
 }
 
@@ -90,6 +91,7 @@ func (w *world) moves(all []move) []move {
 	for c := range int8(2) {
 		k := &w.clients[c]
 		add(opEnter, c, int(k.done) < len(w.sc.calls[c]))
+		add(opOpen, c, !k.opened && b.breaks > 0 && !w.sc.deaf)
 		add(opBreak, c, k.heard && b.breaks > 0)
 		add(opResub, c, k.opened && !k.heard && !w.sc.deaf)
 		add(opForce, c, b.forces > 0 && w.srv.owner != none)
@@ -156,6 +158,10 @@ func (w *world) do(v move) {
 	case opError, opWrong, opFinal:
 		b.errs--
 		w.refuse(v)
+	case opOpen:
+		b.breaks--
+		w.clients[v.arg].opened = true
+		w.resubscribe(v.arg)
 	case opBreak:
 		b.breaks--
 		w.breaks(v.arg)

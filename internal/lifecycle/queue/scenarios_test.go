@@ -41,7 +41,7 @@ var scenarios = []scenario{
 		name:   "a holder hands over",
 		calls:  [2][]call{{waits, waits, waits}, {waits}},
 		before: []move{here, settled, there, settled, here, here},
-		budget: budget{timeouts: 1, giveUps: 2, ends: 1, errs: 1, lateTimers: 1},
+		budget: budget{timeouts: 1, giveUps: 1, ends: 1, errs: 1, lateTimers: 1, breaks: 1},
 		depth:  9,
 	},
 	{
