@@ -1,8 +1,6 @@
 package queue
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // op is one thing that may happen next.
 type op uint8
