@@ -1,6 +1,10 @@
 package queue
 
-import "github.com/relock-go/relock/internal/engine"
+import (
+	"slices"
+
+	"github.com/relock-go/relock/internal/engine"
+)
 
 // check looks for what must never be.
 func (w *world) check() {
@@ -270,7 +274,7 @@ func (w *world) next(late, releases bool) (move, bool) {
 		case opResub:
 			return v, true
 		case opRelease:
-			if releases && !w.companion(v.arg) {
+			if releases && !w.companion(v.arg, Parked, Asking, Successor, Queued, Granted, Failed) {
 				return v, true
 			}
 		}
@@ -278,12 +282,12 @@ func (w *world) next(late, releases bool) (move, bool) {
 	return move{}, false
 }
 
-// companion reports whether another call of id's owner waits: it is one workflow,
-// which goes on when it has both.
-func (w *world) companion(id int8) bool {
+// companion reports whether another call of id's owner is in one of the states: it
+// is one workflow, which goes on when it has both.
+func (w *world) companion(id int8, in ...State) bool {
 	for i := range w.made {
 		a := &w.actors[i]
-		if i != id && a.owner == w.actors[id].owner && a.w.state != Gone && a.w.state != Held {
+		if i != id && a.owner == w.actors[id].owner && slices.Contains(in, a.w.state) {
 			return true
 		}
 	}

@@ -219,7 +219,7 @@ func (w *world) tick() {
 	w.srv.expire(w.now)
 	for i := range w.made {
 		if a := &w.actors[i]; a.w.state == Held && w.now >= a.until {
-			if w.kind && w.companion(i) {
+			if w.kind && w.companion(i, Parked) {
 				w.broken("the lease of hold %d ran out, and another call of its owner waits behind strangers", i)
 			}
 			w.end(i, false)
