@@ -1,4 +1,4 @@
-package relock
+package relock_test
 
 import (
 	"context"
@@ -11,53 +11,19 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/behaviour"
+	"github.com/relock-go/relock/internal/redisengine"
 	"github.com/relock-go/relock/internal/redistest"
 )
 
-// The core's own paths. What a server takes part in is measured on a real one;
-// what it has no part in, on one that answers at once from memory. The folder
-// bench compares with other libraries.
-
-// ready answers every script at once: what is left is our own work.
-type ready struct {
-	redis.UniversalClient
-	replies map[string][]any // by the script's name on the server
-}
-
-func (r ready) Process(_ context.Context, cmd redis.Cmder) error {
-	cmd.(interface{ SetVal(any) }).SetVal(r.replies[cmd.Args()[1].(string)])
-	return nil
-}
-
-func (r ready) Pipeline() redis.Pipeliner { return readyPipeline{ready: r} }
-
-type readyPipeline struct {
-	redis.Pipeliner
-	ready ready
-}
-
-func (p readyPipeline) Process(ctx context.Context, cmd redis.Cmder) error {
-	return p.ready.Process(ctx, cmd)
-}
-
-func (readyPipeline) Exec(context.Context) ([]redis.Cmder, error) { return nil, nil }
-
-func newReady() ready {
-	return ready{replies: map[string][]any{
-		acquireScript.sha: {int64(1), int64(1_700_000_000_000_000), int64(1), int64(30_000)},
-		releaseScript.sha: {int64(1), int64(0), int64(0)},
-		renewScript.sha:   {int64(1), int64(1_700_000_000_000_000), int64(1), int64(30_000)},
-	}}
-}
-
-func benchClient(b *testing.B, opts ...Option) *Client {
+func benchClient(b *testing.B, opts ...relock.Option) *relock.Client {
 	b.Helper()
 	redistest.Require(b)
-	return clientOn(b, redistest.StartT(b).Client(), opts...)
+	return behaviour.ClientOn(b, redistest.StartT(b).Client(), opts...)
 }
 
-func benchPairs(b *testing.B, ctx context.Context, l Locker) {
+func benchPairs(b *testing.B, ctx context.Context, l relock.Locker) {
 	b.Helper()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -73,11 +39,13 @@ func benchPairs(b *testing.B, ctx context.Context, l Locker) {
 
 // BenchmarkPair takes and gives back a free lock.
 func BenchmarkPair(b *testing.B) {
-	b.Run("Mutex", func(b *testing.B) { benchPairs(b, bg, benchClient(b).Mutex("pair")) })
-	b.Run("Reentrant", func(b *testing.B) { benchPairs(b, bg, benchClient(b).Reentrant("pair")) })
-	b.Run("no server", func(b *testing.B) { benchPairs(b, bg, clientOn(b, newReady()).Mutex("pair")) })
+	b.Run("Mutex", func(b *testing.B) { benchPairs(b, behaviour.Bg, benchClient(b).Mutex("pair")) })
+	b.Run("Reentrant", func(b *testing.B) { benchPairs(b, behaviour.Bg, benchClient(b).Reentrant("pair")) })
+	b.Run("no server", func(b *testing.B) {
+		benchPairs(b, behaviour.Bg, behaviour.ClientOn(b, behaviour.NewReady()).Mutex("pair"))
+	})
 	b.Run("no server, a tracer of losses", func(b *testing.B) {
-		benchPairs(b, bg, clientOn(b, newReady(), WithTracer(&lossOnly{})).Mutex("pair"))
+		benchPairs(b, behaviour.Bg, behaviour.ClientOn(b, behaviour.NewReady(), relock.WithTracer(&behaviour.LossOnly{})).Mutex("pair"))
 	})
 	b.Run("floor of two round trips", func(b *testing.B) {
 		redistest.Require(b)
@@ -86,7 +54,7 @@ func BenchmarkPair(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			for range 2 {
-				if err := nothing.Run(bg, rdb, nil).Err(); err != nil {
+				if err := nothing.Run(behaviour.Bg, rdb, nil).Err(); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -97,22 +65,22 @@ func BenchmarkPair(b *testing.B) {
 // BenchmarkReentry takes a hold more of a lock that is held, and gives it back.
 func BenchmarkReentry(b *testing.B) {
 	m := benchClient(b).Reentrant("reentry")
-	outer := lockOf(b, m)
+	outer := behaviour.LockOf(b, m)
 	benchPairs(b, outer.Context(), m)
-	unlock(b, outer)
+	behaviour.Unlock(b, outer)
 }
 
 // BenchmarkTryTaken asks for a lock that another holds.
 func BenchmarkTryTaken(b *testing.B) {
 	m := benchClient(b).Mutex("taken")
-	held := lockOf(b, m)
+	held := behaviour.LockOf(b, m)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := m.TryLock(bg); err == nil {
+		if _, err := m.TryLock(behaviour.Bg); err == nil {
 			b.Fatal("got a lock that is held")
 		}
 	}
-	unlock(b, held)
+	behaviour.Unlock(b, held)
 }
 
 // BenchmarkNames has goroutines take a lock each.
@@ -124,9 +92,9 @@ func BenchmarkNames(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		m := c.Mutex("name" + strconv.FormatInt(n.Add(1), 10))
 		for pb.Next() {
-			lease, err := m.Lock(bg)
+			lease, err := m.Lock(behaviour.Bg)
 			if err == nil {
-				err = lease.Unlock(bg)
+				err = lease.Unlock(behaviour.Bg)
 			}
 			if err != nil {
 				b.Error(err)
@@ -142,18 +110,18 @@ func BenchmarkHandOff(b *testing.B) {
 		b.Run(strconv.Itoa(clients)+" clients", func(b *testing.B) {
 			redistest.Require(b)
 			s := redistest.StartT(b)
-			var all []*Mutex
+			var all []*relock.Mutex
 			for range clients {
-				all = append(all, clientOn(b, s.Client()).Mutex("hand-off"))
+				all = append(all, behaviour.ClientOn(b, s.Client()).Mutex("hand-off"))
 			}
 			handOff(b, all, max(2, clients))
 		})
 	}
 }
 
-func handOff(b *testing.B, locks []*Mutex, contenders int) {
+func handOff(b *testing.B, locks []*relock.Mutex, contenders int) {
 	b.Helper()
-	ctx, cancel := context.WithCancel(bg)
+	ctx, cancel := context.WithCancel(behaviour.Bg)
 	turns := make(chan struct{})
 	ended := make(chan struct{}, contenders)
 	for i := range contenders {
@@ -169,7 +137,7 @@ func handOff(b *testing.B, locks []*Mutex, contenders int) {
 				case turns <- struct{}{}:
 				case <-ctx.Done():
 				}
-				if err := lease.Unlock(bg); err != nil {
+				if err := lease.Unlock(behaviour.Bg); err != nil {
 					b.Error(err)
 				}
 			}
@@ -188,43 +156,6 @@ func handOff(b *testing.B, locks []*Mutex, contenders int) {
 	}
 }
 
-// BenchmarkGrantByMessage is a grant's way from the socket to its waiter, but
-// for the goroutine that takes it.
-func BenchmarkGrantByMessage(b *testing.B) {
-	c := clientOn(b, newReady())
-	l := c.lock("grant", nil)
-	payload := "client.1 1700000000000000 9000 " + keyOf(c.set.prefix, kindLock, "grant")
-	b.ReportAllocs()
-	for b.Loop() {
-		o := c.host.newHold(bg, &l, "", true)
-		o.req.Hold, o.stage = "client.1", queued
-		c.host.holds[o.req.Hold] = o
-		m, err := c.eng.parse(payload)
-		if err != nil {
-			b.Fatal(err)
-		}
-		c.host.Deliver(m)
-		if o.stage != granted {
-			b.Fatal("not granted")
-		}
-		delete(c.host.holds, o.req.Hold)
-	}
-}
-
-// BenchmarkRenewal is the watchdog's work a lease and tick, the round trip aside.
-func BenchmarkRenewal(b *testing.B) {
-	c := clientOn(b, newReady())
-	lease := lockOf(b, c.Mutex("renewal"))
-	ans := engine.Answer{State: engine.Granted, Left: 30 * time.Second}
-	b.ReportAllocs()
-	for b.Loop() {
-		p := c.host.dog.renew(lease.o.(*hold))
-		ans.Sent = time.Now()
-		p.Done(ans, nil)
-	}
-	unlock(b, lease)
-}
-
 // BenchmarkHeldLeases holds many leases that the watchdog keeps, for a minute
 // where RELOCK_FULL is set.
 func BenchmarkHeldLeases(b *testing.B) {
@@ -232,18 +163,18 @@ func BenchmarkHeldLeases(b *testing.B) {
 	redistest.Require(b)
 	s := redistest.StartT(b)
 	rdb := s.Client()
-	c := clientOn(b, s.Client(), WithTTL(scaled(6*time.Second, DefaultTTL)))
+	c := behaviour.ClientOn(b, s.Client(), relock.WithTTL(behaviour.Scaled(6*time.Second, relock.DefaultTTL)))
 	for b.Loop() {
 		for _, l := range lockMany(b, c, 1000) { // the connections are there
-			unlock(b, l)
+			behaviour.Unlock(b, l)
 		}
 		bytes, goroutines := inUse()
 		held := lockMany(b, c, leases)
 		more, running := inUse()
-		resetStats(b, rdb)
+		behaviour.ResetStats(b, rdb)
 		start := time.Now()
-		<-time.After(scaled(6*time.Second, time.Minute))
-		renewals := calls(b, rdb, "evalsha", "eval")
+		<-time.After(behaviour.Scaled(6*time.Second, time.Minute))
+		renewals := behaviour.Calls(b, rdb, "evalsha", "eval")
 		took := time.Since(start).Seconds()
 		lost := 0
 		for _, l := range held {
@@ -273,9 +204,9 @@ func inUse() (uint64, int) {
 }
 
 // lockMany takes n locks, some at a time.
-func lockMany(b *testing.B, c *Client, n int) []*Lease {
+func lockMany(b *testing.B, c *relock.Client, n int) []*relock.Lease {
 	b.Helper()
-	held := make([]*Lease, n)
+	held := make([]*relock.Lease, n)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range 64 {
@@ -283,7 +214,7 @@ func lockMany(b *testing.B, c *Client, n int) []*Lease {
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
 				var err error
 				// Under no context of our own: a lease keeps that of its Lock.
-				if held[i], err = c.Mutex("held" + strconv.FormatInt(i, 10)).Lock(bg); err != nil {
+				if held[i], err = c.Mutex("held" + strconv.FormatInt(i, 10)).Lock(behaviour.Bg); err != nil {
 					b.Error(err)
 				}
 			}
@@ -295,20 +226,20 @@ func lockMany(b *testing.B, c *Client, n int) []*Lease {
 
 // BenchmarkErr is what a holder may ask before every step.
 func BenchmarkErr(b *testing.B) {
-	lease := lockOf(b, clientOn(b, newReady()).Mutex("err"))
+	lease := behaviour.LockOf(b, behaviour.ClientOn(b, behaviour.NewReady()).Mutex("err"))
 	b.ReportAllocs()
 	for b.Loop() {
 		if lease.Err() != nil {
 			b.Fatal("lost")
 		}
 	}
-	unlock(b, lease)
+	behaviour.Unlock(b, lease)
 }
 
 // BenchmarkKeys makes the key names of one lock.
 func BenchmarkKeys(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = lockKeys(DefaultPrefix, "invoice/2026/0042")
+		_ = redisengine.SpaceKeys(relock.DefaultPrefix, "", "invoice/2026/0042")
 	}
 }

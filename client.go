@@ -5,6 +5,11 @@ import (
 	"reflect"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/access"
+	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle"
+	"github.com/relock-go/relock/internal/redisengine"
 )
 
 // Redis is what relock needs of a go-redis client. *redis.Client,
@@ -21,9 +26,10 @@ type Redis interface {
 // while nobody holds or waits for one of its locks, a subscription aside, which
 // lingers for at most two check intervals.
 type Client struct {
-	host *host
-	set  settings
-	eng  *single
+	life   *lifecycle.Manager
+	set    settings
+	redis  *redisengine.Engine // nil: its locks are on another engine
+	quorum bool                // which is a quorum of them
 }
 
 // New returns a Client on rdb. It does no I/O.
@@ -38,20 +44,20 @@ func New(rdb Redis, opts ...Option) (*Client, error) {
 	if set.err != nil {
 		return nil, set.err
 	}
-	id := newID()
-	eng := newSingle(rdb, id, set)
-	return &Client{host: newHost(eng, id, set), set: set, eng: eng}, nil
+	id := engine.NewID()
+	eng := redisengine.New(rdb, id, set.redis(rdb))
+	return &Client{life: lifecycle.New(eng, id, set.life(false)), set: set, redis: eng}, nil
 }
 
 func checkRedis(rdb Redis) error {
 	if rdb == nil {
-		return invalid("a nil Redis client")
+		return engine.Invalid("a nil Redis client")
 	}
 	if v := reflect.ValueOf(rdb); v.Kind() == reflect.Pointer && v.IsNil() {
-		return invalid("a nil %T", rdb)
+		return engine.Invalid("a nil %T", rdb)
 	}
 	if _, ring := any(rdb).(*redis.Ring); ring {
-		return invalid("a *redis.Ring: a lock would move with its shards; use RedLock over its servers")
+		return engine.Invalid("a *redis.Ring: a lock would move with its shards; use RedLock over its servers")
 	}
 	return nil
 }
@@ -66,7 +72,7 @@ func checkRedis(rdb Redis) error {
 // Those count that Unlock or a loss has left to be given back in the background;
 // those that Detach has left do not. A second Close waits for the first, and
 // returns nil.
-func (c *Client) Close() error { return c.host.close() }
+func (c *Client) Close() error { return c.life.Close() }
 
 // Mutex returns the lock of that name, for holders that do not re-enter. It
 // does no I/O; an error in name or opts is returned by every call.
@@ -81,6 +87,51 @@ func (c *Client) Reentrant(name string, opts ...LockOption) *Reentrant {
 	return &Reentrant{c.lock(name, opts)}
 }
 
-func (c *Client) lock(name string, opts []LockOption) lock {
-	return c.host.lock(name, opts)
+func (c *Client) lock(name string, opts []LockOption) lifecycle.Lock {
+	t := newTerms(name, c.set.ttl, opts)
+	switch {
+	case t.Err != nil:
+	case t.Replicas > 0 && t.ReplicaTimeout >= c.set.call:
+		t.Err = engine.Invalid("WithReplicas: a timeout of %v is no less than the call timeout of %v", t.ReplicaTimeout, c.set.call)
+	case t.Replicas > 0:
+		t.Err = c.life.SupportsReplicas()
+	}
+	if t.Err == nil && t.MinHold > 0 && c.quorum {
+		t.Err = engine.Invalid("WithMinHold: a RedLock has no minimum")
+	}
+	return c.life.Lock(name, t)
+}
+
+func init() {
+	access.Client = func(client any) access.Inside {
+		c := client.(*Client)
+		return access.Inside{Manager: c.life, Redis: c.redis}
+	}
+	access.NewClient = func(make func(access.Settings) engine.Engine, opts any) (any, error) {
+		given, _ := opts.([]Option)
+		set := newSettings(given)
+		if set.err != nil {
+			return nil, set.err
+		}
+		id := engine.NewID()
+		eng := make(access.Settings{
+			ID: id, Prefix: set.prefix, Check: set.check, Call: set.call, Retention: set.retention, Log: set.log,
+		})
+		return &Client{life: lifecycle.New(eng, id, set.life(false)), set: set}, nil
+	}
+	access.NewQuorum = func(quorum engine.Engine, like any) any {
+		set := like.(*Client).set
+		return &Client{life: lifecycle.New(quorum, engine.NewID(), set.life(true)), set: set, quorum: true}
+	}
+	access.Member = func(lock any) (lifecycle.Member, bool) {
+		switch l := lock.(type) {
+		case *Mutex:
+			return lifecycle.Member{Lock: l.l, Whose: freshOwner}, true
+		case *Reentrant:
+			return lifecycle.Member{Lock: l.l, Whose: reentrantOwner}, true
+		}
+		return lifecycle.Member{}, false
+	}
+	access.NewLease = func(l lifecycle.Lease) any { return &Lease{l} }
+	access.Lease = func(lease any) lifecycle.Lease { return lease.(*Lease).o }
 }

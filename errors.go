@@ -1,16 +1,13 @@
 package relock
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle"
 )
 
 // The errors of this package, all for [errors.Is]. What Redis said stays
@@ -21,12 +18,12 @@ var (
 	// once, by Lock when its context ended while it waited (the error then
 	// also matches the cause of that context). It comes as a
 	// [*NotAcquiredError], which names the holder.
-	ErrNotAcquired = errors.New("relock: lock not acquired")
+	ErrNotAcquired = engine.ErrNotAcquired
 
 	// ErrNotHeld is returned by Unlock and Detach after either of them, by every
 	// call on a zero Lease, and by Do where a Locker returned one. Nothing was
 	// changed.
-	ErrNotHeld = errors.New("relock: lease not held")
+	ErrNotHeld = engine.ErrNotHeld
 
 	// ErrLost is returned when a lease ended without its holder's doing: its
 	// validity ran out before a renewal was answered, or the server holds it no
@@ -34,23 +31,23 @@ var (
 	// end it was given, by WithLease or WithMaxHold, before Unlock was called,
 	// which [Stats] and a [Tracer] tell from a loss. It is also the cause of the
 	// lease's context.
-	ErrLost = errors.New("relock: lease lost")
+	ErrLost = engine.ErrLost
 
 	// ErrUnlocked is the cause of a lease's context after Unlock.
-	ErrUnlocked = errors.New("relock: lease unlocked")
+	ErrUnlocked = engine.ErrUnlocked
 
 	// ErrDetached is the cause of a lease's context after Detach: the lock stays
 	// taken until the end of the lease.
-	ErrDetached = errors.New("relock: lease detached")
+	ErrDetached = engine.ErrDetached
 
 	// ErrClosed is returned by Lock and TryLock of a closed Client and by the
 	// leases that Close ended, and is the cause of their contexts. Status and
 	// ForceUnlock still ask the server.
-	ErrClosed = errors.New("relock: client closed")
+	ErrClosed = engine.ErrClosed
 
 	// ErrSelfDeadlock is returned by a Mutex whose context comes from a lease
 	// of the same lock that is still held: it would wait for its own caller.
-	ErrSelfDeadlock = errors.New("relock: lock is held by the caller itself; use Reentrant to re-enter")
+	ErrSelfDeadlock = engine.ErrSelfDeadlock
 
 	// ErrStaleToken is returned by a Guard that has seen a newer token. The
 	// data were not touched.
@@ -58,18 +55,18 @@ var (
 
 	// ErrWrongType is returned when a key of the lock holds something that is
 	// not ours. It is left as it was.
-	ErrWrongType = errors.New("relock: key holds something else")
+	ErrWrongType = engine.ErrWrongType
 
 	// ErrNotReplicated is returned by Lock and TryLock when too few replicas
 	// acknowledged the hold in time ([WithReplicas]); the hold was released. By
 	// Extend the lease is as it was.
-	ErrNotReplicated = errors.New("relock: not replicated")
+	ErrNotReplicated = engine.ErrNotReplicated
 
 	// ErrInvalid is returned for a name, option, owner or argument that cannot
 	// be used. Nothing was sent; but that package redlock is given one server
 	// twice, or another list than before, the servers have said. No lock was
 	// taken.
-	ErrInvalid = errors.New("relock: invalid")
+	ErrInvalid = engine.ErrInvalid
 )
 
 // NotAcquiredError is the [ErrNotAcquired] of one call. Owner is empty where
@@ -84,30 +81,31 @@ type NotAcquiredError struct {
 	cause error         // why the wait ended; nil for TryLock
 }
 
-// howToReenter is for those who expect a lock to know its holder by the thread.
-const howToReenter = "a Reentrant re-enters with the context of that lease"
-
-// rounded is d for people.
-func rounded(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
-
 func (e *NotAcquiredError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v: %q", ErrNotAcquired, e.Name)
 	switch e.Owner {
 	case "":
 	case KeptOwner:
-		fmt.Fprintf(&b, " was given back, and stays taken for %v by WithMinHold (token %d)", rounded(e.TTL), e.Token)
+		fmt.Fprintf(&b, " was given back, and stays taken for %v by WithMinHold (token %d)", e.TTL.Round(time.Millisecond), e.Token)
 	default:
 		fmt.Fprintf(&b, " is held by %q for %v (token %d, %v left)", string(e.Owner),
-			rounded(time.Since(e.Since)), e.Token, rounded(e.TTL))
+			time.Since(e.Since).Round(time.Millisecond), e.Token, e.TTL.Round(time.Millisecond))
 	}
 	if e.Local {
-		b.WriteString(", a lease of this same client (" + howToReenter + ")")
+		b.WriteString(", a lease of this same client (" + lifecycle.HowToReenter + ")")
 	}
 	if e.cause != nil {
 		fmt.Fprintf(&b, ": %v", e.cause)
 	}
 	return b.String()
+}
+
+// notAcquiredError makes the error of what package lifecycle says.
+func notAcquiredError(n lifecycle.NotAcquired) error {
+	return &NotAcquiredError{
+		Name: n.Name, Owner: Owner(n.Owner), Token: Token(n.Token), Since: n.Since, TTL: n.TTL, Local: n.Local, cause: n.Cause,
+	}
 }
 
 // Is matches ErrNotAcquired.
@@ -137,116 +135,4 @@ func (e *QuorumError) Unwrap() []error {
 		errs = append(errs, err)
 	}
 	return errs
-}
-
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
-}
-
-// ended returns why ctx is over, with its cause beside its error.
-func ended(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if cause == nil || errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
-}
-
-// fromServer translates the error of a command that may have been sent. What the
-// server answered is certain; anything else leaves open whether the command takes
-// effect.
-func fromServer(err error) error { return translate(err, true) }
-
-// translate is fromServer, for a command of which it is known whether anything of
-// it left.
-func translate(err error, left bool) error {
-	if err == nil || engine.Unanswered(err) {
-		return err
-	}
-	var dial *net.OpError
-	switch {
-	case redis.HasErrorPrefix(err, "WRONGTYPE"):
-		return fmt.Errorf("%w: %w", ErrWrongType, err)
-	case redis.HasErrorPrefix(err, "FORGOT"):
-		return fmt.Errorf("%w: %w", engine.ErrForgot, err)
-	case isReply(err), errors.Is(err, redis.ErrClosed):
-		return err
-	case !left, errors.As(err, &dial) && dial.Op == "dial":
-		return fmt.Errorf("%w: %w", engine.ErrUnsent, err)
-	}
-	return fmt.Errorf("%w: %w", engine.ErrUnknown, err)
-}
-
-// isReply tells whether err is what the server said.
-func isReply(err error) bool {
-	var said redis.Error
-	return errors.As(err, &said)
-}
-
-// passes tells whether a request that failed with err may succeed if it is sent
-// again: no answer came, or the server said that it is not ready yet. In both
-// cases a resend is safe, since requests are idempotent.
-func passes(err error) bool { return passesAfter(err, 0) }
-
-// passesAfter is passes, where err has lasted for so many call timeouts.
-func passesAfter(err error, calls int) bool {
-	var over forGoodError
-	var quorum *QuorumError
-	var refusal *engine.RefusalError
-	switch {
-	case errors.As(err, &over):
-		return false
-	case errors.As(err, &quorum):
-		return !quorum.hopeless(calls)
-	case engine.Unanswered(err):
-		return true
-	case errors.As(err, &refusal):
-		return calls < refusal.Grace
-	}
-	for _, prefix := range []string{
-		"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "UNBLOCKED",
-		"NOREPLICAS", "MOVED", "ASK", "max number of clients",
-	} {
-		if redis.HasErrorPrefix(err, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// noQuorum tells whether a quorum's nodes were given the time they have, and too
-// few answered: one try ends with that.
-func noQuorum(err error) bool {
-	var quorum *QuorumError
-	return errors.As(err, &quorum)
-}
-
-// hopeless tells whether so many nodes refused for good that the others are no
-// quorum: asking again changes nothing, as with one server that does.
-func (e *QuorumError) hopeless(calls int) bool {
-	refused := 0
-	for _, err := range e.Nodes {
-		if isReply(err) && !passesAfter(err, calls) && !errors.Is(err, engine.ErrForgot) {
-			refused++
-		}
-	}
-	return e.Acquired+len(e.Nodes)-refused < e.Need
-}
-
-// soFar returns the error of one try, of which the last attempt came to err: that
-// nothing of it was sent says nothing of one before that may have been executed.
-func soFar(last, err error) error {
-	if errors.Is(last, engine.ErrUnknown) && errors.Is(err, engine.ErrUnsent) {
-		return last
-	}
-	return err
-}
-
-// telling returns the error of a request and its resend that says more of the
-// server: that the resend was cut off by the end of ctx says nothing.
-func telling(ctx context.Context, last, err error) error {
-	if last != nil && ctx.Err() != nil && engine.Unanswered(err) {
-		return last
-	}
-	return err
 }

@@ -3,6 +3,7 @@ package relock
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -11,6 +12,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/redisengine"
 )
 
 // Token is a fencing token: a number above 0 that rises with every grant of a
@@ -40,7 +44,7 @@ type Sequencer struct {
 //	relock1:<token>:<owner>:<name>
 func (s Sequencer) MarshalText() ([]byte, error) {
 	if s.Token <= 0 || s.Name == "" || s.Owner == "" {
-		return nil, invalid("a Sequencer without name, token or owner")
+		return nil, engine.Invalid("a Sequencer without name, token or owner")
 	}
 	return []byte(sequencerTag + ":" + s.Token.String() + ":" + url.QueryEscape(string(s.Owner)) + ":" + url.QueryEscape(s.Name)), nil
 }
@@ -58,16 +62,16 @@ func (s *Sequencer) UnmarshalText(text []byte) (err error) {
 func ParseSequencer(text string) (Sequencer, error) {
 	fields := strings.Split(text, ":")
 	if len(fields) != 4 || fields[0] != sequencerTag {
-		return Sequencer{}, invalid("sequencer %q: not %s:<token>:<owner>:<name>", text, sequencerTag)
+		return Sequencer{}, engine.Invalid("sequencer %q: not %s:<token>:<owner>:<name>", text, sequencerTag)
 	}
 	n, err := strconv.ParseInt(fields[1], 10, 64)
 	if err != nil || n <= 0 {
-		return Sequencer{}, invalid("sequencer %q: its token is no number above 0", text)
+		return Sequencer{}, engine.Invalid("sequencer %q: its token is no number above 0", text)
 	}
 	owner, err1 := url.QueryUnescape(fields[2])
 	name, err2 := url.QueryUnescape(fields[3])
 	if err1 != nil || err2 != nil || owner == "" || name == "" {
-		return Sequencer{}, invalid("sequencer %q: its owner or name cannot be read", text)
+		return Sequencer{}, engine.Invalid("sequencer %q: its owner or name cannot be read", text)
 	}
 	return Sequencer{Name: name, Token: Token(n), Owner: Owner(owner)}, nil
 }
@@ -113,7 +117,7 @@ func NewGuard(rdb Redis, opts ...GuardOption) *Guard {
 	g.set.fail(checkRedis(rdb))
 	for _, o := range opts {
 		if o == nil {
-			g.set.fail(invalid("a nil GuardOption"))
+			g.set.fail(engine.Invalid("a nil GuardOption"))
 			continue
 		}
 		o.guard(&g.set)
@@ -121,24 +125,10 @@ func NewGuard(rdb Redis, opts ...GuardOption) *Guard {
 	return g
 }
 
-var (
-	claimScript = newGuarded("return 1")
-	setScript   = newGuarded("return redis.call('SET', KEYS[1], unpack(ARGV))")
-	hsetScript  = newGuarded("return redis.call('HSET', KEYS[1], unpack(ARGV))")
-	delScript   = newGuarded("return redis.call('DEL', KEYS[1])")
-)
-
-// newGuarded puts the guard in front of a write. The write is a function of its
-// own: what it returns is wrapped, and its names are its own.
-func newGuarded(write string) *script {
-	s := newScript(source("guard.lua") + "\nlocal function write(KEYS, ARGV)\n" + write + "\nend\nreturn { 1, write(KEYS, ARGV) }\n")
-	return &s
-}
-
 // Claim makes s the last holder seen at key, without touching the data: from
 // here on earlier holders are refused. It comes before the first read.
 func (g *Guard) Claim(ctx context.Context, key string, s Sequencer) error {
-	_, err := g.run(ctx, claimScript, []string{key}, s, nil)
+	_, err := g.run(ctx, redisengine.ClaimScript, []string{key}, s, nil)
 	return err
 }
 
@@ -150,26 +140,26 @@ func (g *Guard) Set(ctx context.Context, key string, s Sequencer, value any, ttl
 	case ttl == redis.KeepTTL:
 		args = append(args, "KEEPTTL")
 	case ttl < 0:
-		return invalid("Guard.Set: a ttl of %v", ttl)
+		return engine.Invalid("Guard.Set: a ttl of %v", ttl)
 	case ttl > 0:
-		args = append(args, "PX", ms(ttl))
+		args = append(args, "PX", (ttl + time.Millisecond - 1).Milliseconds())
 	}
-	_, err := g.run(ctx, setScript, []string{key}, s, args)
+	_, err := g.run(ctx, redisengine.SetScript, []string{key}, s, args)
 	return err
 }
 
 // HSet sets fields of the hash at key: name, value, name, value.
 func (g *Guard) HSet(ctx context.Context, key string, s Sequencer, values ...any) error {
 	if len(values) == 0 || len(values)%2 != 0 {
-		return invalid("Guard.HSet: %d arguments: names and values come in pairs", len(values))
+		return engine.Invalid("Guard.HSet: %d arguments: names and values come in pairs", len(values))
 	}
-	_, err := g.run(ctx, hsetScript, []string{key}, s, values)
+	_, err := g.run(ctx, redisengine.HsetScript, []string{key}, s, values)
 	return err
 }
 
 // Del deletes key. What the Guard remembers of it stays.
 func (g *Guard) Del(ctx context.Context, key string, s Sequencer) error {
-	_, err := g.run(ctx, delScript, []string{key}, s, nil)
+	_, err := g.run(ctx, redisengine.DelScript, []string{key}, s, nil)
 	return err
 }
 
@@ -183,58 +173,38 @@ var guarded sync.Map
 func (g *Guard) Eval(ctx context.Context, key string, s Sequencer, source string, keys []string, args ...any) (any, error) {
 	sc, ok := guarded.Load(source)
 	if !ok {
-		sc, _ = guarded.LoadOrStore(source, newGuarded(source))
+		sc, _ = guarded.LoadOrStore(source, redisengine.NewGuarded(source))
 	}
-	return g.run(ctx, sc.(*script), append([]string{key}, keys...), s, args)
+	return g.run(ctx, sc.(*redisengine.Script), append([]string{key}, keys...), s, args)
 }
 
-func (g *Guard) run(ctx context.Context, sc *script, keys []string, s Sequencer, args []any) (any, error) {
+func (g *Guard) run(ctx context.Context, sc *redisengine.Script, keys []string, s Sequencer, args []any) (any, error) {
 	switch {
 	case g.set.err != nil:
 		return nil, g.set.err
 	case keys[0] == "":
-		return nil, invalid("Guard: an empty key")
+		return nil, engine.Invalid("Guard: an empty key")
 	case s.Token <= 0:
-		return nil, fmt.Errorf("%w: %w", ErrStaleToken, invalid("Guard: a Sequencer of token %d", s.Token))
+		return nil, fmt.Errorf("%w: %w", ErrStaleToken, engine.Invalid("Guard: a Sequencer of token %d", s.Token))
 	case s.Owner == "":
-		return nil, invalid("Guard: a Sequencer without owner")
+		return nil, engine.Invalid("Guard: a Sequencer without owner")
 	case ctx.Err() != nil:
-		return nil, ended(ctx)
+		return nil, engine.ContextError(ctx)
 	}
 	bounded, cancel := context.WithTimeout(ctx, g.set.call)
 	defer cancel()
-	c := newCommand(sc, append(anys(keys), keyOf(g.set.prefix, kindGuard, keys[0])),
-		append(args[:len(args):len(args)], int64(s.Token), string(s.Owner), ms(g.set.retention))...)
-	val, err := c.run(bounded, g.rdb)
-	if err != nil {
-		return nil, fmt.Errorf("relock: guarded write to %q: %w", keys[0], err)
-	}
-	return guardReply(val, keys[0], s)
-}
-
-// written returns what the write returned, as the server would have without the
-// guard around it: a nil ends an array, and false and an error stand in it.
-func written(rest []any, key string) (any, error) {
-	if len(rest) == 0 || rest[0] == nil {
-		return nil, redis.Nil
-	}
-	if err, failed := rest[0].(error); failed {
-		return nil, fmt.Errorf("relock: guarded write to %q: %w", key, fromServer(err))
-	}
-	return rest[0], nil
-}
-
-func guardReply(val any, key string, s Sequencer) (any, error) {
-	rd := readReply(val)
-	if rd.int() == 1 && rd.err == nil {
-		return written(rd.rest, key)
-	}
-	token, owner := rd.int(), rd.string()
+	val, by, err := sc.Guarded(bounded, g.rdb, redisengine.Guarding{
+		Prefix: g.set.prefix, Token: int64(s.Token), Owner: string(s.Owner), Retention: g.set.retention,
+	}, keys, args)
 	switch {
-	case rd.err != nil:
-		return nil, rd.err
-	case token == 0:
-		return nil, fmt.Errorf("%w: nothing is remembered of %q, and token %d is older than that may be", ErrStaleToken, key, s.Token)
+	case errors.Is(err, redis.Nil):
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("relock: guarded write to %q: %w", keys[0], err)
+	case by == nil:
+		return val, nil
+	case by.Token == 0:
+		return nil, fmt.Errorf("%w: nothing is remembered of %q, and token %d is older than that may be", ErrStaleToken, keys[0], s.Token)
 	}
-	return nil, fmt.Errorf("%w: token %d of %q came to %q after token %d of %q", ErrStaleToken, s.Token, s.Owner, key, token, owner)
+	return nil, fmt.Errorf("%w: token %d of %q came to %q after token %d of %q", ErrStaleToken, s.Token, s.Owner, keys[0], by.Token, by.Owner)
 }

@@ -1,4 +1,4 @@
-package relock
+package relock_test
 
 import (
 	"context"
@@ -11,6 +11,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/behaviour"
+	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/faultproxy"
+	"github.com/relock-go/relock/internal/redisengine"
 	"github.com/relock-go/relock/internal/redistest"
 )
 
@@ -24,39 +29,40 @@ func onBoth(t *testing.T, check func(t *testing.T, rdb *redis.Client)) {
 	t.Run("redis-server", func(t *testing.T) { check(t, redistest.StartT(t).Client()) })
 }
 
-// tokensFromNow makes sequencers whose tokens are as a lock would issue them
-// now: n apart from the clock.
-func tokensFromNow() func(n int64, o Owner) Sequencer {
-	base := time.Now().UnixMicro()
-	return func(n int64, o Owner) Sequencer { return Sequencer{Name: "a", Token: Token(base + n), Owner: o} }
-}
-
 // guardedWrites are all ways through a Guard; each leaves the mark in the hash
 // or the string that it writes.
 var guardedWrites = []struct {
 	name  string
-	write func(g *Guard, key string, s Sequencer, mark string) error
+	write func(g *relock.Guard, key string, s relock.Sequencer, mark string) error
 	// want is what the key holds after the mark was written over "old".
 	want func(mark string) string
 }{
 	{
-		"Claim", func(g *Guard, key string, s Sequencer, _ string) error { return g.Claim(bg, key, s) },
+		"Claim", func(g *relock.Guard, key string, s relock.Sequencer, _ string) error {
+			return g.Claim(behaviour.Bg, key, s)
+		},
 		func(string) string { return "old" },
 	},
 	{
-		"Set", func(g *Guard, key string, s Sequencer, mark string) error { return g.Set(bg, key, s, mark, 0) },
+		"Set", func(g *relock.Guard, key string, s relock.Sequencer, mark string) error {
+			return g.Set(behaviour.Bg, key, s, mark, 0)
+		},
 		func(mark string) string { return mark },
 	},
 	{
-		"HSet", func(g *Guard, key string, s Sequencer, mark string) error { return g.HSet(bg, key, s, "f", mark) },
+		"HSet", func(g *relock.Guard, key string, s relock.Sequencer, mark string) error {
+			return g.HSet(behaviour.Bg, key, s, "f", mark)
+		},
 		func(mark string) string { return mark },
 	},
 	{
-		"Del", func(g *Guard, key string, s Sequencer, _ string) error { return g.Del(bg, key, s) },
+		"Del", func(g *relock.Guard, key string, s relock.Sequencer, _ string) error {
+			return g.Del(behaviour.Bg, key, s)
+		},
 		func(string) string { return "" },
 	},
-	{"Eval", func(g *Guard, key string, s Sequencer, mark string) error {
-		_, err := g.Eval(bg, key, s, "return redis.call('SET', KEYS[1], ARGV[1])", nil, mark)
+	{"Eval", func(g *relock.Guard, key string, s relock.Sequencer, mark string) error {
+		_, err := g.Eval(behaviour.Bg, key, s, "return redis.call('SET', KEYS[1], ARGV[1])", nil, mark)
 		return err
 	}, func(mark string) string { return mark }},
 }
@@ -64,7 +70,7 @@ var guardedWrites = []struct {
 // content is what a key holds, as a string or as a hash's only field.
 func content(t *testing.T, rdb *redis.Client, key string) string {
 	t.Helper()
-	kind, err := rdb.Type(bg, key).Result()
+	kind, err := rdb.Type(behaviour.Bg, key).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,48 +78,48 @@ func content(t *testing.T, rdb *redis.Client, key string) string {
 	case "none":
 		return ""
 	case "hash":
-		return rdb.HGet(bg, key, "f").Val()
+		return rdb.HGet(behaviour.Bg, key, "f").Val()
 	}
-	return rdb.Get(bg, key).Val()
+	return rdb.Get(behaviour.Bg, key).Val()
 }
 
 func TestGuardRefusesWhoWasOvertaken(t *testing.T) {
 	onBoth(t, func(t *testing.T, rdb *redis.Client) {
-		g, at := NewGuard(rdb), tokensFromNow()
+		g, at := relock.NewGuard(rdb), behaviour.TokensFromNow()
 		for _, w := range guardedWrites {
 			for _, tc := range []struct {
 				name    string
-				s       Sequencer
+				s       relock.Sequencer
 				refused bool
 			}{
 				{"a greater token", at(11, "other"), false},
 				{"the same token and owner", at(10, "owner"), false},
 				{"a smaller token", at(9, "owner"), true},
 				{"the same token and another owner", at(10, "other"), true},
-				{"no token", Sequencer{Name: "a", Owner: "owner"}, true},
+				{"no token", relock.Sequencer{Name: "a", Owner: "owner"}, true},
 			} {
 				t.Run(w.name+" with "+tc.name, func(t *testing.T) {
 					key := "data:" + w.name + tc.name
 					if w.name == "HSet" {
-						rdb.HSet(bg, key, "f", "old")
+						rdb.HSet(behaviour.Bg, key, "f", "old")
 					} else {
-						rdb.Set(bg, key, "old", 0)
+						rdb.Set(behaviour.Bg, key, "old", 0)
 					}
-					if err := g.Claim(bg, key, at(10, "owner")); err != nil {
+					if err := g.Claim(behaviour.Bg, key, at(10, "owner")); err != nil {
 						t.Fatal(err)
 					}
 					err, want := w.write(g, key, tc.s, "new"), w.want("new")
 					if tc.refused {
 						want = "old"
 					}
-					if errors.Is(err, ErrStaleToken) != tc.refused || err != nil && !tc.refused {
+					if errors.Is(err, relock.ErrStaleToken) != tc.refused || err != nil && !tc.refused {
 						t.Errorf("got error %v, want refusal: %v", err, tc.refused)
 					}
 					if got := content(t, rdb, key); got != want {
 						t.Errorf("the data are %q, want %q", got, want)
 					}
 					// Whoever was accepted is the last one seen, and one refused is not.
-					if err := g.Claim(bg, key, at(10, "owner")); (err == nil) == (tc.s.Token > at(10, "").Token) {
+					if err := g.Claim(behaviour.Bg, key, at(10, "owner")); (err == nil) == (tc.s.Token > at(10, "").Token) {
 						t.Errorf("the earlier holder's Claim afterwards says %v", err)
 					}
 				})
@@ -124,25 +130,25 @@ func TestGuardRefusesWhoWasOvertaken(t *testing.T) {
 
 func TestTheFenceOutlivesTheData(t *testing.T) {
 	onBoth(t, func(t *testing.T, rdb *redis.Client) {
-		g, at := NewGuard(rdb), tokensFromNow()
-		if err := g.Set(bg, "expires", at(2, "b"), "b", 20*time.Millisecond); err != nil {
+		g, at := relock.NewGuard(rdb), behaviour.TokensFromNow()
+		if err := g.Set(behaviour.Bg, "expires", at(2, "b"), "b", 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the data expire", func() bool { return content(t, rdb, "expires") == "" })
-		if err := g.Set(bg, "deleted", at(1, "a"), "a", 0); err != nil {
+		behaviour.Eventually(t, "the data expire", func() bool { return content(t, rdb, "expires") == "" })
+		if err := g.Set(behaviour.Bg, "deleted", at(1, "a"), "a", 0); err != nil {
 			t.Fatal(err)
 		}
-		if err := g.Del(bg, "deleted", at(2, "b")); err != nil {
+		if err := g.Del(behaviour.Bg, "deleted", at(2, "b")); err != nil {
 			t.Fatal(err)
 		}
 		for _, key := range []string{"expires", "deleted"} {
-			if err := g.Set(bg, key, at(1, "a"), "a", 0); !errors.Is(err, ErrStaleToken) {
+			if err := g.Set(behaviour.Bg, key, at(1, "a"), "a", 0); !errors.Is(err, relock.ErrStaleToken) {
 				t.Errorf("%s: an earlier holder's Set says %v, want ErrStaleToken", key, err)
 			}
 			if got := content(t, rdb, key); got != "" {
 				t.Errorf("%s: it wrote %q", key, got)
 			}
-			if err := g.Set(bg, key, at(2, "b"), "b", 0); err != nil {
+			if err := g.Set(behaviour.Bg, key, at(2, "b"), "b", 0); err != nil {
 				t.Errorf("%s: the last holder's Set says %v", key, err)
 			}
 		}
@@ -151,30 +157,30 @@ func TestTheFenceOutlivesTheData(t *testing.T) {
 
 func TestWhereNothingIsRememberedAnOldTokenIsRefused(t *testing.T) {
 	onBoth(t, func(t *testing.T, rdb *redis.Client) {
-		g, at := NewGuard(rdb, WithFenceRetention(time.Minute)), tokensFromNow()
-		if err := g.Set(bg, "a", at(-90e6, "old"), "x", 0); !errors.Is(err, ErrStaleToken) {
+		g, at := relock.NewGuard(rdb, relock.WithFenceRetention(time.Minute)), behaviour.TokensFromNow()
+		if err := g.Set(behaviour.Bg, "a", at(-90e6, "old"), "x", 0); !errors.Is(err, relock.ErrStaleToken) {
 			t.Errorf("a token of 90s ago: got %v, want ErrStaleToken", err)
 		}
 		if got := content(t, rdb, "a"); got != "" {
 			t.Errorf("it wrote %q", got)
 		}
-		if err := g.Set(bg, "a", at(-30e6, "young"), "x", 0); err != nil {
+		if err := g.Set(behaviour.Bg, "a", at(-30e6, "young"), "x", 0); err != nil {
 			t.Errorf("a token of 30s ago: got %v", err)
 		}
 		// The default retention is a week.
-		if err := NewGuard(rdb).Set(bg, "b", at(-90e6, "old"), "x", 0); err != nil {
+		if err := relock.NewGuard(rdb).Set(behaviour.Bg, "b", at(-90e6, "old"), "x", 0); err != nil {
 			t.Errorf("with the default retention a token of 90s ago: got %v", err)
 		}
-		ttl, err := rdb.PTTL(bg, keyOf(DefaultPrefix, kindGuard, "b")).Result()
-		if err != nil || ttl > DefaultGuardRetention || ttl < DefaultGuardRetention-time.Minute {
-			t.Errorf("the fence lives for %v, %v; want %v", ttl, err, DefaultGuardRetention)
+		ttl, err := rdb.PTTL(behaviour.Bg, redisengine.KeyOf(relock.DefaultPrefix, redisengine.KindGuard, "b")).Result()
+		if err != nil || ttl > relock.DefaultGuardRetention || ttl < relock.DefaultGuardRetention-time.Minute {
+			t.Errorf("the fence lives for %v, %v; want %v", ttl, err, relock.DefaultGuardRetention)
 		}
 	})
 }
 
 func TestGuardSetHonoursItsTTL(t *testing.T) {
 	onBoth(t, func(t *testing.T, rdb *redis.Client) {
-		g, at := NewGuard(rdb), tokensFromNow()
+		g, at := relock.NewGuard(rdb), behaviour.TokensFromNow()
 		for _, tc := range []struct {
 			ttl, atLeast, atMost time.Duration
 		}{
@@ -182,10 +188,10 @@ func TestGuardSetHonoursItsTTL(t *testing.T) {
 			{redis.KeepTTL, time.Hour - time.Minute, time.Hour},
 			{0, -1, -1},
 		} {
-			if err := g.Set(bg, "a", at(1, "a"), "x", tc.ttl); err != nil {
+			if err := g.Set(behaviour.Bg, "a", at(1, "a"), "x", tc.ttl); err != nil {
 				t.Fatal(err)
 			}
-			if got := rdb.PTTL(bg, "a").Val(); got < tc.atLeast || got > tc.atMost {
+			if got := rdb.PTTL(behaviour.Bg, "a").Val(); got < tc.atLeast || got > tc.atMost {
 				t.Errorf("Set with ttl %v: the data live for %v", tc.ttl, got)
 			}
 		}
@@ -194,9 +200,9 @@ func TestGuardSetHonoursItsTTL(t *testing.T) {
 
 func TestEvalIsTheCallersScript(t *testing.T) {
 	onBoth(t, func(t *testing.T, rdb *redis.Client) {
-		g, at := NewGuard(rdb), tokensFromNow()
+		g, at := relock.NewGuard(rdb), behaviour.TokensFromNow()
 		eval := func(source string, keys []string, args ...any) (any, error) {
-			return g.Eval(bg, "{a}data", at(1, "a"), source, keys, args...)
+			return g.Eval(behaviour.Bg, "{a}data", at(1, "a"), source, keys, args...)
 		}
 		t.Run("sees its own keys and arguments only", func(t *testing.T) {
 			for range 2 { // loaded, and by its name
@@ -246,9 +252,9 @@ func TestEvalIsTheCallersScript(t *testing.T) {
 
 func TestGuardRefusesWhatCannotBeUsed(t *testing.T) {
 	_, rdb := redistest.Embedded(t)
-	g, at := NewGuard(rdb), tokensFromNow()
+	g, at := relock.NewGuard(rdb), behaviour.TokensFromNow()
 	s := at(1, "a")
-	done, cancel := context.WithCancel(bg)
+	done, cancel := context.WithCancel(behaviour.Bg)
 	cancel()
 	ring := redis.NewRing(&redis.RingOptions{})
 	defer ring.Close()
@@ -257,26 +263,26 @@ func TestGuardRefusesWhatCannotBeUsed(t *testing.T) {
 		got  error
 		want error
 	}{
-		{"a nil client", NewGuard(nil).Claim(bg, "k", s), ErrInvalid},
-		{"a typed nil", NewGuard((*redis.Client)(nil)).Claim(bg, "k", s), ErrInvalid},
-		{"a Ring", NewGuard(ring).Claim(bg, "k", s), ErrInvalid},
-		{"a nil option", NewGuard(rdb, nil).Claim(bg, "k", s), ErrInvalid},
-		{"a bad prefix", NewGuard(rdb, WithPrefix("{}")).Claim(bg, "k", s), ErrInvalid},
-		{"a short retention", NewGuard(rdb, WithFenceRetention(time.Millisecond)).Claim(bg, "k", s), ErrInvalid},
-		{"an empty key", g.Claim(bg, "", s), ErrInvalid},
-		{"a zero Sequencer", g.Claim(bg, "k", Sequencer{}), ErrInvalid},
-		{"a zero Sequencer, which is stale too", g.Claim(bg, "k", Sequencer{}), ErrStaleToken},
-		{"no owner", g.Claim(bg, "k", at(1, "")), ErrInvalid},
-		{"a negative ttl", g.Set(bg, "k", s, "x", -time.Second), ErrInvalid},
-		{"no fields", g.HSet(bg, "k", s), ErrInvalid},
-		{"a field without a value", g.HSet(bg, "k", s, "f"), ErrInvalid},
+		{"a nil client", relock.NewGuard(nil).Claim(behaviour.Bg, "k", s), relock.ErrInvalid},
+		{"a typed nil", relock.NewGuard((*redis.Client)(nil)).Claim(behaviour.Bg, "k", s), relock.ErrInvalid},
+		{"a Ring", relock.NewGuard(ring).Claim(behaviour.Bg, "k", s), relock.ErrInvalid},
+		{"a nil option", relock.NewGuard(rdb, nil).Claim(behaviour.Bg, "k", s), relock.ErrInvalid},
+		{"a bad prefix", relock.NewGuard(rdb, relock.WithPrefix("{}")).Claim(behaviour.Bg, "k", s), relock.ErrInvalid},
+		{"a short retention", relock.NewGuard(rdb, relock.WithFenceRetention(time.Millisecond)).Claim(behaviour.Bg, "k", s), relock.ErrInvalid},
+		{"an empty key", g.Claim(behaviour.Bg, "", s), relock.ErrInvalid},
+		{"a zero Sequencer", g.Claim(behaviour.Bg, "k", relock.Sequencer{}), relock.ErrInvalid},
+		{"a zero Sequencer, which is stale too", g.Claim(behaviour.Bg, "k", relock.Sequencer{}), relock.ErrStaleToken},
+		{"no owner", g.Claim(behaviour.Bg, "k", at(1, "")), relock.ErrInvalid},
+		{"a negative ttl", g.Set(behaviour.Bg, "k", s, "x", -time.Second), relock.ErrInvalid},
+		{"no fields", g.HSet(behaviour.Bg, "k", s), relock.ErrInvalid},
+		{"a field without a value", g.HSet(behaviour.Bg, "k", s, "f"), relock.ErrInvalid},
 		{"a context that is done", g.Set(done, "k", s, "x", 0), context.Canceled},
 	} {
 		if !errors.Is(tc.got, tc.want) {
 			t.Errorf("%s: got %v, want %v", tc.name, tc.got, tc.want)
 		}
 	}
-	if keys := rdb.Keys(bg, "*").Val(); len(keys) > 0 {
+	if keys := rdb.Keys(behaviour.Bg, "*").Val(); len(keys) > 0 {
 		t.Errorf("written nevertheless: %q", keys)
 	}
 }
@@ -287,41 +293,41 @@ func TestAClaimBeforeTheReadSavesTheUpdate(t *testing.T) {
 	onBoth(t, func(t *testing.T, rdb *redis.Client) {
 		for _, claims := range []bool{false, true} {
 			t.Run(fmt.Sprintf("with Claim: %v", claims), func(t *testing.T) {
-				g, m := NewGuard(rdb), clientOn(t, rdb).Mutex("m")
+				g, m := relock.NewGuard(rdb), behaviour.ClientOn(t, rdb).Mutex("m")
 				key := fmt.Sprintf("counter:%v", claims)
 				acknowledged := 0
-				read := func(l *Lease) int {
+				read := func(l *relock.Lease) int {
 					if claims {
-						if err := g.Claim(bg, key, l.Sequencer()); err != nil {
+						if err := g.Claim(behaviour.Bg, key, l.Sequencer()); err != nil {
 							t.Fatal(err)
 						}
 					}
-					n, _ := rdb.Get(bg, key).Int()
+					n, _ := rdb.Get(behaviour.Bg, key).Int()
 					return n
 				}
-				write := func(l *Lease, n int) {
-					if err := g.Set(bg, key, l.Sequencer(), n+1, 0); err == nil {
+				write := func(l *relock.Lease, n int) {
+					if err := g.Set(behaviour.Bg, key, l.Sequencer(), n+1, 0); err == nil {
 						acknowledged++
-					} else if !errors.Is(err, ErrStaleToken) {
+					} else if !errors.Is(err, relock.ErrStaleToken) {
 						t.Fatal(err)
 					}
 				}
-				first := lockOf(t, m)
+				first := behaviour.LockOf(t, m)
 				a := read(first)
-				if freed, err := m.ForceUnlock(bg); !freed || err != nil {
+				if freed, err := m.ForceUnlock(behaviour.Bg); !freed || err != nil {
 					t.Fatalf("ForceUnlock: %v, %v", freed, err)
 				}
 				// The holder that does not know yet waits locally: another client takes over.
-				second := lockOf(t, clientOn(t, rdb).Mutex("m"))
+				second := behaviour.LockOf(t, behaviour.ClientOn(t, rdb).Mutex("m"))
 				b := read(second)
 				write(first, a)
 				write(second, b)
-				got, _ := rdb.Get(bg, key).Int()
+				got, _ := rdb.Get(behaviour.Bg, key).Int()
 				if lost := acknowledged - got; (lost != 0) == claims {
 					t.Errorf("%d updates acknowledged, %d in the data", acknowledged, got)
 				}
-				unlock(t, second)
-				_ = first.Unlock(bg)
+				behaviour.Unlock(t, second)
+				_ = first.Unlock(behaviour.Bg)
 			})
 		}
 	})
@@ -329,15 +335,57 @@ func TestAClaimBeforeTheReadSavesTheUpdate(t *testing.T) {
 
 func TestARefusalSaysWhoWasThere(t *testing.T) {
 	onBoth(t, func(t *testing.T, rdb *redis.Client) {
-		g, at := NewGuard(rdb), tokensFromNow()
-		if err := g.Claim(bg, "k", at(2, "later")); err != nil {
+		g, at := relock.NewGuard(rdb), behaviour.TokensFromNow()
+		if err := g.Claim(behaviour.Bg, "k", at(2, "later")); err != nil {
 			t.Fatal(err)
 		}
-		err := g.Claim(bg, "k", at(1, "earlier"))
+		err := g.Claim(behaviour.Bg, "k", at(1, "earlier"))
 		for _, part := range []string{at(1, "").Token.String(), at(2, "").Token.String(), "earlier", "later", `"k"`} {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("the refusal %q does not name %s", err, part)
 			}
 		}
 	})
+}
+
+func TestAGuardsFenceIsInTheSlotOfItsKey(t *testing.T) {
+	s := redistest.StartT(t, redistest.WithArgs("--cluster-enabled", "yes"))
+	rdb := s.Client()
+	slot := func(k string) int64 {
+		n, err := rdb.ClusterKeySlot(behaviour.Bg, k).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, key := range []string{"plain", "50%off", "a{b"} {
+		if a, b := slot(key), slot(redisengine.KeyOf(relock.DefaultPrefix, redisengine.KindGuard, key)); a != b {
+			t.Errorf("%q is in slot %d, its fence in %d", key, a, b)
+		}
+	}
+}
+
+// A guarded write whose reply is lost may have happened; it does not happen
+// again.
+func TestAGuardedWriteIsNotSentTwice(t *testing.T) {
+	m, direct := redistest.Embedded(t)
+	p, err := faultproxy.New(m.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	rdb := redis.NewClient(&redis.Options{Addr: p.Addr()})
+	t.Cleanup(func() { _ = rdb.Close() })
+	g, at := relock.NewGuard(rdb), behaviour.TokensFromNow()
+	const increment = "return redis.call('INCR', KEYS[1])"
+	if _, err := g.Eval(behaviour.Bg, "a", at(1, "a"), increment, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.DropReply(faultproxy.Command("evalsha"), 1, faultproxy.Close)
+	if _, err := g.Eval(behaviour.Bg, "a", at(1, "a"), increment, nil); !errors.Is(err, engine.ErrUnknown) {
+		t.Errorf("got %v where no answer came", err)
+	}
+	if got := content(t, direct, "a"); got != "2" {
+		t.Errorf("two writes have counted to %s", got)
+	}
 }

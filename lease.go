@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle"
 )
 
 // A Lease is one grant of a lock: what Lock returns. It is a handle; copies are
@@ -15,42 +16,7 @@ import (
 //
 // A lease ends by Unlock, Detach, loss or Close, or at the end that WithLease or
 // WithMaxHold give it, and never comes back.
-type Lease struct{ o grant }
-
-// grant is what a lease is a handle of: one hold, or those of a MultiLock.
-type grant interface {
-	context() context.Context
-	err() error
-	lockName() string
-	fence() Token
-	holder() Owner
-	members() []*Lease
-	validUntil() time.Time
-	wrap(error) error
-	extend(context.Context, time.Duration) error
-	unlock(context.Context) error
-	detach() error
-	use(done <-chan struct{})
-}
-
-func (o *hold) lockName() string  { return o.req.Name }
-func (o *hold) fence() Token      { return Token(o.token) }
-func (o *hold) holder() Owner     { return Owner(o.req.Owner) }
-func (o *hold) members() []*Lease { return nil }
-
-// validity is the time for which a grant may be believed: it counts from before
-// the request left, so the server's end can only be later.
-type validity struct {
-	sent time.Time
-	left time.Duration // what the server gave
-}
-
-// spanning returns the least TTL of which d can be believed.
-func spanning(d time.Duration) time.Duration { return (d+2*time.Millisecond)*100/99 + time.Millisecond }
-
-func (v validity) until() time.Time { return v.sent.Add(v.left - engine.Drift(v.left)) }
-
-func (v validity) remaining(now time.Time) time.Duration { return v.until().Sub(now) }
+type Lease struct{ o lifecycle.Lease }
 
 // endedContext is the context of a zero Lease.
 var endedContext = func() context.Context {
@@ -68,7 +34,7 @@ func (l *Lease) Context() context.Context {
 	if l == nil || l.o == nil {
 		return endedContext
 	}
-	return l.o.context()
+	return l.o.Context()
 }
 
 // Err returns nil while the lease may be believed, and else why not: [ErrLost],
@@ -79,7 +45,7 @@ func (l *Lease) Err() error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld
 	}
-	return l.o.err()
+	return l.o.Err()
 }
 
 // Name returns the name of the lock.
@@ -87,7 +53,7 @@ func (l *Lease) Name() string {
 	if l == nil || l.o == nil {
 		return ""
 	}
-	return l.o.lockName()
+	return l.o.Name()
 }
 
 // Token returns the fencing token of the grant, the same for every hold of one
@@ -97,7 +63,7 @@ func (l *Lease) Token() Token {
 	if l == nil || l.o == nil {
 		return 0
 	}
-	return l.o.fence()
+	return Token(l.o.Token())
 }
 
 // Owner returns in whose name the lock is held.
@@ -105,7 +71,7 @@ func (l *Lease) Owner() Owner {
 	if l == nil || l.o == nil {
 		return ""
 	}
-	return l.o.holder()
+	return Owner(l.o.Owner())
 }
 
 // ValidUntil returns until when the lease may be believed, unless it is renewed
@@ -115,7 +81,7 @@ func (l *Lease) ValidUntil() time.Time {
 	if l == nil || l.o == nil {
 		return time.Time{}
 	}
-	return l.o.validUntil()
+	return l.o.ValidUntil()
 }
 
 // Sequencer returns what a storage needs to refuse this holder once a later one
@@ -131,7 +97,15 @@ func (l *Lease) Members() []*Lease {
 	if l == nil || l.o == nil {
 		return nil
 	}
-	return l.o.members()
+	members := l.o.Members()
+	if members == nil {
+		return nil
+	}
+	all := make([]*Lease, len(members))
+	for i, m := range members {
+		all[i] = &Lease{m}
+	}
+	return all
 }
 
 // Extend makes the lease valid for at least d from now, between [MinTTL] and
@@ -149,7 +123,7 @@ func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld
 	}
-	return l.o.wrap(l.o.extend(ctx, d))
+	return l.o.Extend(ctx, d)
 }
 
 // Unlock ends the lease and gives the hold back. It is sent even if ctx or the
@@ -165,7 +139,7 @@ func (l *Lease) Unlock(ctx context.Context) error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld
 	}
-	return l.o.wrap(l.o.unlock(ctx))
+	return l.o.Unlock(ctx)
 }
 
 // Detach ends the lease and leaves the lock as it is: taken, on the server, until
@@ -185,7 +159,7 @@ func (l *Lease) Detach() error {
 	if l == nil || l.o == nil {
 		return ErrNotHeld
 	}
-	return l.o.wrap(l.o.detach())
+	return l.o.Detach()
 }
 
 // Do takes l, calls fn and releases l whatever happens, panics included. fn's
@@ -213,7 +187,7 @@ func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease
 		return fmt.Errorf("%w: the %T returned a zero Lease and no error", ErrNotHeld, l)
 	}
 	used := make(chan struct{})
-	lease.o.use(used)
+	lease.o.Use(used)
 	inner, cancel := context.WithCancelCause(lease.Context())
 	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 	defer func() {
@@ -224,7 +198,7 @@ func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease
 		unlocked := lease.Unlock(ctx)
 		switch {
 		case errors.Is(unlocked, ErrLost):
-			err = join(err, unlocked)
+			err = engine.Join(err, unlocked)
 		case errors.Is(unlocked, ErrNotHeld): // fn did it itself
 		case unlocked != nil && err == nil:
 			err = unlocked
@@ -244,11 +218,4 @@ func DoValue[T any](ctx context.Context, l Locker, fn func(ctx context.Context, 
 		return err
 	})
 	return value, err
-}
-
-func join(err, other error) error {
-	if err == nil {
-		return other
-	}
-	return fmt.Errorf("%w; %w", err, other)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle"
 )
 
 // Locker is every kind of lock of this module.
@@ -32,7 +33,7 @@ type Status struct {
 // Mutex is a lock that its holder does not re-enter: every Lock is a holder of
 // its own, as with sync.Mutex. A value is immutable and safe for concurrent
 // use.
-type Mutex struct{ l lock }
+type Mutex struct{ l lifecycle.Lock }
 
 var _ Locker = (*Mutex)(nil)
 
@@ -47,7 +48,7 @@ var _ Locker = (*Mutex)(nil)
 // refused the request with. A call that fails holds nothing: what may have
 // reached the server is withdrawn in the background.
 func (m *Mutex) Lock(ctx context.Context) (*Lease, error) {
-	return m.l.acquire(ctx, freshOwner, true)
+	return leaseOf(m.l.Acquire(ctx, freshOwner, true))
 }
 
 // TryLock returns a lease if the lock is free and nobody waits for it, in one
@@ -56,16 +57,16 @@ func (m *Mutex) Lock(ctx context.Context) (*Lease, error) {
 // had ended; and an error that matches [context.DeadlineExceeded] if none came
 // within the call timeout, though ctx lives. A call that fails holds nothing.
 func (m *Mutex) TryLock(ctx context.Context) (*Lease, error) {
-	return m.l.acquire(ctx, freshOwner, false)
+	return leaseOf(m.l.Acquire(ctx, freshOwner, false))
 }
 
 // Name returns the lock's name.
-func (m *Mutex) Name() string { return m.l.name }
+func (m *Mutex) Name() string { return m.l.Name }
 
 // Status asks the server who holds the lock. It returns [ErrInvalid],
 // [ErrWrongType], the cause of ctx, [context.DeadlineExceeded] where Redis did
 // not answer in time, or what it said; of a RedLock also a [*QuorumError].
-func (m *Mutex) Status(ctx context.Context) (Status, error) { return m.l.status(ctx) }
+func (m *Mutex) Status(ctx context.Context) (Status, error) { return statusOf(m.l.Status(ctx)) }
 
 // ForceUnlock takes the lock away from whoever holds it, and passes it on. It
 // reads the holder's token and frees the lock only if it still has that token,
@@ -77,120 +78,28 @@ func (m *Mutex) Status(ctx context.Context) (Status, error) { return m.l.status(
 // holder believes in it. Only a fencing token keeps its writes out ([Guard]).
 //
 // It returns the errors of Status; the lock may then have been freed or not.
-func (m *Mutex) ForceUnlock(ctx context.Context) (bool, error) { return m.l.forceUnlock(ctx) }
+func (m *Mutex) ForceUnlock(ctx context.Context) (bool, error) { return m.l.ForceUnlock(ctx) }
 
-func freshOwner(ctx context.Context, l *lock) (Owner, error) {
-	if l.heldIn(ctx) != nil {
+// freshOwner has each call be a holder of its own.
+func freshOwner(ctx context.Context, l *lifecycle.Lock) (string, error) {
+	if l.HeldIn(ctx) != "" {
 		return "", ErrSelfDeadlock
 	}
 	return "", nil
 }
 
-// lock is one name on one host: what Mutex and Reentrant share.
-type lock struct {
-	host *host
-	name string
-	set  lockSettings
-}
-
-func (h *host) lock(name string, opts []LockOption) lock {
-	set := newLockSettings(name, h.set.ttl, opts)
-	if set.replicas > 0 && set.replicaTimeout >= h.set.call {
-		set.fail(invalid("WithReplicas: a timeout of %v is no less than the call timeout of %v", set.replicaTimeout, h.set.call))
-	}
-	if set.replicas > 0 && set.err == nil {
-		set.fail(h.eng.SupportsReplicas())
-	}
-	if set.minHold > 0 && h.set.quorum {
-		set.fail(invalid("WithMinHold: a RedLock has no minimum"))
-	}
-	return lock{host: h, name: name, set: set}
-}
-
-// heldKey finds the lease of one lock in a context.
-type heldKey struct {
-	host *host
-	name string
-}
-
-// heldIn returns the hold of this very lock that ctx comes from, if it is still
-// held.
-func (l *lock) heldIn(ctx context.Context) *hold {
-	o, _ := ctx.Value(heldKey{l.host, l.name}).(*hold)
-	if o == nil || o.err() != nil {
-		return nil
-	}
-	return o
-}
-
-func (l *lock) acquire(ctx context.Context, whose func(context.Context, *lock) (Owner, error), wait bool) (*Lease, error) {
-	if l.set.err != nil {
-		return nil, l.set.err
-	}
-	if wait {
-		bounded, cancel := l.set.boundWait(ctx)
-		defer cancel()
-		ctx, wait = bounded, !l.set.oneTry()
-	}
-	if ctx.Err() != nil {
-		return nil, l.wrap(ended(ctx))
-	}
-	owner, err := whose(ctx, l)
+// leaseOf makes of a hold what callers have.
+func leaseOf(o *lifecycle.Hold, err error) (*Lease, error) {
 	if err != nil {
-		return nil, l.wrap(err)
+		return nil, err
 	}
-	o, err := l.host.acquire(ctx, l, owner, wait)
-	if err != nil {
-		return nil, l.wrap(err)
-	}
-	o.had.Store(true)
 	return &Lease{o}, nil
 }
 
-func (l *lock) status(ctx context.Context) (Status, error) {
-	if l.set.err != nil {
-		return Status{}, l.set.err
-	}
-	var st engine.Status
-	err := l.host.ask(ctx, func(ctx context.Context) (err error) {
-		st, err = l.host.eng.Status(ctx, l.name)
-		return err
-	})
-	if err != nil {
-		return Status{}, l.wrap(err)
-	}
+// statusOf makes of an engine's status what callers have.
+func statusOf(st engine.Status, err error) (Status, error) {
 	return Status{
 		Held: st.Held, Owner: Owner(st.Owner), Count: st.Count, Token: Token(st.Token),
-		Since: ago(st.Held, st.Age), TTL: st.Left, Waiters: st.Waiters,
-	}, nil
-}
-
-// ago is an instant of a server's that was d ago, on the local clock.
-func ago(held bool, d time.Duration) time.Time {
-	if !held {
-		return time.Time{}
-	}
-	return time.Now().Add(-max(d, 0)) // its clock may have stepped back
-}
-
-func (l *lock) forceUnlock(ctx context.Context) (bool, error) {
-	st, err := l.status(ctx)
-	if err != nil || !st.Held {
-		return false, err
-	}
-	var freed bool
-	err = l.host.ask(ctx, func(ctx context.Context) (err error) {
-		freed, err = l.host.eng.Force(ctx, l.name, int64(st.Token))
-		return err
-	})
-	if err != nil {
-		return false, l.wrap(err)
-	}
-	// Not freed, it is gone all the same: a first copy of the request may have
-	// done it, whose answer was lost.
-	l.host.loseAll(l.name, int64(st.Token))
-	if freed {
-		l.host.forced(ctx, l, st)
-	}
-	return freed, nil
+		Since: lifecycle.Ago(st.Held, st.Age), TTL: st.Left, Waiters: st.Waiters,
+	}, err
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle"
+	"github.com/relock-go/relock/internal/redisengine"
 )
 
 // subscribeEvery is how often SUBSCRIBE is tried, while somebody waits, at a server
@@ -46,12 +48,19 @@ func newNotifier(rdb Redis, channel string, set settings, parse func(string) (en
 	return &notifier{rdb: rdb, channel: channel, set: set, parse: parse, stop: make(chan struct{})}
 }
 
-func (n *notifier) listening() bool { return n.ready.Load() }
+// Start gives n the sink for what it hears.
+func (n *notifier) Start(sink engine.Sink) { n.sink = sink }
 
-// listen opens the subscription if there is none, and returns when it is
+// Deaf reports whether SUBSCRIBE is refused.
+func (n *notifier) Deaf() bool { return n.deaf.Load() }
+
+// Listening reports whether grants are heard now.
+func (n *notifier) Listening() bool { return n.ready.Load() }
+
+// Listen opens the subscription if there is none, and returns when it is
 // confirmed, when it cannot be had now, or when ctx ends. A refusal is no error:
 // the waiters ask often instead.
-func (n *notifier) listen(ctx context.Context) error {
+func (n *notifier) Listen(ctx context.Context) error {
 	if n.ready.Load() || n.deaf.Load() {
 		return nil
 	}
@@ -71,7 +80,7 @@ func (n *notifier) listen(ctx context.Context) error {
 		defer n.mu.Unlock()
 		return n.failure
 	case <-ctx.Done():
-		return fromServer(ended(ctx))
+		return redisengine.FromServer(engine.ContextError(ctx))
 	}
 }
 
@@ -83,9 +92,9 @@ func (n *notifier) open() {
 	go n.run(n.pubsub, n.confirmed)
 }
 
-// retry tries a refused SUBSCRIBE again, in the background, if it is time for
+// Retry tries a refused SUBSCRIBE again, in the background, if it is time for
 // that. Each request of a waiter calls it, so nothing runs while nobody waits.
-func (n *notifier) retry() {
+func (n *notifier) Retry() {
 	if !n.deaf.Load() {
 		return
 	}
@@ -128,11 +137,11 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 		}
 		switch {
 		case n.idle():
-			n.end(pubsub, confirmed, fromServer(err))
+			n.end(pubsub, confirmed, redisengine.FromServer(err))
 			return
-		case silent && isReply(err):
+		case silent && redisengine.IsReply(err):
 			silent = false // it is the answer to our PING
-		case isReply(err) && !passes(err):
+		case redisengine.IsReply(err) && !engine.IsTransient(redisengine.FromServer(err)):
 			n.refused(err)
 			n.end(pubsub, confirmed, nil)
 			n.sink.CheckIn() // who has relied on messages asks from now on
@@ -141,11 +150,11 @@ func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
 			silent = true
 		default:
 			n.ready.Store(false)
-			n.answer(confirmed, fromServer(err)) // nobody waits for the next attempt
+			n.answer(confirmed, redisengine.FromServer(err)) // nobody waits for the next attempt
 			if attempt == 3 {
-				n.set.log.Warn("relock: no subscription: waiters check in instead", "every", deafCheck, "error", err)
+				n.set.log.Warn("relock: no subscription: waiters check in instead", "every", lifecycle.PollInterval, "error", err)
 			}
-			lookAgain(n.rdb)
+			redisengine.RefreshTopology(n.rdb)
 			if pubsub = n.replace(pubsub); pubsub == nil {
 				n.end(nil, confirmed, ErrClosed)
 				return
@@ -203,7 +212,7 @@ func (n *notifier) refused(err error) {
 	n.mu.Unlock()
 	if !n.deaf.Swap(true) {
 		n.set.log.Warn("relock: SUBSCRIBE is refused: waiters check in instead",
-			"every", deafCheck, "retry", subscribeEvery, "error", err)
+			"every", lifecycle.PollInterval, "retry", subscribeEvery, "error", err)
 	}
 }
 
@@ -289,8 +298,8 @@ func (n *notifier) end(pubsub *redis.PubSub, confirmed chan struct{}, err error)
 	}
 }
 
-// close has the subscription and its goroutine end.
-func (n *notifier) close() {
+// Close has the subscription and its goroutine end.
+func (n *notifier) Close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {

@@ -1,11 +1,13 @@
 package relock
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle"
+	"github.com/relock-go/relock/internal/redisengine"
 )
 
 // Defaults and limits of the options.
@@ -37,29 +39,21 @@ type settings struct {
 	call      time.Duration
 	retention time.Duration
 	log       *slog.Logger
-	trace     *tracers // nil: none
-	quorum    bool     // the locks are a RedLock's
+	trace     tracers
 	err       error
 }
 
 // lockSettings are one lock's, with the first thing that is wrong with them.
 type lockSettings struct {
-	ttl            time.Duration
-	hasTTL         bool
-	fixed          bool // ttl is WithLease's: no watchdog
-	maxHold        time.Duration
-	minHold        time.Duration
-	replicas       int
-	replicaTimeout time.Duration
-	wait           time.Duration
-	hasWait        bool
-	err            error
+	lifecycle.Terms
+	hasTTL bool
 }
 
 type clientOption func(*settings)
 
 func (o clientOption) client(s *settings) { o(s) }
-func (o clientOption) guard(s *settings)  { o(s) }
+
+func (o clientOption) guard(s *settings) { o(s) }
 
 type lockOption func(*lockSettings)
 
@@ -69,16 +63,16 @@ type ttlOption time.Duration
 
 func (o ttlOption) client(s *settings) {
 	s.ttl = time.Duration(o)
-	s.fail(checkTTL("WithTTL", s.ttl))
+	s.fail(engine.CheckTTL("WithTTL", s.ttl))
 }
 
 func (o ttlOption) lock(s *lockSettings) {
-	s.fail(checkTTL("WithTTL", time.Duration(o)))
-	if s.fixed {
-		s.fail(invalid("WithTTL and WithLease exclude each other"))
+	s.fail(engine.CheckTTL("WithTTL", time.Duration(o)))
+	if s.Fixed {
+		s.fail(engine.Invalid("WithTTL and WithLease exclude each other"))
 		return
 	}
-	s.ttl, s.hasTTL = time.Duration(o), true
+	s.TTL, s.hasTTL = time.Duration(o), true
 }
 
 func (s *settings) fail(err error) {
@@ -88,16 +82,9 @@ func (s *settings) fail(err error) {
 }
 
 func (s *lockSettings) fail(err error) {
-	if s.err == nil {
-		s.err = err
+	if s.Err == nil {
+		s.Err = err
 	}
-}
-
-func checkTTL(what string, d time.Duration) error {
-	if d < MinTTL || d > MaxTTL {
-		return invalid("%s(%v): must be between %v and %v", what, d, MinTTL, MaxTTL)
-	}
-	return nil
 }
 
 // WithTTL sets for how long a hold lives on the server without a renewal, and
@@ -126,7 +113,7 @@ func WithPrefix(prefix string) interface {
 func checkPrefix(prefix string) error {
 	bad := func(r rune) bool { return r <= ' ' || r == '{' || r == '}' || r == 0x7f }
 	if prefix == "" || len(prefix) > 64 || strings.ContainsFunc(prefix, bad) {
-		return invalid("prefix %q: 1 to 64 bytes without braces, spaces or control characters", prefix)
+		return engine.Invalid("prefix %q: 1 to 64 bytes without braces, spaces or control characters", prefix)
 	}
 	return nil
 }
@@ -139,7 +126,7 @@ func WithCheckInterval(d time.Duration) Option {
 	return clientOption(func(s *settings) {
 		s.check = d
 		if d < 10*time.Millisecond || d > time.Hour {
-			s.fail(invalid("WithCheckInterval(%v): must be between 10ms and 1h", d))
+			s.fail(engine.Invalid("WithCheckInterval(%v): must be between 10ms and 1h", d))
 		}
 	})
 }
@@ -156,7 +143,7 @@ func WithCallTimeout(d time.Duration) interface {
 	return clientOption(func(s *settings) {
 		s.call = d
 		if d < time.Millisecond || d > time.Hour {
-			s.fail(invalid("WithCallTimeout(%v): must be between 1ms and 1h", d))
+			s.fail(engine.Invalid("WithCallTimeout(%v): must be between 1ms and 1h", d))
 		}
 	})
 }
@@ -173,7 +160,7 @@ func WithFenceRetention(d time.Duration) interface {
 	return clientOption(func(s *settings) {
 		s.retention = d
 		if d < time.Second || d > MaxTTL {
-			s.fail(invalid("WithFenceRetention(%v): must be between 1s and %v", d, MaxTTL))
+			s.fail(engine.Invalid("WithFenceRetention(%v): must be between 1s and %v", d, MaxTTL))
 		}
 	})
 }
@@ -189,7 +176,7 @@ func WithLogger(l *slog.Logger) Option {
 	return clientOption(func(s *settings) {
 		s.log = l
 		if l == nil {
-			s.fail(invalid("WithLogger(nil)"))
+			s.fail(engine.Invalid("WithLogger(nil)"))
 		}
 	})
 }
@@ -201,12 +188,12 @@ func WithLogger(l *slog.Logger) Option {
 // to that end though the client is closed.
 func WithLease(d time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
-		s.fail(checkTTL("WithLease", d))
+		s.fail(engine.CheckTTL("WithLease", d))
 		if s.hasTTL {
-			s.fail(invalid("WithTTL and WithLease exclude each other"))
+			s.fail(engine.Invalid("WithTTL and WithLease exclude each other"))
 			return
 		}
-		s.ttl, s.fixed = d, true
+		s.TTL, s.Fixed = d, true
 	})
 }
 
@@ -216,8 +203,31 @@ func WithLease(d time.Duration) LockOption {
 // Between [MinTTL] and [MaxTTL], and no less than a WithLease beside it.
 func WithMaxHold(d time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
-		s.fail(checkTTL("WithMaxHold", d))
-		s.maxHold = d
+		s.fail(engine.CheckTTL("WithMaxHold", d))
+		s.MaxHold = d
+	})
+}
+
+// WithMinHold has the lock stay taken until d after its grant, though it is given
+// back before: what is tried again within d, here or elsewhere, finds it taken, by
+// [KeptOwner]. So a job that several hosts start at about the same time runs once.
+// Between 1 ms and [MaxTTL], and no more than a WithMaxHold beside it.
+//
+// Unlock does not wait for it, and waiters have the lock then in their order, also
+// if this process is gone. d counts by the server's clock from when the owner took
+// the lock, re-entries included. A lease that is lost, or that Close ends, leaves
+// the lock kept as well; where the process dies the lock is free after its TTL, or
+// d after the grant if that is later. What no caller was given (the lock of a call
+// that failed), and what ForceUnlock takes, is free at once. The lease itself is
+// valid no longer than without it.
+//
+// A RedLock refuses it.
+func WithMinHold(d time.Duration) LockOption {
+	return lockOption(func(s *lockSettings) {
+		s.MinHold = d
+		if d < time.Millisecond || d > MaxTTL {
+			s.fail(engine.Invalid("WithMinHold(%v): must be between 1ms and %v", d, MaxTTL))
+		}
 	})
 }
 
@@ -234,9 +244,9 @@ func WithMaxHold(d time.Duration) LockOption {
 // refuses it.
 func WithReplicas(n int, timeout time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
-		s.replicas, s.replicaTimeout = n, timeout
+		s.Replicas, s.ReplicaTimeout = n, timeout
 		if n < 1 || timeout < time.Millisecond {
-			s.fail(invalid("WithReplicas(%d, %v): needs a replica and a millisecond at least", n, timeout))
+			s.fail(engine.Invalid("WithReplicas(%d, %v): needs a replica and a millisecond at least", n, timeout))
 		}
 	})
 }
@@ -248,28 +258,12 @@ func WithReplicas(n int, timeout time.Duration) LockOption {
 // no longer than its least patient member.
 func WithWait(d time.Duration) LockOption {
 	return lockOption(func(s *lockSettings) {
-		s.wait, s.hasWait = d, true
+		s.Wait, s.HasWait = d, true
 		if d < 0 {
-			s.fail(invalid("WithWait(%v): must not be negative", d))
+			s.fail(engine.Invalid("WithWait(%v): must not be negative", d))
 		}
 	})
 }
-
-// boundWait returns ctx with the bound of WithWait.
-func (s *lockSettings) boundWait(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !s.hasWait || s.wait == 0 {
-		return ctx, func() {}
-	}
-	return context.WithTimeoutCause(ctx, s.wait, waitOverError(s.wait))
-}
-
-// oneTry reports whether Lock is TryLock.
-func (s *lockSettings) oneTry() bool { return s.hasWait && s.wait == 0 }
-
-// waitOverError is why a wait of WithWait ended.
-type waitOverError time.Duration
-
-func (w waitOverError) Error() string { return fmt.Sprintf("WithWait(%v) is over", time.Duration(w)) }
 
 func newSettings(opts []Option) settings {
 	s := settings{
@@ -282,7 +276,7 @@ func newSettings(opts []Option) settings {
 	}
 	for _, o := range opts {
 		if o == nil {
-			s.fail(invalid("a nil Option"))
+			s.fail(engine.Invalid("a nil Option"))
 			continue
 		}
 		o.client(&s)
@@ -290,36 +284,44 @@ func newSettings(opts []Option) settings {
 	return s
 }
 
-func newLockSettings(name string, ttl time.Duration, opts []LockOption) lockSettings {
-	s := lockSettings{err: checkName(name)}
+// redis is what an engine on rdb is made with.
+func (s *settings) redis(rdb Redis) redisengine.Config {
+	return redisengine.Config{
+		Prefix: s.prefix, Call: s.call, Retention: s.retention,
+		NewSubscription: func(channel string, parse func(string) (engine.Message, error)) redisengine.Subscription {
+			return newNotifier(rdb, channel, *s, parse)
+		},
+	}
+}
+
+// life is what the life of the client's locks is made with.
+func (s *settings) life(quorum bool) lifecycle.Config {
+	return lifecycle.Config{
+		Check: s.check, Call: s.call, Log: s.log,
+		Observer: s.trace.observer(quorum), NotAcquired: notAcquiredError,
+	}
+}
+
+func newTerms(name string, ttl time.Duration, opts []LockOption) lifecycle.Terms {
+	s := lockSettings{Terms: lifecycle.Terms{Err: engine.CheckName(name)}}
 	for _, o := range opts {
 		if o == nil {
-			s.fail(invalid("a nil LockOption"))
+			s.fail(engine.Invalid("a nil LockOption"))
 			continue
 		}
 		o.lock(&s)
 	}
-	if s.ttl == 0 {
-		s.ttl = ttl
+	if s.TTL == 0 {
+		s.TTL = ttl
 	}
-	if s.fixed && s.maxHold > 0 && s.ttl > s.maxHold {
-		s.fail(invalid("WithLease(%v) is longer than WithMaxHold(%v)", s.ttl, s.maxHold))
+	if s.Fixed && s.MaxHold > 0 && s.TTL > s.MaxHold {
+		s.fail(engine.Invalid("WithLease(%v) is longer than WithMaxHold(%v)", s.TTL, s.MaxHold))
 	}
-	if s.maxHold > 0 && s.minHold > s.maxHold {
-		s.fail(invalid("WithMinHold(%v) is longer than WithMaxHold(%v)", s.minHold, s.maxHold))
+	if s.MaxHold > 0 && s.MinHold > s.MaxHold {
+		s.fail(engine.Invalid("WithMinHold(%v) is longer than WithMaxHold(%v)", s.MinHold, s.MaxHold))
 	}
-	if s.replicas > 0 && s.replicaTimeout >= s.ttl/3 {
-		s.fail(invalid("WithReplicas: a timeout of %v is no less than a third of the TTL of %v", s.replicaTimeout, s.ttl))
+	if s.Replicas > 0 && s.ReplicaTimeout >= s.TTL/3 {
+		s.fail(engine.Invalid("WithReplicas: a timeout of %v is no less than a third of the TTL of %v", s.ReplicaTimeout, s.TTL))
 	}
-	return s
-}
-
-func checkName(name string) error {
-	switch {
-	case name == "":
-		return invalid("an empty lock name")
-	case len(name) > MaxName:
-		return invalid("a lock name of %d bytes: at most %d", len(name), MaxName)
-	}
-	return nil
+	return s.Terms
 }

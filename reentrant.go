@@ -3,9 +3,9 @@ package relock
 import (
 	"context"
 	"crypto/rand"
-	"os"
-	"strconv"
-	"sync"
+
+	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle"
 )
 
 // Owner is the identity of a holder. It is plain text of 1 to [MaxOwner] bytes:
@@ -13,22 +13,14 @@ import (
 // in another process.
 type Owner string
 
-var ownerPrefix = sync.OnceValue(func() string {
-	name, err := os.Hostname()
-	if err != nil || name == "" {
-		name = "unknown"
-	}
-	if len(name) > 64 {
-		name = name[:64]
-	}
-	return name + "/" + strconv.Itoa(os.Getpid()) + "/"
-})
+// KeptOwner is the owner of a lock that was given back and is kept until its
+// minimum is over ([WithMinHold]). It is nobody's: [WithOwner] with it is
+// [ErrInvalid].
+const KeptOwner Owner = "!kept"
 
 // NewOwner returns an Owner that no other holder has: host, process and a
 // random part.
-func NewOwner() Owner { return Owner(ownerPrefix() + rand.Text()) }
-
-func newID() string { return rand.Text()[:16] }
+func NewOwner() Owner { return Owner(engine.OwnerPrefix() + rand.Text()) }
 
 type ownerKey struct{}
 
@@ -46,10 +38,10 @@ func OwnerFrom(ctx context.Context) (Owner, bool) {
 
 func checkOwner(o Owner) error {
 	if o == "" || len(o) > MaxOwner {
-		return invalid("an owner of %d bytes: 1 to %d", len(o), MaxOwner)
+		return engine.Invalid("an owner of %d bytes: 1 to %d", len(o), MaxOwner)
 	}
 	if o == KeptOwner {
-		return invalid("owner %q: it is nobody's", o)
+		return engine.Invalid("owner %q: it is nobody's", o)
 	}
 	return nil
 }
@@ -63,7 +55,7 @@ func checkOwner(o Owner) error {
 // inner.Lock(lease.Context()) re-enters exactly when the caller passed the outer
 // lease's context on. Every hold of an owner carries the same token (on a RedLock
 // a further one may carry a greater).
-type Reentrant struct{ l lock }
+type Reentrant struct{ l lifecycle.Lock }
 
 var _ Locker = (*Reentrant)(nil)
 
@@ -71,32 +63,29 @@ var _ Locker = (*Reentrant)(nil)
 // already. It never returns [ErrSelfDeadlock]; it returns [ErrInvalid] for an
 // empty owner and for one of more than [MaxOwner] bytes.
 func (r *Reentrant) Lock(ctx context.Context) (*Lease, error) {
-	return r.l.acquire(ctx, reentrantOwner, true)
+	return leaseOf(r.l.Acquire(ctx, reentrantOwner, true))
 }
 
 // TryLock is as [Mutex.TryLock], and re-enters where the owner holds the lock
 // already.
 func (r *Reentrant) TryLock(ctx context.Context) (*Lease, error) {
-	return r.l.acquire(ctx, reentrantOwner, false)
+	return leaseOf(r.l.Acquire(ctx, reentrantOwner, false))
 }
 
 // Name returns the lock's name.
-func (r *Reentrant) Name() string { return r.l.name }
+func (r *Reentrant) Name() string { return r.l.Name }
 
 // Status is as [Mutex.Status].
-func (r *Reentrant) Status(ctx context.Context) (Status, error) { return r.l.status(ctx) }
+func (r *Reentrant) Status(ctx context.Context) (Status, error) { return statusOf(r.l.Status(ctx)) }
 
 // ForceUnlock is as [Mutex.ForceUnlock]: it ends every hold of the owner.
-func (r *Reentrant) ForceUnlock(ctx context.Context) (bool, error) { return r.l.forceUnlock(ctx) }
+func (r *Reentrant) ForceUnlock(ctx context.Context) (bool, error) { return r.l.ForceUnlock(ctx) }
 
 // reentrantOwner returns the owner in whose name a Reentrant is taken; "" is a
 // fresh one.
-func reentrantOwner(ctx context.Context, l *lock) (Owner, error) {
+func reentrantOwner(ctx context.Context, l *lifecycle.Lock) (string, error) {
 	if o, ok := OwnerFrom(ctx); ok {
-		return o, checkOwner(o)
+		return string(o), checkOwner(o)
 	}
-	if outer := l.heldIn(ctx); outer != nil {
-		return Owner(outer.req.Owner), nil
-	}
-	return "", nil
+	return l.HeldIn(ctx), nil
 }

@@ -1,7 +1,5 @@
 package relock
 
-import "sync/atomic"
-
 // Stats are what a client's locks have come to since it was made, and how many
 // there are now. Each number is exact, but they are read one after the other:
 // while nothing is under way,
@@ -32,28 +30,5 @@ type Stats struct {
 	Forced     uint64 // locks freed by ForceUnlock
 }
 
-// counts are the Stats that only rise.
-type counts struct {
-	acquired, handOffs, checkIns, notAcquired, failed atomic.Uint64
-	renewals, renewFailures                           atomic.Uint64
-	released, unanswered, lost, ended, detached       atomic.Uint64
-	closed, forced                                    atomic.Uint64
-}
-
 // Stats returns what the client's locks have come to. It asks no server.
-func (c *Client) Stats() Stats { return c.host.stats() }
-
-func (h *host) stats() Stats {
-	h.mu.Lock()
-	held, waiting := h.holding, h.waiting
-	h.mu.Unlock()
-	n := &h.counts
-	return Stats{
-		Held: held, Waiting: waiting,
-		Acquired: n.acquired.Load(), HandOffs: n.handOffs.Load(), CheckIns: n.checkIns.Load(),
-		NotAcquired: n.notAcquired.Load(), Failed: n.failed.Load(),
-		Renewals: n.renewals.Load(), RenewFailures: n.renewFailures.Load(),
-		Released: n.released.Load(), Unanswered: n.unanswered.Load(), Lost: n.lost.Load(),
-		Ended: n.ended.Load(), Detached: n.detached.Load(), Closed: n.closed.Load(), Forced: n.forced.Load(),
-	}
-}
+func (c *Client) Stats() Stats { return Stats(c.life.Stats()) }

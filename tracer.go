@@ -3,6 +3,8 @@ package relock
 import (
 	"context"
 	"time"
+
+	"github.com/relock-go/relock/internal/engine"
 )
 
 // Tracer follows the life of a client's locks ([WithTracer]). It is one or more
@@ -221,11 +223,8 @@ type Forced struct {
 // told, in that order.
 func WithTracer(t Tracer) Option {
 	return clientOption(func(s *settings) {
-		if s.trace == nil {
-			s.trace = &tracers{}
-		}
 		if !s.trace.add(t) {
-			s.fail(invalid("WithTracer(%T): it has no method of a tracer", t))
+			s.fail(engine.Invalid("WithTracer(%T): it has no method of a tracer", t))
 		}
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -257,7 +256,7 @@ func (r *request) fail(v verdict) {
 var errTaken = errors.New("held by another on this node")
 
 func (t *attempt) quorumError(f facts) error {
-	e := &relock.QuorumError{Need: f.need(), Nodes: map[string]error{}}
+	e := newNoQuorumError(f.need())
 	for i := range t.votes {
 		v := &t.votes[i]
 		switch {

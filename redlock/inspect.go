@@ -13,11 +13,6 @@ import (
 
 var _ engine.Inspector = (*quorum)(nil)
 
-// Inspector returns a view of all the locks on the quorum: what the command
-// relock shows. It is for that command alone: its type is internal, and it is no
-// part of what stays compatible.
-func (r *RedLock) Inspector() engine.Inspector { return r.q }
-
 // Names returns the locks that any of the nodes knows of. To look through all its
 // keys may take a node long; once a quorum has, the others are waited for no
 // longer than for any answer.
@@ -37,7 +32,7 @@ func (q *quorum) Names(ctx context.Context) ([]string, error) {
 		}()
 	}
 	found := map[string]bool{}
-	e := &relock.QuorumError{Need: q.need, Nodes: map[string]error{}}
+	e := newNoQuorumError(q.need)
 	var enough <-chan time.Time
 	for pending := len(q.peers); pending > 0; pending-- {
 		select {

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/access"
 	"github.com/relock-go/relock/internal/engine"
 )
 
 func TestAViewOfTheLocksOnAQuorum(t *testing.T) {
 	r := newRig(t, 3)
 	red, other := redLock(t, r.addrs()), redLock(t, r.addrs())
-	in := other.Inspector()
+	in := access.QuorumInspector(other)
 	if names, err := in.Names(bg); err != nil || len(names) != 0 {
 		t.Errorf("no locks: got %q and %v", names, err)
 	}

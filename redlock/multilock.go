@@ -5,7 +5,9 @@ import (
 	"fmt"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/access"
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle"
 )
 
 // A MultiLock is several locks held together: all of them or none, of any kinds
@@ -20,7 +22,7 @@ import (
 // its member protects. A context from its lease re-enters members that are
 // Reentrant, and is refused with [relock.ErrSelfDeadlock] by those that are not.
 type MultiLock struct {
-	*relock.Composite
+	group   *lifecycle.Group
 	members []relock.Locker
 }
 
@@ -37,22 +39,54 @@ func NewMultiLock(locks ...relock.Locker) (*MultiLock, error) {
 	if err != nil {
 		return nil, err
 	}
-	members := make(engine.Members, len(flat))
+	members := make([]lifecycle.Member, len(flat))
 	for i, l := range flat {
-		switch l := l.(type) {
+		switch lock := l.(type) {
 		case *Mutex:
-			members[i] = l.Mutex
+			l = lock.Mutex
 		case *Reentrant:
-			members[i] = l.Reentrant
-		default:
-			members[i] = l
+			l = lock.Reentrant
 		}
+		members[i], _ = access.Member(l)
 	}
-	c, err := relock.NewComposite(members)
+	g, err := lifecycle.NewGroup(members)
 	if err != nil {
 		return nil, err
 	}
-	return &MultiLock{c, flat}, nil
+	return &MultiLock{g, flat}, nil
+}
+
+// Name returns the members' names, joined by "+"; a name that several members
+// have on different servers stands once.
+func (m *MultiLock) Name() string { return m.group.Name() }
+
+// Lock returns a lease on all members. It first tries all at once; if one is
+// taken it holds none of them, and then waits for one after the other, in an
+// order that is the same in every process: two that want the same locks never
+// wait for each other. What it has meanwhile the watchdog keeps; leases that are
+// fixed begin when all are held. ctx bounds the wait only.
+//
+// It returns the errors of the members' Lock. A call that fails holds nothing.
+func (m *MultiLock) Lock(ctx context.Context) (*relock.Lease, error) {
+	return leaseOf(m.group.Lock(ctx))
+}
+
+// TryLock returns a lease on all members if all are free. Members with
+// [relock.WithLease] cost a further round trip.
+//
+// It returns [relock.ErrNotAcquired] with a holder if one is not free,
+// [relock.ErrLost] if a member ended before the whole began, and else the errors
+// of the members' TryLock. A call that fails holds nothing: what was taken is
+// given back in the background.
+func (m *MultiLock) TryLock(ctx context.Context) (*relock.Lease, error) {
+	return leaseOf(m.group.TryLock(ctx))
+}
+
+func leaseOf(l lifecycle.Lease, err error) (*relock.Lease, error) {
+	if err != nil {
+		return nil, err
+	}
+	return access.NewLease(l).(*relock.Lease), nil
 }
 
 func flatten(flat, locks []relock.Locker) (_ []relock.Locker, err error) {
@@ -68,7 +102,7 @@ func flatten(flat, locks []relock.Locker) (_ []relock.Locker, err error) {
 		case *Reentrant:
 			known = l != nil && l.Reentrant != nil
 		case *MultiLock:
-			if l != nil && l.Composite != nil {
+			if l != nil && l.group != nil {
 				if flat, err = flatten(flat, l.members); err != nil {
 					return nil, err
 				}

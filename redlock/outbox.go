@@ -113,7 +113,7 @@ func (r *request) settle(t *attempt, i int, gone bool, err error) {
 		v.back = given
 	case errors.Is(err, errStopped):
 		v.back = stopped
-	case errors.Is(err, errClientClosed) || r.now.After(o.until):
+	case errors.Is(err, engine.ErrDisconnected) || r.now.After(o.until):
 		v.back, v.backErr = stopped, err
 	default:
 		v.back, v.backErr = retrying, err

@@ -7,12 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/relock-go/relock/internal/engine"
 )
-
-var errClientClosed = redis.ErrClosed
 
 // A peer is one node of a quorum, as this process sees it.
 type peer struct {

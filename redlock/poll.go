@@ -1,7 +1,6 @@
 package redlock
 
 import (
-	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -56,7 +55,7 @@ func (t *attempt) inTheWay() (best engine.Answer, n int) {
 // returns judges the release of an attempt that was held.
 func (t *attempt) returns(f facts) (verdict, error) {
 	p := poll{nodes: len(t.votes), need: f.need()}
-	e := &relock.QuorumError{Need: f.need(), Nodes: map[string]error{}}
+	e := newNoQuorumError(f.need())
 	for i := range t.votes {
 		switch v := &t.votes[i]; v.back {
 		case given:

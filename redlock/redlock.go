@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/access"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -48,7 +49,7 @@ func New(clients []*relock.Client, opts ...Option) (*RedLock, error) {
 			set.quorum, len(clients), majority(len(clients)), len(clients))
 	}
 	q := newQuorum(nodes, set)
-	return &RedLock{q, relock.NewLocks(q, clients[0])}, nil
+	return &RedLock{q, access.NewQuorum(q, clients[0]).(*relock.Client)}, nil
 }
 
 func nodesOf(clients []*relock.Client) ([]engine.Node, error) {
@@ -66,10 +67,11 @@ func nodesOf(clients []*relock.Client) ([]engine.Node, error) {
 			return nil, invalid("clients %d and %d are the same", j, i)
 		}
 		seen[c] = i
-		n := c.QuorumNode()
-		if n == nil {
+		server := access.Client(c).Redis
+		if server == nil {
 			return nil, invalid("client %d is no client of a server", i)
 		}
+		n := server.AsNode(engine.NewID())
 		if j, twice := addrs[n.Addr()]; twice {
 			return nil, invalid("clients %d and %d have the same server %s", j, i, n.Addr())
 		}
@@ -156,4 +158,8 @@ func (n nodes) NodeStatus(ctx context.Context) []NodeStatus {
 		return err
 	}, func() bool { return false })
 	return all
+}
+
+func init() {
+	access.QuorumInspector = func(redLock any) engine.Inspector { return redLock.(*RedLock).q }
 }

@@ -138,7 +138,7 @@ func (r *request) judge(n *renewal) {
 		n.answer = quorumEnd(n.granted, n.poll.need)
 		n.answer.Token = n.req.Token
 	case silent:
-		n.err = &relock.QuorumError{Acquired: n.poll.yes, Need: n.poll.need, Nodes: n.errs}
+		n.err = &noQuorumError{relock.QuorumError{Acquired: n.poll.yes, Need: n.poll.need, Nodes: n.errs}}
 	}
 	r.did.renewal = n
 	if n.verdict != taken {

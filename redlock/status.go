@@ -38,7 +38,7 @@ func (q *quorum) Force(ctx context.Context, name string, token int64) (bool, err
 func (q *quorum) each(ctx context.Context, ask func(context.Context, *peer) error, enough func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, q.set.patience(relock.DefaultTTL))
 	defer cancel()
-	e := &relock.QuorumError{Need: q.need, Nodes: map[string]error{}}
+	e := newNoQuorumError(q.need)
 	type reply struct {
 		p   *peer
 		err error

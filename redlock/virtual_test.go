@@ -8,6 +8,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/access"
 	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/internal/redistest"
 )
@@ -43,13 +44,13 @@ func locksOn(t *testing.T, servers []*miniredis.Miniredis, wrap func(i int, n en
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _, _ = c.Close(), rdb.Close() })
-		nodes = append(nodes, wrap(i, c.QuorumNode()))
+		nodes = append(nodes, wrap(i, access.Client(c).Redis.AsNode(engine.NewID())))
 		if first == nil {
 			first = c
 		}
 	}
 	q := newQuorum(nodes, settings{quorum: majority(len(nodes))})
-	locks := relock.NewLocks(q, first)
+	locks := access.NewQuorum(q, first).(*relock.Client)
 	t.Cleanup(func() { _ = locks.Close() })
 	return q, locks
 }

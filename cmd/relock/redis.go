@@ -10,6 +10,7 @@ import (
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/cmd/relock/internal/dial"
+	"github.com/relock-go/relock/internal/access"
 	"github.com/relock-go/relock/internal/engine"
 )
 
@@ -189,11 +190,11 @@ func (w *where) look(ctx context.Context, open func(context.Context) (*deploymen
 		if err != nil {
 			return nil, err
 		}
-		return &sight{q.locks.Inspector(), q.where(), q.close}, nil
+		return &sight{access.QuorumInspector(q.locks), q.where(), q.close}, nil
 	}
 	d, err := open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &sight{d.locks.Inspector(), d.Where, d.close}, nil
+	return &sight{access.Client(d.locks).Inspector(), d.Where, d.close}, nil
 }

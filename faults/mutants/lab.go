@@ -44,10 +44,10 @@ func newLab(module string, timeout time.Duration, chosen []mutant) (*lab, error)
 // mutant of a script then costs no compilation.
 func (l *lab) loosen() error {
 	for _, e := range []edit{
-		{"scripts.go", "\t\"embed\"\n", "\t\"os\"\n"},
-		{"scripts.go", "//go:embed scripts/*.lua\nvar sources embed.FS\n", "type folder string\n\n" +
+		{"scripts/embed.go", "	\"embed\"\n", "	\"os\"\n"},
+		{"scripts/embed.go", "//go:embed *.lua\nvar files embed.FS\n", "type folder string\n\n" +
 			"func (f folder) ReadFile(name string) ([]byte, error) { return os.ReadFile(string(f) + name) }\n\n" +
-			fmt.Sprintf("var sources = folder(%q)\n", l.dir+string(filepath.Separator))},
+			fmt.Sprintf("var files = folder(%q)\n", filepath.Join(l.dir, "scripts")+string(filepath.Separator))},
 	} {
 		if _, err := l.apply(e); err != nil {
 			return err

@@ -24,12 +24,14 @@ type edit struct{ file, old, new string }
 // the test's own source has them.
 type test struct{ pkg, name string }
 
-func root(name string) test    { return test{".", name} }
-func command(name string) test { return test{"./cmd/relock", name} }
-func redlock(name string) test { return test{"./redlock", name} }
+func root(name string) test        { return test{".", name} }
+func lifecycle(name string) test   { return test{"./internal/lifecycle", name} }
+func redisengine(name string) test { return test{"./internal/redisengine", name} }
+func command(name string) test     { return test{"./cmd/relock", name} }
+func redlock(name string) test     { return test{"./redlock", name} }
 
 func mutants() []mutant {
-	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, commanding)
+	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, commanding, inLine)
 }
 
 func (m mutant) edits() []edit { return append([]edit{m.edit}, m.also...) }

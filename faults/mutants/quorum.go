@@ -4,32 +4,32 @@ package main
 var together = []mutant{
 	{
 		name:   "each process waits for the members in its own order",
-		edit:   edit{"order.go", "return cmp.Or(strings.Compare(p.name, q.name), strings.Compare(p.id, q.id))", "return cmp.Or(cmp.Compare(p.place, q.place), strings.Compare(p.id, q.id))"},
-		killer: root("TestMembersAreWaitedForInOneOrder"),
+		edit:   edit{"internal/lifecycle/order.go", "return cmp.Or(strings.Compare(p.Name, q.Name), strings.Compare(p.id, q.id))", "return cmp.Or(cmp.Compare(p.place, q.place), strings.Compare(p.id, q.id))"},
+		killer: lifecycle("TestMembersAreWaitedForInOneOrder"),
 	},
 	{
 		name:   "a try in vain keeps the members that were free",
-		edit:   edit{"composite.go", "	if err := worst(errs); err != nil {\n		giveBackAll(holds)\n", "	if err := worst(errs); err != nil {\n"},
-		killer: root("TestATryInVainHoldsNoMember"),
+		edit:   edit{"internal/lifecycle/group.go", "	if err := worst(errs); err != nil {\n		giveBackAll(holds)\n", "	if err := worst(errs); err != nil {\n"},
+		killer: lifecycle("TestATryInVainHoldsNoMember"),
 	},
 	{
 		name:   "a whole is valid as long as its longest member",
-		edit:   edit{"bundle.go", "u.Before(until)", "u.After(until)"},
-		killer: root("TestAWholeIsBelievedNoLongerThanEachMember"),
+		edit:   edit{"internal/lifecycle/grouplease.go", "u.Before(until)", "u.After(until)"},
+		killer: lifecycle("TestAWholeIsBelievedNoLongerThanEachMember"),
 	},
 	{
 		name:   "a whole is believed though a member is over",
-		edit:   edit{"bundle.go", "if l.Err() != nil {", "if l == nil {"},
-		killer: root("TestAWholeIsBelievedNoLongerThanEachMember"),
+		edit:   edit{"internal/lifecycle/grouplease.go", "if l.Err() != nil {", "if l == nil {"},
+		killer: lifecycle("TestAWholeIsBelievedNoLongerThanEachMember"),
 	},
 	{
 		name:   "the loss of a member leaves the others held",
-		edit:   edit{"bundle.go", "			_ = other.unlock(ctx)\n", "			_ = ctx\n"},
+		edit:   edit{"internal/lifecycle/grouplease.go", "			_ = other.unlock(ctx)\n", "			_ = ctx\n"},
 		killer: redlock("TestTheLossOfOneMemberIsTheLossOfAll"),
 	},
 	{
 		name:   "a fixed lease of a whole is renewed",
-		edit:   edit{"composite.go", "errs[i] = o.fix(ctx)", "errs[i] = o.err()"},
+		edit:   edit{"internal/lifecycle/group.go", "errs[i] = o.fix(ctx)", "errs[i] = o.err()"},
 		killer: redlock("TestAFixedLeaseBeginsWhenAllAreHeld"),
 	},
 }
@@ -93,32 +93,32 @@ var quorum = []mutant{
 	{
 		name:   "a node accepts a token that is not above the last (> made >=)",
 		edit:   edit{"scripts/vote.lua", "local above = proposed > (accepted or now_us)", "local above = proposed >= (accepted or now_us)"},
-		killer: root("TestVoteAcceptsFreshTokens/embedded"),
+		killer: redisengine("TestVoteAcceptsFreshTokens/embedded"),
 	},
 	{
 		name:   "a node does not remember what it accepted",
 		edit:   edit{"scripts/vote.lua", "if not accepted or accepted < proposed then", "if false then"},
-		killer: root("TestVoteAcceptsFreshTokens/embedded"),
+		killer: redisengine("TestVoteAcceptsFreshTokens/embedded"),
 	},
 	{
 		name:   "a node accepts a token from any future",
 		edit:   edit{"scripts/vote.lua", " and proposed <= now_us + HOUR_US", ""},
-		killer: root("TestVoteAcceptsFreshTokens/embedded"),
+		killer: redisengine("TestVoteAcceptsFreshTokens/embedded"),
 	},
 	{
 		name:   "a node without a record accepts a token behind its clock",
 		edit:   edit{"scripts/vote.lua", "local above = proposed > (accepted or now_us)", "local above = proposed > (accepted or 0)"},
-		killer: root("TestVoteAcceptsFreshTokens/embedded"),
+		killer: redisengine("TestVoteAcceptsFreshTokens/embedded"),
 	},
 	{
 		name:   "an owner's token is accepted though a greater one was",
 		edit:   edit{"scripts/vote.lua", "return proposed >= (accepted or now_us - retention_ms * 1000)", "return true"},
-		killer: root("TestVoteKeepsTheTokenOfAnOwner/embedded"),
+		killer: redisengine("TestVoteKeepsTheTokenOfAnOwner/embedded"),
 	},
 	{
 		name:   "a further hold is given a fresh token",
 		edit:   edit{"scripts/vote.lua", "return above and (kind == '2' or count == 1 or token == 0)", "return above"},
-		killer: root("TestVoteKeepsTheTokenOfAnOwner/embedded"),
+		killer: redisengine("TestVoteKeepsTheTokenOfAnOwner/embedded"),
 	},
 	{
 		name:   "a node that has forgotten votes",
@@ -168,7 +168,7 @@ var quorum = []mutant{
 	{
 		name:   "an emptied node is given its id back",
 		edit:   edit{"scripts/enrol.lua", "if ARGV[2] == '' then", "if ARGV[2] ~= nil then"},
-		killer: root("TestEnrol/embedded"),
+		killer: redisengine("TestEnrol/embedded"),
 	},
 	{
 		name:   "a late vote never counts where the node has accepted a greater token",

@@ -5,62 +5,62 @@ var queueing = []mutant{
 	{
 		name:   "the queue is in the order of the requests",
 		edit:   edit{"scripts/queue.lua", "int(now_us - w.waited_us)", "int(now_us)"},
-		killer: root("TestAcquireQueues/embedded"),
+		killer: redisengine("TestAcquireQueues/embedded"),
 	},
 	{
 		name:   "a check-in loses its place",
 		edit:   edit{"scripts/queue.lua", "'ZADD', KEYS[3], 'NX', ", "'ZADD', KEYS[3], "},
-		killer: root("TestAcquireQueues/embedded"),
+		killer: redisengine("TestAcquireQueues/embedded"),
 	},
 	{
 		name:   "a waiter that fell silent is granted",
 		edit:   edit{"scripts/queue.lua", "if seen and seen + life > now then", "if seen then"},
-		killer: root("TestAcquireQueues/embedded"),
+		killer: redisengine("TestAcquireQueues/embedded"),
 	},
 	{
 		name:   "a grant by message lives as long as any",
 		edit:   edit{"scripts/queue.lua", "mine and w.ttl_ms or math.min(w.ttl_ms, w.life_ms)", "w.ttl_ms"},
-		killer: root("TestGrantsByMessage/embedded"),
+		killer: redisengine("TestGrantsByMessage/embedded"),
 	},
 	{
 		name:   "a waiter that nobody can reach is granted",
 		edit:   edit{"scripts/queue.lua", "if mine or w.here == UNKNOWN or is_subscribed(w.channel) ~= false then", "if true then"},
-		killer: root("TestPassingOver/embedded"),
+		killer: redisengine("TestPassingOver/embedded"),
 	},
 	{
 		name:   "on a cluster a message without a receiver counts as unheard",
 		edit:   edit{"scripts/queue.lua", "if mine or w.here == UNKNOWN or is_subscribed", "if mine or is_subscribed"},
-		killer: root("TestPassingOver/embedded"),
+		killer: redisengine("TestPassingOver/embedded"),
 	},
 	{
 		name:   "a client's word is enough that it is subscribed here",
 		edit:   edit{"scripts/queue.lua", "w.subscribed ~= '1' or not is_subscribed(w.channel)", "w.subscribed ~= '1'"},
-		killer: root("TestWhatAnEntrySaysOfItsSubscription/embedded"),
+		killer: redisengine("TestWhatAnEntrySaysOfItsSubscription/embedded"),
 	},
 	{
 		name:   "a waiter is passed over again as soon as it has checked in",
 		edit:   edit{"scripts/queue.lua", "return passed and UNKNOWN or HERE", "return HERE"},
-		killer: root("TestPassingOver/embedded"),
+		killer: redisengine("TestPassingOver/embedded"),
 	},
 	{
 		name:   "a waiter that has died is passed over once only",
 		edit:   edit{"scripts/queue.lua", "entry_of(w, w.seen, PASSED)", "entry_of(w, w.seen, UNKNOWN)"},
-		killer: root("TestPassingOver/embedded"),
+		killer: redisengine("TestPassingOver/embedded"),
 	},
 	{
 		name:   "who may not ask for subscribers passes over",
 		edit:   edit{"scripts/queue.lua", "is_subscribed(w.channel) ~= false then", "is_subscribed(w.channel) then"},
-		killer: root("TestPassingOverWithoutTheRightToAsk"),
+		killer: redisengine("TestPassingOverWithoutTheRightToAsk"),
 	},
 	{
 		name:   "full memory keeps a waiter that is passed over from being marked",
 		edit:   edit{"scripts/queue.lua", "    redis.call('ZREM', KEYS[3], '') -- full memory refuses no write after a script's first\n", ""},
-		killer: root("TestPassingOverOnFullMemory"),
+		killer: redisengine("TestPassingOverOnFullMemory"),
 	},
 	{
 		name:   "PUBLISH is called, not pcalled",
 		edit:   edit{"scripts/queue.lua", "redis.pcall('PUBLISH'", "redis.call('PUBLISH'"},
-		killer: root("TestScriptsWithoutTheRightToPublish"),
+		killer: redisengine("TestScriptsWithoutTheRightToPublish"),
 	},
 }
 
@@ -73,7 +73,7 @@ var releasing = []mutant{
 			"seen[2] and (seen[1] == ARGV[2] or ARGV[2] == '0')",
 			"seen[2]",
 		},
-		killer: root("TestRelease/embedded"),
+		killer: redisengine("TestRelease/embedded"),
 	},
 	{
 		name: "a release beside waiters does not compare the token",
@@ -82,7 +82,7 @@ var releasing = []mutant{
 			"lock.token and (token == 0 or token == lock.token) and lock.holds[hold] ~= nil",
 			"lock.token and lock.holds[hold] ~= nil",
 		},
-		killer: root("TestRelease/embedded"),
+		killer: redisengine("TestRelease/embedded"),
 	},
 	{
 		name: "a release does not look for its hold",
@@ -91,7 +91,7 @@ var releasing = []mutant{
 			"local mine = lock.token and (token == 0 or token == lock.token) and lock.holds[hold] ~= nil",
 			"local mine = lock.token and (token == 0 or token == lock.token)",
 		},
-		killer: root("TestRelease/embedded"),
+		killer: redisengine("TestRelease/embedded"),
 	},
 	{
 		name: "an inner release counts down before it deletes",
@@ -100,7 +100,7 @@ var releasing = []mutant{
 			"redis.call('HDEL', KEYS[1], 'hold:' .. hold)\n    drop_ended(lock)\n",
 			"redis.call('HINCRBY', KEYS[1], 'owner:' .. lock.owner, -1)\n    redis.call('HDEL', KEYS[1], 'hold:' .. hold)\n    drop_ended(lock)\n",
 		},
-		killer: root("TestScriptsOnFullMemory/an inner hold is released"),
+		killer: redisengine("TestScriptsOnFullMemory/an inner hold is released"),
 	},
 	{
 		name: "a withdrawal does not pass on what was granted in the meantime",
@@ -109,32 +109,32 @@ var releasing = []mutant{
 			"if lock.free then\n  pass_on(lock, next,",
 			"if lock.free and token ~= 0 then\n  pass_on(lock, next,",
 		},
-		killer: root("TestWithdraw/embedded"),
+		killer: redisengine("TestWithdraw/embedded"),
 	},
 	{
 		name:   "a waiter that gives up keeps its place",
 		edit:   edit{"scripts/release.lua", "if not mine and leave_queue(hold) == 1 and not copy then", "if false then"},
-		killer: root("TestWithdraw/embedded"),
+		killer: redisengine("TestWithdraw/embedded"),
 	},
 	{
 		name:   "no tombstone is left",
 		edit:   edit{"scripts/release.lua", "if bury_ms > 0 then", "if false then"},
-		killer: root("TestWithdraw/embedded"),
+		killer: redisengine("TestWithdraw/embedded"),
 	},
 	{
 		name:   "a late release grants its next again",
 		edit:   edit{"scripts/release.lua", "if status == 0 or copy then", "if false then"},
-		killer: root("TestReleaseNamesTheNext/embedded"),
+		killer: redisengine("TestReleaseNamesTheNext/embedded"),
 	},
 	{
 		name:   "a next that was withdrawn is granted",
 		edit:   edit{"scripts/release.lua", "and not lock.holds[next] and not in_grave(next) then", "and not lock.holds[next] then"},
-		killer: root("TestReleaseNamesTheNext/embedded"),
+		killer: redisengine("TestReleaseNamesTheNext/embedded"),
 	},
 	{
 		name:   "a lock is forced whatever its token",
 		edit:   edit{"scripts/force.lua", "if lock.free or lock.token ~= tonumber(ARGV[1]) then", "if lock.free then"},
-		killer: root("TestForce/embedded"),
+		killer: redisengine("TestForce/embedded"),
 	},
 }
 
@@ -143,12 +143,12 @@ var renewing = []mutant{
 	{
 		name:   "a renewal looks at the owner only",
 		edit:   edit{"scripts/renew.lua", "local stop = lock.holds[hold]", "local stop = not lock.free and lock.last"},
-		killer: root("TestRenew/embedded"),
+		killer: redisengine("TestRenew/embedded"),
 	},
 	{
 		name:   "a renewal does not compare the token",
 		edit:   edit{"scripts/renew.lua", "if not stop or token ~= 0 and token ~= lock.token then", "if not stop then"},
-		killer: root("TestRenew/embedded"),
+		killer: redisengine("TestRenew/embedded"),
 	},
 	{
 		name: "a renewal makes the key again",
@@ -157,12 +157,12 @@ var renewing = []mutant{
 			"local stop = lock.holds[hold]",
 			"if lock.free then\n  hold_free(lock, hold, hold, token, ttl_ms)\nend\nlocal stop = lock.holds[hold]",
 		},
-		killer: root("TestRenew/embedded"),
+		killer: redisengine("TestRenew/embedded"),
 	},
 	{
 		name:   "a renewal may shorten",
 		edit:   edit{"scripts/renew.lua", "stop = math.max(stop, now + ttl_ms)", "stop = now + ttl_ms"},
-		killer: root("TestRenew/embedded"),
+		killer: redisengine("TestRenew/embedded"),
 	},
 	{
 		name: "a renewal writes before PEXPIRE",
@@ -171,7 +171,7 @@ var renewing = []mutant{
 			"redis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))\n",
 			"redis.call('HSET', KEYS[1], 'hold:' .. hold, int(stop))\nredis.call('PEXPIRE', KEYS[1], int(math.max(stop, lock.last) - now))\n",
 		},
-		killer: root("TestScriptsOnFullMemory/a hold is renewed"),
+		killer: redisengine("TestScriptsOnFullMemory/a hold is renewed"),
 	},
 }
 
@@ -180,26 +180,26 @@ var guarding = []mutant{
 	{
 		name:   "a Guard lets an overtaken holder in",
 		edit:   edit{"scripts/guard.lua", "tonumber(token) < tonumber(seen[1]) or", "false or"},
-		killer: root("TestGuardScript/embedded"),
+		killer: redisengine("TestGuardScript/embedded"),
 	},
 	{
 		name:   "a Guard does not tell two holders of one token apart",
 		edit:   edit{"scripts/guard.lua", "and owner ~= seen[2] then", "and false then"},
-		killer: root("TestGuardScript/embedded"),
+		killer: redisengine("TestGuardScript/embedded"),
 	},
 	{
 		name:   "a Guard compares tokens as text",
 		edit:   edit{"scripts/guard.lua", "elseif tonumber(token) < tonumber(seen[1]) or", "elseif token < seen[1] or"},
-		killer: root("TestGuardScript/embedded"),
+		killer: redisengine("TestGuardScript/embedded"),
 	},
 	{
 		name:   "a Claim is not remembered",
 		edit:   edit{"scripts/guard.lua", "redis.call('HSET', fence, 'token', token, 'owner', owner)\n", ""},
-		killer: root("TestGuardScript/embedded"),
+		killer: redisengine("TestGuardScript/embedded"),
 	},
 	{
 		name:   "a Guard that has forgotten lets anybody in",
 		edit:   edit{"scripts/guard.lua", "if tonumber(token) < clock[1] * 1000000", "if false and tonumber(token) < clock[1] * 1000000"},
-		killer: root("TestGuardScript/embedded"),
+		killer: redisengine("TestGuardScript/embedded"),
 	},
 }

@@ -8,39 +8,9 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"sync/atomic"
 	"time"
 )
-
-// ErrUnknown is matched by the error of a request that may or may not have
-// taken effect, now or later: no answer came.
-var ErrUnknown = errors.New("no answer")
-
-// ErrUnsent is matched by the error of a request that has no effect, now or
-// later: nothing of it was written to a connection.
-var ErrUnsent = errors.New("not sent")
-
-// Unanswered tells whether err says nothing of the server's.
-func Unanswered(err error) bool {
-	return errors.Is(err, ErrUnknown) || errors.Is(err, ErrUnsent)
-}
-
-// RefusalError is what a server answers whose client should ask another one. Where the
-// client does that by itself, or may have been told wrong for a moment, it passes.
-type RefusalError struct {
-	Err    error  // the server's
-	Advice string // what to do
-	Grace  int    // for how many call timeouts it may last and yet pass
-}
-
-func (r *RefusalError) Error() string {
-	return strings.TrimSuffix(r.Err.Error(), ".") + ": " + r.Advice
-}
-
-// Unwrap returns what the server said.
-func (r *RefusalError) Unwrap() error { return r.Err }
 
 // Request asks for a hold on a lock, or, as a waiter, checks in.
 type Request struct {
@@ -255,10 +225,3 @@ type Node interface {
 
 // Enrolment is what a node remembers of the quorum it belongs to.
 type Enrolment struct{ ID, Roster string }
-
-// ErrForgot is matched by the refusal of a node that no longer has the id it
-// was known by: it has lost its data, or it is another server.
-var ErrForgot = errors.New("the node does not have the id it was known by")
-
-// Members are what a composite lock is made of: locks of package relock.
-type Members []any

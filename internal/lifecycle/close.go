@@ -1,0 +1,199 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// A debt is what the server may have yet of a hold that is over.
+type debt struct {
+	until time.Time // by then it has ended there
+	err   error     // why it was not given back; nil: that is under way
+}
+
+// owe notes that o is to be given back. What was held has an end by what was sent
+// for it, and else ends by itself with until.
+func (h *Manager) owe(o *Hold, until time.Time) {
+	if o.valid.Load() != 0 {
+		until = o.serverEnd()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.owed[o] = debt{until: until}
+}
+
+// paid notes that o was given back, or why it was not: it is then owed until it
+// has ended by itself.
+func (h *Manager) paid(o *Hold, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d := h.owed[o]
+	if left := time.Until(d.until); err != nil && left > 0 {
+		d.err = err
+		h.owed[o] = d
+		time.AfterFunc(left, func() { h.paid(o, nil) })
+		return
+	}
+	delete(h.owed, o)
+}
+
+// Close is argued by its order: no hold can enter once closed is set; waiters
+// withdraw themselves when open ends, and wait for no answer any more; leases end
+// before they are released, so that nobody believes in a lock that is on its way
+// back.
+func (h *Manager) Close() error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		<-h.bg.Done()
+		return nil
+	}
+	h.closed = true
+	h.shut()
+	h.dropEnds()
+	var leases []*Hold
+	for _, o := range h.holds {
+		switch {
+		case o.stage == held:
+			leases = append(leases, o)
+		case o.stage == asking && o.interrupt != nil:
+			o.interrupt()
+		}
+	}
+	h.mu.Unlock()
+	leases = slices.DeleteFunc(leases, func(o *Hold) bool { return !o.endByClose() })
+	h.spawn(func(ctx context.Context) { h.returnAll(ctx, leases) })
+
+	timeout := time.NewTimer(h.cfg.Call)
+	defer timeout.Stop()
+	select {
+	case <-h.drained:
+	case <-timeout.C:
+	}
+	err := h.leftBehind()
+	h.cancel()
+	h.dog.stop()
+	h.eng.Close()
+	return err
+}
+
+// endByClose ends a lease, and tells whether Close is to give it back: else it has
+// ended otherwise.
+func (o *Hold) endByClose() bool {
+	if !o.endBy(closedEnd) {
+		return false
+	}
+	o.lock.host.counts.closed.Add(1)
+	return true
+}
+
+// returnAll gives back what Close has ended, all in one batch, until each is
+// answered.
+func (h *Manager) returnAll(ctx context.Context, leases []*Hold) {
+	told := make(map[*Hold]func(error), len(leases))
+	for _, o := range leases {
+		_, told[o] = h.givesBack(ctx, o)
+		h.leave(o)
+		h.owe(o, time.Time{})
+	}
+	for n := 0; len(leases) > 0; n++ {
+		last := n > 0 && !engine.Sleep(ctx, engine.Pause(n-1))
+		var again []*Hold
+		for o, err := range h.returnEach(ctx, leases) {
+			if err != nil && !last && !errors.Is(err, engine.ErrDisconnected) && time.Now().Before(o.serverEnd()) {
+				again = append(again, o)
+				continue
+			}
+			h.paid(o, err)
+			told[o](engine.ErrClosed)
+			h.left(o)
+		}
+		leases = again
+	}
+}
+
+// returnEach sends a withdrawal of each hold, and returns what came of it.
+func (h *Manager) returnEach(ctx context.Context, leases []*Hold) map[*Hold]error {
+	type outcome struct {
+		o   *Hold
+		err error
+	}
+	got := make(chan outcome, len(leases))
+	batch := make([]engine.Pulse, len(leases))
+	for i, o := range leases {
+		batch[i] = engine.Pulse{
+			Release: o.release(0),
+			Done:    func(_ engine.Answer, err error) { got <- outcome{o, err} },
+		}
+	}
+	h.eng.Pulse(ctx, batch)
+	errs := make(map[*Hold]error, len(leases))
+	for range leases {
+		out := <-got
+		if errors.Is(out.err, engine.ErrWrongType) {
+			out.err = nil // what is there is not ours
+		}
+		errs[out.o] = out.err
+	}
+	return errs
+}
+
+// leftBehind says what Close could not give back, or nil.
+func (h *Manager) leftBehind() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range h.holds { // those whose Unlock has no answer yet
+		if _, noted := h.owed[o]; !noted && o.cause.Load() == unlockedEnd {
+			h.owed[o] = debt{until: o.serverEnd()}
+		}
+	}
+	var locks []string
+	calls, left, why := 0, time.Duration(0), error(nil)
+	for o, d := range h.owed {
+		switch {
+		case time.Until(d.until) <= 0:
+			continue
+		case o.valid.Load() != 0 || o.answer.State == engine.Granted:
+			locks = append(locks, o.req.Name)
+		case o.unsure.Load() > 0 || o.joined:
+			calls++
+		default: // nothing of it has reached the server
+			continue
+		}
+		left = max(left, time.Until(d.until))
+		if d.err != nil {
+			why = d.err
+		}
+	}
+	if len(locks)+calls == 0 {
+		return nil
+	}
+	if why == nil {
+		why = fmt.Errorf("no answer within %v", h.cfg.Call)
+	}
+	return fmt.Errorf("relock: close: %s, which by itself ends within %v: %w", unreturned(locks, calls), left.Round(time.Millisecond), why)
+}
+
+// unreturned names the locks, if they are few, and counts them if they are not.
+func unreturned(locks []string, calls int) string {
+	const few = 5
+	var parts []string
+	if n := len(locks); n > 0 {
+		slices.Sort(locks)
+		text := fmt.Sprintf("%d locks were not given back", n)
+		if n <= few {
+			text += fmt.Sprintf(" (%q)", locks)
+		}
+		parts = append(parts, text)
+	}
+	if calls > 0 {
+		parts = append(parts, fmt.Sprintf("%d calls that were given up may have left a lock or a place in a queue", calls))
+	}
+	return strings.Join(parts, ", and ")
+}

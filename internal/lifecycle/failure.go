@@ -1,0 +1,66 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// What is refused, and whether it passes.
+
+// outlasted returns err, as one that is for good if it has lasted for longer than
+// such an error may.
+func (h *Manager) outlasted(err error, lasted time.Duration) error {
+	return engine.Outlasted(err, int(lasted/h.cfg.Call))
+}
+
+// judged is outlasted for what an acquire of o came to, which waits for longer
+// than one call.
+func (h *Manager) judged(o *Hold, err error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err == nil:
+		o.refusedSince = time.Time{}
+	case o.refusedSince.IsZero() && engine.IsLimited(err):
+		o.refusedSince = time.Now()
+	case !o.refusedSince.IsZero():
+		return h.outlasted(err, time.Since(o.refusedSince))
+	}
+	return err
+}
+
+// trouble is what err comes to, in a sentence about Redis.
+func trouble(err error) string {
+	switch engine.ClassOf(err) {
+	case engine.NoQuorum:
+		return "no quorum of the nodes"
+	case engine.NoAnswer:
+		return "no answer from Redis"
+	case engine.Unsent, engine.Denied:
+		return "nothing could be sent to Redis"
+	case engine.Refused:
+		return "refused by Redis"
+	}
+	return "not acquired"
+}
+
+// soFar returns the error of one try, of which the last attempt came to err: that
+// nothing of it was sent says nothing of one before that may have been executed.
+func soFar(last, err error) error {
+	if errors.Is(last, engine.ErrUnknown) && errors.Is(err, engine.ErrUnsent) {
+		return last
+	}
+	return err
+}
+
+// telling returns the error of a request and its resend that says more of the
+// server: that the resend was cut off by the end of ctx says nothing.
+func telling(ctx context.Context, last, err error) error {
+	if last != nil && ctx.Err() != nil && engine.Unanswered(err) {
+		return last
+	}
+	return err
+}

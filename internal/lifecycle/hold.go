@@ -1,0 +1,247 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// A Hold is one Lock call: it waits, holds, and ends.
+type Hold struct {
+	lock   *Lock
+	req    engine.Request
+	from   context.Context // Lock's; for its values
+	unsure atomic.Int32    // acquires that were sent and not answered: late copies may come
+
+	// As a waiter; guarded by host.mu.
+	stage        stage
+	via          Via            // how the grant came
+	waited       bool           // it had to wait for its turn
+	place        *place         // in its line; nil for an owner that is not fresh
+	ready        chan struct{}  // a buffer of one: the stage has changed
+	interrupt    func()         // ends the acquire that is under way
+	first        time.Time      // when the first request about it left
+	last         *engine.Answer // the last "waiting", or "taken"; nil before that
+	answer       engine.Answer  // the grant
+	byMessage    bool           // it came by message: it is as old as the last check-in
+	ahead        int32          // how many were in front of it when it began to wait
+	failure      error          // why it cannot be had
+	blind        bool           // grants to it cannot be heard: it asks often
+	behind       bool           // it found others of this client in front of it
+	joined       bool           // it was in the server's queue
+	missed       bool           // a grant may have been lost since its last request left
+	refusedSince time.Time      // since when its requests were sent to the wrong server; zero: they are not
+	forced       int64          // the token that this client took away while it asked
+	told         bool           // as a lease: the log has that this same client waits for it
+
+	// As a lease.
+	token     int64
+	began     time.Duration // since epoch: when Lock returned it
+	lastEnd   time.Duration // of WithMaxHold, since epoch; 0: none
+	valid     atomic.Int64  // nanoseconds since epoch
+	heldUntil atomic.Int64  // as valid: until when the server may hold it
+	blurred   atomic.Bool   // an Extend had no answer
+	cause     atomic.Pointer[ending]
+	unlocked  atomic.Bool // or detached
+	had       atomic.Bool // the caller has had it, so that its minimum counts
+	ctxMu     sync.Mutex
+	inUse     <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+
+	// In the watchdog's heap; guarded by its mutex.
+	due     time.Time
+	index   int // in the heap, from 1; 0: not in it
+	renewAt time.Time
+	retries int
+}
+
+func (h *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool) *Hold {
+	id := h.newID()
+	shared := owner != ""
+	if !shared {
+		owner = engine.OwnerPrefix() + id
+	}
+	check := min(h.cfg.Check, l.terms.TTL/3)
+	o := &Hold{
+		lock: l, from: ctx, ready: make(chan struct{}, 1),
+		req: engine.Request{
+			Name: l.Name, Hold: id, Owner: owner, TTL: l.terms.TTL, Keep: l.terms.MinHold,
+			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
+		},
+	}
+	o.req.Copies = &o.unsure
+	return o
+}
+
+// heard returns the last "waiting", or "taken". It needs host.mu.
+func (o *Hold) heard() engine.Answer {
+	if o.last == nil {
+		return engine.Answer{}
+	}
+	return *o.last
+}
+
+// checkEvery is how often o asks for its state while it waits.
+func (o *Hold) checkEvery() time.Duration { return o.req.Life / 3 }
+
+// context returns the lease's context, made at the first call: most leases
+// never need one.
+func (o *Hold) context() context.Context {
+	o.ctxMu.Lock()
+	defer o.ctxMu.Unlock()
+	if o.ctx == nil {
+		values := context.WithValue(context.WithoutCancel(o.from), heldKey{o.lock.host, o.lock.Name}, o)
+		o.ctx, o.cancel = context.WithCancelCause(values)
+		if cause := o.cause.Load(); cause != nil {
+			o.cancel(cause.err)
+		}
+	}
+	return o.ctx
+}
+
+func (o *Hold) err() error {
+	if cause := o.cause.Load(); cause != nil {
+		return cause.err
+	}
+	if o.lock.host.clock() >= o.valid.Load() {
+		return engine.ErrLost
+	}
+	return nil
+}
+
+func (o *Hold) validUntil() time.Time {
+	return o.lock.host.epoch.Add(time.Duration(o.valid.Load()))
+}
+
+// held is for how long o has been a lease.
+func (o *Hold) held() time.Duration { return time.Since(o.lock.host.epoch) - o.began }
+
+func (o *Hold) wrap(err error) error { return o.lock.wrap(err) }
+
+// A Lease is what a holder has: one hold, or those of a group.
+type Lease interface {
+	Context() context.Context
+	Err() error
+	Name() string
+	Token() int64
+	Owner() string
+	Members() []Lease // nil: it is no group
+	ValidUntil() time.Time
+	Extend(context.Context, time.Duration) error
+	Unlock(context.Context) error
+	Detach() error
+	Use(done <-chan struct{})
+}
+
+var _ Lease = (*Hold)(nil)
+
+// Context returns a context that lives as long as the lease.
+func (o *Hold) Context() context.Context { return o.context() }
+
+// Err returns nil while the lease may be believed, and else why not.
+func (o *Hold) Err() error { return o.err() }
+
+// ID is what tells this hold from all others.
+func (o *Hold) ID() string { return o.req.Hold }
+
+// Name returns the lock's name.
+func (o *Hold) Name() string { return o.req.Name }
+
+// Token returns the fencing token.
+func (o *Hold) Token() int64 { return o.token }
+
+// Owner returns in whose name the lock is held.
+func (o *Hold) Owner() string { return o.req.Owner }
+
+// Members returns nil.
+func (o *Hold) Members() []Lease { return nil }
+
+// ValidUntil returns the end of the lease's validity.
+func (o *Hold) ValidUntil() time.Time { return o.validUntil() }
+
+// Extend makes the lease valid for at least d from now.
+func (o *Hold) Extend(ctx context.Context, d time.Duration) error { return o.wrap(o.extend(ctx, d)) }
+
+// Unlock ends the lease and gives the hold back.
+func (o *Hold) Unlock(ctx context.Context) error { return o.wrap(o.unlock(ctx)) }
+
+// Detach ends the lease and leaves the server's hold to its end.
+func (o *Hold) Detach() error { return o.wrap(o.detach()) }
+
+// believe moves the end of the lease's validity to v's, never back, and never
+// past WithMaxHold.
+func (o *Hold) believe(v validity) {
+	until := v.until().Sub(o.lock.host.epoch)
+	if o.lastEnd > 0 {
+		until = min(until, o.lastEnd)
+	}
+	for {
+		old := o.valid.Load()
+		if int64(until) <= old || o.valid.CompareAndSwap(old, int64(until)) {
+			return
+		}
+	}
+}
+
+func (o *Hold) renewal(ttl time.Duration) *engine.Renewal {
+	return &engine.Renewal{
+		Name: o.req.Name, Hold: o.req.Hold, Token: o.token, TTL: ttl,
+		Replicas: o.lock.terms.Replicas, ReplicaTimeout: o.lock.terms.ReplicaTimeout,
+	}
+}
+
+func (o *Hold) extend(ctx context.Context, d time.Duration) error {
+	if err := engine.CheckTTL("Extend", d); err != nil {
+		return err
+	}
+	h := o.lock.host
+	if o.lastEnd > 0 && h.clock()+int64(d) > int64(o.lastEnd) {
+		return engine.Invalid("Extend(%v) goes beyond WithMaxHold(%v)", d, o.lock.terms.MaxHold)
+	}
+	until := time.Now().Add(d)
+	if err := o.renewNow(ctx, spanning(d)); err != nil {
+		return err
+	}
+	if o.validUntil().Before(until) {
+		return fmt.Errorf("relock: Extend(%v) was answered too late", d)
+	}
+	return nil
+}
+
+// renewNow gives the hold ttl from now on.
+func (o *Hold) renewNow(ctx context.Context, ttl time.Duration) error {
+	h := o.lock.host
+	var ans engine.Answer
+	r := o.renewal(ttl)
+	err := h.insist(ctx, func(ctx context.Context) (err error) {
+		if err := o.err(); err != nil {
+			return err
+		}
+		o.mayLast(ttl)
+		ans, err = h.eng.Renew(ctx, r)
+		o.mayLast(ttl)
+		if errors.Is(err, engine.ErrUnknown) {
+			o.blurred.Store(true)
+		}
+		return err
+	})
+	h.renewed(o, ans, err)
+	switch {
+	case o.err() != nil:
+		return o.err()
+	case err != nil:
+		return err
+	case ans.State != engine.Granted:
+		o.lose(ReasonGone)
+		return engine.ErrLost
+	}
+	o.believe(o.trusts(ans, ttl))
+	h.dog.watch(o, ans)
+	return nil
+}

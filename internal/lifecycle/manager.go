@@ -1,0 +1,167 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// A Manager runs the life of locks over one engine: waiting, leases, the watchdog
+// and loss. Every lock kind lives on one.
+type Manager struct {
+	eng    engine.Engine
+	id     string // begins the id of each of its holds
+	cfg    Config
+	epoch  time.Time
+	seq    atomic.Uint64
+	dog    watchdog
+	counts counts
+
+	open   context.Context // ends when close begins
+	shut   context.CancelFunc
+	bg     context.Context // ends when close has waited long enough
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	lines   map[string]*line
+	holds   map[string]*Hold       // by id: who waits, and who holds
+	waiting int                    // of those, who wait
+	holding int                    // of those, who hold
+	tasks   int                    // goroutines in the background
+	owed    map[*Hold]debt         // what is to be given back in the background, and was not yet
+	ends    map[string]*time.Timer // what is to be sent at the end of a hold, by its id
+	closed  bool
+	drained chan struct{} // closed when closed, and holds and tasks are none
+}
+
+// New returns a Manager of the locks that eng keeps. id is its own: it begins the id
+// of each of its holds.
+func New(eng engine.Engine, id string, cfg Config) *Manager {
+	h := &Manager{
+		eng: eng, id: id, cfg: cfg, epoch: time.Now(),
+		lines:   map[string]*line{},
+		holds:   map[string]*Hold{},
+		owed:    map[*Hold]debt{},
+		ends:    map[string]*time.Timer{},
+		drained: make(chan struct{}),
+	}
+	h.open, h.shut = context.WithCancel(context.Background())
+	h.bg, h.cancel = context.WithCancel(context.Background())
+	h.dog.host = h
+	eng.Start(h)
+	return h
+}
+
+// SupportsReplicas returns why replicas cannot be waited for, or nil.
+func (h *Manager) SupportsReplicas() error { return h.eng.SupportsReplicas() }
+
+// clock is the monotonic time since the host was made.
+func (h *Manager) clock() int64 { return int64(time.Since(h.epoch)) }
+
+func (h *Manager) newID() string {
+	return h.id + "." + strconv.FormatUint(h.seq.Add(1), 36)
+}
+
+// wrap adds which lock it was about.
+func (l *Lock) wrap(err error) error {
+	if err == nil || errors.Is(err, engine.ErrNotAcquired) {
+		return err // which names the lock
+	}
+	return fmt.Errorf("%w (lock %q)", err, l.Name)
+}
+
+// once sends one request, bounded by the call timeout.
+func (h *Manager) once(ctx context.Context, send func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.Call)
+	defer cancel()
+	return send(ctx)
+}
+
+// onceOpen is once for a call that waits for a lock, which close cuts short.
+func (h *Manager) onceOpen(ctx context.Context, send func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.open, cancel)()
+	return h.once(ctx, send)
+}
+
+// ask sends a request that waits for nothing until it is answered, for no
+// longer than the call timeout altogether. Where nothing can be sent that is the
+// answer: who asks for nothing but this may ask again.
+func (h *Manager) ask(ctx context.Context, send func(context.Context) error) error {
+	return h.askUnless(ctx, func(err error) bool { return errors.Is(err, engine.ErrUnsent) }, send)
+}
+
+// insist is ask for a holder, whose request is worth waiting for a connection.
+func (h *Manager) insist(ctx context.Context, send func(context.Context) error) error {
+	return h.askUnless(ctx, func(err error) bool { return engine.ClassOf(err) == engine.Denied }, send)
+}
+
+// askUnless asks again what passes, unless it is final.
+func (h *Manager) askUnless(ctx context.Context, final func(error) bool, send func(context.Context) error) error {
+	return h.once(ctx, func(bounded context.Context) error {
+		began := time.Now()
+		var err error
+		for n := 0; ; n++ {
+			err = telling(bounded, err, soFar(err, send(bounded)))
+			if err == nil || !engine.IsTransient(err) || final(err) || !engine.Sleep(bounded, engine.Pause(n)) {
+				err = h.outlasted(err, time.Since(began))
+				if err != nil && ctx.Err() != nil {
+					return fmt.Errorf("%w: %w", engine.ContextError(ctx), err)
+				}
+				return err
+			}
+		}
+	})
+}
+
+// spawn runs f in the background; close waits for it.
+func (h *Manager) spawn(f func(ctx context.Context)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.spawnLocked(f)
+}
+
+// spawnLocked needs h.mu.
+func (h *Manager) spawnLocked(f func(ctx context.Context)) {
+	h.tasks++
+	go func() {
+		defer h.taskDone()
+		f(h.bg)
+	}()
+}
+
+// left ends the task that leave began: what remained to be done is done, or a
+// task of its own. Until then the host knows the hold, so that a message about
+// it that is late is not taken for a grant to nobody.
+func (h *Manager) left(o *Hold) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.holds, o.req.Hold)
+	h.tasks--
+	h.checkDrained()
+}
+
+func (h *Manager) taskDone() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tasks--
+	h.checkDrained()
+}
+
+// checkDrained needs h.mu.
+func (h *Manager) checkDrained() {
+	if h.closed && h.tasks == 0 && len(h.holds) == 0 {
+		select {
+		case <-h.drained:
+		default:
+			close(h.drained)
+		}
+	}
+}

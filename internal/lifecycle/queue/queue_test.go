@@ -1,0 +1,129 @@
+package queue
+
+import (
+	"testing"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+func does(t *testing.T, fx Effects, want ...Do) {
+	t.Helper()
+	var got []Do
+	for _, e := range fx.All() {
+		got = append(got, e.Do)
+	}
+	if len(got) != len(want) {
+		t.Fatalf("got effects %v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("got effects %v, want %v", got, want)
+		}
+	}
+}
+
+func TestAFreeLockCostsNoAllocation(t *testing.T) {
+	var q Queue
+	w := new(Waiter)
+	now := time.Now()
+	answer := engine.Answer{State: engine.Granted, Token: 1, Count: 1, Left: time.Second, Sent: now}
+	allocs := testing.AllocsPerRun(100, func() {
+		*w = Waiter{Wait: true, Fresh: true, Check: time.Second}
+		q.Step(Event{Kind: Entered, W: w}, now)
+		q.Step(Event{Kind: Sending, W: w, Subscription: NotSubscribed}, now)
+		q.Step(Event{Kind: EventOf(answer.State), W: w, Answer: answer}, now)
+		q.Step(Event{Kind: Took, W: w}, now)
+		q.Step(Event{Kind: Released, W: w}, now)
+	})
+	if allocs != 0 || !q.Empty() || q.Impossible() != 0 {
+		t.Errorf("got %v allocations, empty: %v, impossible: %d", allocs, q.Empty(), q.Impossible())
+	}
+}
+
+func TestAGrantForNobodyIsGivenBack(t *testing.T) {
+	var q Queue
+	does(t, q.Step(Event{Kind: Pushed}, time.Now()), Return)
+	does(t, q.Step(Event{Kind: Nudged}, time.Now()))
+}
+
+func TestAnImpossibleEventIsCounted(t *testing.T) {
+	var q Queue
+	w := &Waiter{Wait: true, Fresh: true, Check: time.Second}
+	does(t, q.Step(Event{Kind: Took, W: w}, time.Now()), Impossible)
+	if got := q.Impossible(); got != 1 || w.State() != Gone {
+		t.Errorf("got %d impossible events, state %d", got, w.State())
+	}
+}
+
+// The first in the server's queue asks when the holder's time is up, and the second
+// where what is left is a minimum; who hears no grants asks often.
+func TestWhenAWaiterChecksIn(t *testing.T) {
+	const check = time.Second
+	for name, c := range map[string]struct {
+		place int
+		left  time.Duration
+		owner string
+		sub   Subscription
+		want  time.Duration
+	}{
+		"the first":                        {0, check / 2, "a", Subscribed, check / 2},
+		"the first, of a long lease":       {0, 2 * check, "a", Subscribed, check},
+		"the first, of one that is over":   {0, 0, "a", Subscribed, minCheck},
+		"the second":                       {1, check / 2, "a", Subscribed, check},
+		"the second, behind a minimum":     {1, check / 2, keptOwner, Subscribed, check / 2},
+		"the third, behind a minimum":      {2, check / 2, keptOwner, Subscribed, check},
+		"without a subscription":           {1, check, "a", NotSubscribed, pollEvery},
+		"where there can be none":          {1, check, "a", CannotSubscribe, pollEvery},
+		"the first, where there can be no": {0, minCheck, "a", CannotSubscribe, minCheck},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var q Queue
+			w, sent := &Waiter{Wait: true, Fresh: true, Check: check}, time.Now()
+			q.Step(Event{Kind: Entered, W: w}, sent)
+			q.Step(Event{Kind: Sending, W: w, Subscription: c.sub}, sent)
+			ans := engine.Answer{State: engine.Waiting, Token: 1, Owner: c.owner, Left: c.left, Place: c.place, Sent: sent}
+			fx := q.Step(Event{Kind: GotPlace, W: w, Answer: ans, Subscription: c.sub}, sent.Add(time.Millisecond))
+			does(t, fx, Schedule)
+			if got := fx.All()[0].At.Sub(sent); got != c.want {
+				t.Errorf("checks in after %v, want %v", got, c.want)
+			}
+			if w.Ahead() != c.place {
+				t.Errorf("got %d ahead, want %d", w.Ahead(), c.place)
+			}
+		})
+	}
+}
+
+// How a grant came, and since when it counts.
+func TestHowAGrantCame(t *testing.T) {
+	const left = time.Second
+	first := time.Now()
+	second := first.Add(time.Millisecond)
+	waiting := engine.Answer{State: engine.Waiting, Token: 4, Owner: "a", Left: left, Sent: second}
+	for name, c := range map[string]struct {
+		waits bool
+		sent  time.Time
+		via   Via
+		since time.Time
+	}{
+		"by message":                      {true, time.Time{}, ByMessage, second},
+		"by message, before any answer":   {false, time.Time{}, ByMessage, first},
+		"by message, of one that vouches": {true, first, ByVoucher, first},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var q Queue
+			w := &Waiter{Wait: true, Fresh: true, Check: left}
+			q.Step(Event{Kind: Entered, W: w}, first)
+			q.Step(Event{Kind: Sending, W: w, Subscription: Subscribed}, first)
+			if c.waits {
+				q.Step(Event{Kind: GotPlace, W: w, Answer: waiting}, second)
+			}
+			does(t, q.Step(Event{Kind: Pushed, W: w, Answer: engine.Answer{Token: 5, Left: left, Sent: c.sent}}, second), Unschedule, Wake)
+			grant, via := w.Grant()
+			if via != c.via || !grant.Sent.Equal(c.since) || grant.Token != 5 || grant.Count != 1 {
+				t.Errorf("got %+v by %d, want it by %d since %v", grant, via, c.via, c.since)
+			}
+		})
+	}
+}

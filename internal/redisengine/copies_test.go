@@ -1,0 +1,172 @@
+package redisengine_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/behaviour"
+	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/faultproxy"
+	"github.com/relock-go/relock/internal/redisengine"
+	"github.com/relock-go/relock/redlock"
+	"github.com/relock-go/relock/scripts"
+)
+
+// dead is how many connections a router has forgotten.
+const dead = 8
+
+// forgotten returns a client on a proxy that has dead connections in the pool of
+// its commands and in that of its pipelines, none of which go-redis gives up, and
+// the function that has them forgotten: new ones work.
+func forgotten(t *testing.T, r *behaviour.Rig, opts ...relock.Option) (c *relock.Client, forget func()) {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: r.Proxy.Addr(), PoolSize: 2 * dead, PipelinePoolSize: 2 * dead, ReadTimeout: time.Minute})
+	t.Cleanup(func() { _ = rdb.Close() })
+	warm := func(ping func()) {
+		held := r.Proxy.Hold(faultproxy.Command("ping"), dead)
+		var wg sync.WaitGroup
+		for range dead {
+			wg.Go(ping)
+		}
+		for range dead {
+			<-held.Arrived()
+		}
+		held.Release()
+		wg.Wait()
+	}
+	warm(func() { _ = rdb.Ping(behaviour.Bg).Err() })
+	warm(func() {
+		pipe := rdb.Pipeline()
+		pipe.Ping(behaviour.Bg)
+		_, _ = pipe.Exec(behaviour.Bg)
+	})
+	return behaviour.ClientOn(t, rdb, opts...), func() { r.Proxy.Freeze(faultproxy.Both) }
+}
+
+// Whatever is asked finds a connection that works, within the time of one call.
+func TestDeadConnectionsDoNotCostTheCall(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		call func(c *relock.Client, lease *relock.Lease) error
+	}{
+		{"TryLock", func(c *relock.Client, _ *relock.Lease) error { return behaviour.TryCall(c.Mutex("b"))(behaviour.Bg) }},
+		{"Lock", func(c *relock.Client, _ *relock.Lease) error {
+			return behaviour.Within(relock.DefaultCallTimeout, behaviour.LockCall(c.Mutex("b")))(behaviour.Bg)
+		}},
+		{"Extend", func(_ *relock.Client, lease *relock.Lease) error { return lease.Extend(behaviour.Bg, time.Hour) }},
+		{"Unlock", func(_ *relock.Client, lease *relock.Lease) error { return lease.Unlock(behaviour.Bg) }},
+		{"Status", func(c *relock.Client, _ *relock.Lease) error { _, err := c.Mutex("a").Status(behaviour.Bg); return err }},
+		{"Statuses", func(c *relock.Client, _ *relock.Lease) error {
+			_, errs := behaviour.InspectorOf(c).Statuses(behaviour.Bg, []string{"a"})
+			return errs[0]
+		}},
+		{"ForceUnlock", func(c *relock.Client, _ *relock.Lease) error {
+			_, err := c.Mutex("b").ForceUnlock(behaviour.Bg)
+			return err
+		}},
+		{"MultiLock.TryLock", func(c *relock.Client, _ *relock.Lease) error {
+			multi, err := redlock.NewMultiLock(c.Mutex("b"), c.Mutex("c"))
+			if err != nil {
+				return err
+			}
+			return behaviour.TryCall(multi)(behaviour.Bg)
+		}},
+	} {
+		for _, near := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, asked directly before: %v", tc.name, near), func(t *testing.T) {
+				t.Parallel()
+				r := behaviour.NewRig(t)
+				c, forget := forgotten(t, r)
+				lease := behaviour.LockOf(t, c.Mutex("a"))
+				if near {
+					behaviour.Eventually(t, "it is asked directly", func() bool {
+						behaviour.Unlock(t, behaviour.LockOf(t, c.Mutex("b")))
+						return behaviour.EngineOf(c).Quick()
+					})
+				}
+				forget()
+				start := time.Now()
+				err := tc.call(c, lease)
+				t.Logf("%v", time.Since(start).Round(time.Millisecond))
+				if err != nil {
+					t.Errorf("got %v, though a new connection works", err)
+				}
+			})
+		}
+	}
+}
+
+// The watchdog's batches go by pipelines, and outlive dead connections too.
+func TestALeaseOutlivesDeadConnections(t *testing.T) {
+	const ttl, call = 3 * time.Second, 600 * time.Millisecond
+	r := behaviour.NewRig(t)
+	c, forget := forgotten(t, r, relock.WithCallTimeout(call))
+	lease := behaviour.LockOf(t, c.Mutex("a", relock.WithTTL(ttl)))
+	forget()
+	renewed(t, lease, "past connections that are dead")
+	if err := r.Proxy.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	behaviour.Unlock(t, lease)
+}
+
+// "Gone" may be the answer to the copy of a release that was executed: that is no
+// loss, and the waiter that it handed over is not forgotten.
+func TestTheCopyOfAReleaseIsNoLoss(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		t.Run(fmt.Sprintf("with a waiter: %v", waits), func(t *testing.T) {
+			r := behaviour.NewRig(t)
+			c := r.Client(t, true)
+			behaviour.Unlock(t, behaviour.LockOf(t, c.Mutex("a"))) // loads the scripts
+			lease := behaviour.LockOf(t, c.Mutex("a"))
+			got := make(chan *relock.Lease, 1)
+			if waits {
+				go func() { got <- behaviour.LockOf(t, c.Mutex("a")) }()
+				behaviour.Eventually(t, "it waits", func() bool { return !behaviour.ManagerOf(c).Idle() })
+			}
+			lost := r.Proxy.DropReply(faultproxy.Script(scripts.Source("release.lua")), 1, faultproxy.Silence)
+			start := time.Now()
+			behaviour.Unlock(t, lease)
+			if took := time.Since(start); took >= relock.DefaultCallTimeout {
+				t.Errorf("took %v: no copy was sent", took)
+			}
+			if lost.Hits() != 1 {
+				t.Errorf("%d replies lost, want 1", lost.Hits())
+			}
+			if waits {
+				behaviour.Unlock(t, <-got)
+			}
+			behaviour.AwaitClean(t, r.Direct)
+		})
+	}
+}
+
+// A server that stalls is sent no more copies than a client has to spare.
+func TestAServerThatStallsIsSentFewCopies(t *testing.T) {
+	const callers, call = 15, 900 * time.Millisecond
+	r := behaviour.NewRig(t)
+	rdb := redis.NewClient(&redis.Options{Addr: r.Proxy.Addr(), PoolSize: 20 * callers})
+	defer rdb.Close()
+	c := behaviour.ClientOn(t, rdb, relock.WithCallTimeout(call))
+	behaviour.Unlock(t, behaviour.LockOf(t, c.Mutex("a")))
+	held := r.Proxy.Hold(faultproxy.Command("evalsha"), 0)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			if _, err := c.Mutex(fmt.Sprint("name", i)).TryLock(behaviour.Bg); !errors.Is(err, engine.ErrUnknown) {
+				t.Errorf("got %v, want no answer", err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := held.Hits(); n < callers || n > 2*callers+redisengine.SpareCopies {
+		t.Errorf("%d requests of %d callers and their withdrawals, want no more than %d copies", n, callers, redisengine.SpareCopies)
+	}
+	held.Release()
+}

@@ -1,0 +1,311 @@
+package redisengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// maxPipeline bounds how many requests of one tick share a round trip.
+const maxPipeline = 1000
+
+// Config is what an engine on one Redis deployment is made with.
+type Config struct {
+	Prefix          string        // of every key and channel
+	Call            time.Duration // bounds each request of a batch
+	Retention       time.Duration // of the counter of a lock's tokens
+	NewSubscription NewSubscription
+}
+
+// NewSubscription makes the subscription to a channel, whose payloads parse reads. It
+// does no I/O.
+type NewSubscription func(channel string, parse func(payload string) (engine.Message, error)) Subscription
+
+// A Subscription hears the grants of a client's waiters. Its methods are described
+// in [engine.Engine].
+type Subscription interface {
+	Start(engine.Sink)
+	Listening() bool
+	Listen(context.Context) error
+	Deaf() bool
+	// Retry subscribes again, in the background, where that was refused and it is
+	// time for it. Each request of a waiter calls it.
+	Retry()
+	Close()
+}
+
+// An Engine keeps locks on one Redis deployment: the engine behind a Client.
+type Engine struct {
+	rdb     Client
+	cfg     Config
+	space   string  // before the kinds of its keys
+	ballot  *ballot // of a node of a quorum; else nil
+	channel string
+	keys    *keyCache
+	direct  *direct
+	sender  *sender
+	Subscription
+	highWater atomic.Int64 // the greatest token this client has seen
+}
+
+var _ engine.Engine = (*Engine)(nil)
+
+// New returns an engine on rdb. id is its own: it is in the name of its channel.
+func New(rdb Client, id string, cfg Config) *Engine {
+	s := &Engine{
+		rdb: rdb, cfg: cfg, channel: channelOf(cfg.Prefix, id), keys: newKeyCache(cfg.Prefix, ""),
+		direct: newDirect(rdb), sender: newSender(rdb, cfg.Call),
+	}
+	s.Subscription = cfg.NewSubscription(s.channel, s.Parse)
+	return s
+}
+
+// sees raises the high-water mark.
+func (s *Engine) sees(token int64) {
+	for {
+		old := s.highWater.Load()
+		if token <= old || s.highWater.CompareAndSwap(old, token) {
+			return
+		}
+	}
+}
+
+// run sends c, and copies of it while it is not answered.
+func (s *Engine) run(ctx context.Context, c *command, copied again) outcome {
+	got := outcome{sent: time.Now(), copies: 1}
+	queue, queued := s.rdb.(submitter)
+	switch {
+	case ctx.Err() != nil:
+		got.err = fmt.Errorf("%w: %w", engine.ErrUnsent, ctx.Err())
+		return got
+	case s.direct.enter():
+		got.val, got.err = s.direct.run(ctx, c, got.sent)
+		s.direct.saw(time.Since(got.sent), got.err)
+		if errors.Is(got.err, engine.ErrUnsent) {
+			// No connection was had in the time that a direct request has: that says
+			// nothing of what can be had.
+			t, _ := copied() // what was kept back once is not to leave
+			got = s.sender.send(ctx, t, copied)
+		}
+	case queued && takes(queue):
+		got.val, got.err = c.submit(ctx, s.rdb, queue)
+	default:
+		got = s.sender.send(ctx, c, copied)
+		s.direct.saw(time.Since(got.sent), got.err)
+	}
+	s.suspect(got.err)
+	return got
+}
+
+// repeat is again for a command that does nothing late.
+func repeat(build func() *command) again {
+	return func() (transmission, []*engine.Request) { return build(), nil }
+}
+
+// suspect has a cluster client look for its masters again when one does not
+// answer, as err says: go-redis itself does so on a MOVED only, and else once a
+// minute, which is longer than a lease.
+func (s *Engine) suspect(err error) {
+	if err == nil {
+		return
+	}
+	if moved(err) || hasPrefix(err, "READONLY") || engine.Unanswered(err) {
+		RefreshTopology(s.rdb)
+	}
+}
+
+// RefreshTopology has a cluster client look for its masters again.
+func RefreshTopology(rdb Client) {
+	if cluster, ok := rdb.(interface{ ReloadState(ctx context.Context) }); ok {
+		cluster.ReloadState(context.Background())
+	}
+}
+
+func (s *Engine) command(sc *Script, name string, args ...any) *command {
+	return newCommand(sc, s.keys.of(name), args...)
+}
+
+func (s *Engine) lockKey(name string) string { return KeyOf(s.cfg.Prefix, s.space+KindLock, name) }
+
+// subscribed is part of what joins a queue: it tells the script whether to look
+// for the subscription. A client that hears nothing anyway finds its grant by
+// asking.
+func (s *Engine) subscribed() int {
+	if s.Listening() {
+		return 1
+	}
+	return 0
+}
+
+func (s *Engine) acquireCommand(r *engine.Request) *command {
+	channel := ""
+	if r.Wait {
+		channel = s.channel
+		s.Retry()
+	}
+	args := [...]any{
+		r.Hold, r.Owner, millis(r.Grant()), channel,
+		time.Since(r.Arrived).Microseconds(), millis(r.Life), s.highWater.Load(), s.retention(), s.subscribed(),
+	}
+	if s.ballot != nil {
+		return s.ballot.cast(s, r, args[:])
+	}
+	return s.command(&acquireScript, r.Name, args[:]...)
+}
+
+// retention is for how long the scripts keep the fence; 0 is for a node of a
+// quorum, which mints no tokens.
+func (s *Engine) retention() int64 {
+	if s.ballot != nil {
+		return 0
+	}
+	return millis(s.cfg.Retention)
+}
+
+func (s *Engine) renewCommand(r *engine.Renewal) *command {
+	return newCommand(&renewScript, s.keys.of(r.Name)[:1], r.Hold, r.Token, millis(r.TTL))
+}
+
+func (s *Engine) readAnswer(val any, sent time.Time) (engine.Answer, error) {
+	rd := readReply(val)
+	ans := rd.answer(sent)
+	s.sees(ans.Token)
+	return ans, rd.err
+}
+
+// Acquire is described in [engine.Engine].
+func (s *Engine) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
+	got := s.run(ctx, s.acquireCommand(r), func() (transmission, []*engine.Request) {
+		return s.acquireCommand(r), []*engine.Request{r}
+	})
+	if got.err != nil {
+		return engine.Answer{}, got.err
+	}
+	return s.readAnswer(got.val, got.sent)
+}
+
+// Renew is described in [engine.Engine].
+func (s *Engine) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, error) {
+	if r.Replicas > 0 {
+		return s.renewReplicated(ctx, r)
+	}
+	got := s.run(ctx, s.renewCommand(r), repeat(func() *command { return s.renewCommand(r) }))
+	if got.err != nil {
+		return engine.Answer{}, got.err
+	}
+	return s.readAnswer(got.val, got.sent)
+}
+
+// Release is described in [engine.Engine].
+func (s *Engine) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
+	if r.Leave && !r.Bury {
+		return engine.Released{}, nil
+	}
+	got := s.run(ctx, s.releaseCommand(r), func() (transmission, []*engine.Request) {
+		if r.Next == nil {
+			return s.releaseCommand(r), nil
+		}
+		return s.releaseCommand(r), []*engine.Request{r.Next}
+	})
+	return s.released(ctx, r, got)
+}
+
+// released reads the reply to the release r, and sends another where that was
+// refused.
+func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (engine.Released, error) {
+	if hasPrefix(got.err, "TRYAGAIN") || hasPrefix(got.err, "OOM") {
+		if r.Leave {
+			return engine.Released{}, got.err // there is nothing to give back, and to bury takes all keys
+		}
+		// Give back the lock itself, which is one key, and leave the queue to
+		// its check-ins.
+		part := func() *command {
+			keys, args := s.releaseCommand(r).words()
+			return newCommand(&releaseScript, keys[:1], args...)
+		}
+		before := got.copies
+		got = s.run(ctx, part(), repeat(part))
+		got.copies += before - 1
+	}
+	if got.err != nil {
+		return engine.Released{}, got.err
+	}
+	rd := readReply(got.val)
+	rel := rd.released(got.sent)
+	rel.Copied = got.copies > 1
+	s.sees(rel.Next.Token)
+	return rel, rd.err
+}
+
+// noToken is one that no lock has: a release with it leaves the hold as it is.
+const noToken = -1
+
+func (s *Engine) releaseCommand(r *engine.Release) *command {
+	bury := int64(0)
+	if r.Bury {
+		bury = millis(engine.TombstoneLife)
+	}
+	token := r.Token
+	if r.Leave {
+		token = noToken
+	}
+	args := make([]any, 0, 14)
+	args = append(args, r.Hold, token, bury, s.highWater.Load(), s.retention())
+	if n := r.Next; n != nil {
+		args = append(args, n.Hold, n.Owner, millis(n.Grant()), s.channel, time.Since(n.Arrived).Microseconds(), millis(n.Life), s.subscribed())
+	} else {
+		args = append(args, "")
+	}
+	if r.Keep > 0 {
+		args = append(args, millis(r.Keep), r.Lease)
+	}
+	return s.command(&releaseScript, r.Name, args...)
+}
+
+// Force is described in [engine.Engine].
+func (s *Engine) Force(ctx context.Context, name string, token int64) (bool, error) {
+	c := func() *command { return s.command(&forceScript, name, token, s.highWater.Load(), s.retention()) }
+	got := s.run(ctx, c(), repeat(c))
+	if got.err != nil {
+		return false, got.err
+	}
+	rd := readReply(got.val)
+	return rd.int() == 1, rd.err
+}
+
+// Status is described in [engine.Engine].
+func (s *Engine) Status(ctx context.Context, name string) (engine.Status, error) {
+	c := func() *command { return s.command(&statusScript, name) }
+	got := s.run(ctx, c(), repeat(c))
+	if got.err != nil {
+		return engine.Status{}, got.err
+	}
+	rd := readReply(got.val)
+	return rd.status(), rd.err
+}
+
+// Parse reads a message: a grant (hold id, token, ttl_ms, lock key), or when one may
+// be had (hold id, "kept", left_ms, lock key).
+func (s *Engine) Parse(payload string) (engine.Message, error) {
+	hold, rest, _ := strings.Cut(payload, " ")
+	token, rest, _ := strings.Cut(rest, " ")
+	left, key, _ := strings.Cut(rest, " ")
+	kept := token == "kept"
+	if kept {
+		token = "0"
+	}
+	name, ours := nameOf(s.cfg.Prefix, s.space+KindLock, key)
+	n, err1 := strconv.ParseInt(token, 10, 64)
+	leftMS, err2 := strconv.ParseInt(left, 10, 64)
+	if !ours || err1 != nil || err2 != nil {
+		return engine.Message{}, fmt.Errorf("relock: not a grant: %q", payload)
+	}
+	s.sees(n)
+	return engine.Message{Name: name, Hold: hold, Token: n, Left: time.Duration(leftMS) * time.Millisecond, Kept: kept}, nil
+}

@@ -1,0 +1,133 @@
+package redisengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// Bounds of direct requests.
+const (
+	// directFor is when one is given up: well within what a Lock may take to
+	// return once its context has ended.
+	directFor = 20 * time.Millisecond
+	// directQuick is what a reply may take for the server to count as near.
+	directQuick = directFor / 4
+	// directProof is how many replies in a row must have been quick.
+	directProof = 16
+)
+
+// A direct sends requests in the goroutine that makes them. To hand a request
+// to another goroutine and its reply back, as must be done to give up a reply
+// that go-redis waits for, costs a process that has nothing else to do as much
+// as the round trip itself.
+//
+// What keeps the promise that a call ends with its context is that a direct
+// request is given up after directFor whatever happens: no answer, as when a
+// connection breaks, so that the caller asks again by the same hold id. To give
+// one up costs its connection. Therefore only a server whose last replies were
+// all quick is asked directly, not again after one was not, and by no more
+// goroutines at a time than there are processors: a server that stalls costs a
+// client no more connections than that, once.
+//
+// A client's hooks are then called by the caller too. They are given a context
+// that ends with the request; one that does not mind it delays its caller.
+type direct struct {
+	rdb     *redis.Client // nil: there is none
+	hooks   hooks         // of rdb
+	limited atomic.Pointer[limited]
+	quick   atomic.Int32 // replies in a row, up to directProof
+	busy    atomic.Int32 // requests under way
+	most    int32
+}
+
+// limited is the client with the time limit of direct requests: a clone that was
+// given the client's hooks, as of one state of them.
+type limited struct {
+	rdb   *redis.Client
+	hooks unsafe.Pointer
+}
+
+func newDirect(rdb Client) *direct {
+	d := &direct{most: int32(runtime.GOMAXPROCS(0))}
+	client, _ := rdb.(*redis.Client)
+	if client == nil || !bounds(client.Options()) {
+		return d
+	}
+	if known, ok := hooksOf(client); ok {
+		d.rdb, d.hooks = client, known
+	}
+	return d
+}
+
+// bounds tells whether go-redis can give up a request of a client by itself: its
+// connections take deadlines, and it calls nothing on the way that may block.
+func bounds(o *redis.Options) bool {
+	return o.ReadTimeout >= 0 && o.WriteTimeout >= 0 && o.Limiter == nil && o.OnConnect == nil &&
+		o.CredentialsProvider == nil && o.CredentialsProviderContext == nil && o.StreamingCredentialsProvider == nil
+}
+
+// enter tells whether a request may be sent directly; run or leave follows it.
+func (d *direct) enter() bool {
+	if d.rdb == nil || d.quick.Load() < directProof {
+		return false
+	}
+	if d.busy.Add(1) > d.most {
+		d.leave()
+		return false
+	}
+	return true
+}
+
+func (d *direct) leave() { d.busy.Add(-1) }
+
+// saw takes note of how long a request took, and whether it was answered.
+func (d *direct) saw(took time.Duration, err error) {
+	switch {
+	case d.rdb == nil:
+	case took > directQuick, engine.Unanswered(err):
+		d.quick.Store(0)
+	case d.quick.Load() < directProof:
+		d.quick.Add(1)
+	}
+}
+
+// client returns a client with the hooks that the one handed in has now: a hook
+// whose AddHook has returned misses no request that begins after that. New
+// connections are dialled by the one handed in, under its hooks: the pool is its.
+func (d *direct) client() *redis.Client {
+	state := d.hooks.now()
+	l := d.limited.Load()
+	if l == nil || l.hooks != state {
+		l = &limited{d.rdb.WithTimeout(directFor), state}
+		// The limit is one for all that a request may need: to connect, to introduce
+		// itself, and to be sent again with its source. The options are the clone's.
+		l.rdb.Options().ContextTimeoutEnabled = true
+		for _, hook := range d.hooks.in(state) {
+			l.rdb.AddHook(hook)
+		}
+		d.limited.Store(l)
+	}
+	return l.rdb
+}
+
+// run sends c and returns its reply, within directFor, and leaves.
+func (d *direct) run(ctx context.Context, c *command, now time.Time) (any, error) {
+	defer d.leave() // also when a hook of the client's panics
+	bounded, cancel := context.WithDeadline(ctx, now.Add(directFor))
+	defer cancel()
+	val, err := c.process(bounded, d.client())
+	err = c.fault(d.rdb, err)
+	if errors.Is(err, engine.ErrUnknown) && ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, engine.ContextError(ctx))
+	}
+	return val, err
+}

@@ -1,0 +1,9 @@
+package redisengine_test
+
+import (
+	"testing"
+
+	"github.com/relock-go/relock/internal/behaviour"
+)
+
+func TestMain(m *testing.M) { behaviour.Main(m) }

@@ -1,0 +1,49 @@
+package redisengine
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+var (
+	_ engine.Batcher    = (*Engine)(nil)
+	_ engine.Identified = (*Engine)(nil)
+)
+
+// Slot returns the same for names whose keys one script may take. Where there may
+// be a cluster behind rdb, as behind an AutoPipeliner, only names that bring one
+// tag are known to share a slot.
+func (s *Engine) Slot(name string) string {
+	if _, one := s.rdb.(*redis.Client); one {
+		return ""
+	}
+	return tagOf(name)
+}
+
+// AcquireAll sends one script for all of the requests.
+func (s *Engine) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine.Answer, error) {
+	c := func() *command {
+		var keys, args []any
+		for _, r := range rs {
+			k, a := s.acquireCommand(r).words()
+			keys, args = append(keys, k...), append(args, a...)
+		}
+		return newCommand(&allScript, keys, args...)
+	}
+	got := s.run(ctx, c(), func() (transmission, []*engine.Request) { return c(), rs })
+	if got.err != nil {
+		return nil, got.err
+	}
+	rd := readReply(got.val)
+	answers := make([]engine.Answer, len(rs))
+	for i := range rs {
+		var err error
+		if answers[i], err = s.readAnswer(rd.next(), got.sent); err != nil {
+			return nil, err
+		}
+	}
+	return answers, rd.err
+}
