@@ -61,12 +61,12 @@ func (w *world) moves() (all []move) {
 		w.procs[i].moves(add)
 	}
 	for i := range w.calls {
-		switch c := &w.calls[i]; {
-		case c.stage == executed:
+		switch c := &w.calls[i]; c.stage {
+		case executed:
 			add(moveReply, i, 0, w.late(i))
-		case c.stage == ghost:
+		case ghost:
 			add(moveArrive, i, 0, w.late(i))
-		default:
+		case flying:
 			add(moveExchange, i, 0, w.late(i))
 			add(moveRefuse, i, 0, 1)
 			if c.probe {

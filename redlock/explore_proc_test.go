@@ -58,7 +58,7 @@ func (p *modelProc) order() (order []int) {
 	return order
 }
 
-func (p *modelProc) propose(r *engine.Request, now time.Time) engine.Proposal {
+func (p *modelProc) propose(r *engine.Request, _ time.Time) engine.Proposal {
 	if r.Shared {
 		return engine.Proposal{}
 	}
