@@ -20,14 +20,14 @@ import (
 
 // threeLevels starts processes of three levels that ignore TERM: some in sessions
 // of their own, one whose parent has ended, and one that starts others all the
-// time. It writes the pid of its guardian when all are there. What a test that
+// time. It writes a file when all are there. What a test that
 // fails leaves of them ends with its files.
 const threeLevels = `trap "" TERM
 sh -c 'setsid sh -c "echo >%[1]s.3; while [ -e %[1]s.3 ]; do sleep 1; done" & echo >%[1]s.2; while [ -e %[1]s.2 ]; do sleep 1; done' &
 (setsid sh -c 'echo >%[1]s.4; while [ -e %[1]s.4 ]; do sh -c "sleep 0.05 & sleep 0.05"; done' &)
 until [ -e %[1]s.2 ] && [ -e %[1]s.3 ] && [ -e %[1]s.4 ]; do sleep 0.01; done
-echo $PPID >%[1]s.guardian
-while [ -e %[1]s.guardian ]; do sleep 1; done`
+echo $$ >%[1]s.there
+while [ -e %[1]s.there ]; do sleep 1; done`
 
 // noneLives fails if a process has the environment of the command.
 const noneLives = `found=$(grep -lszx "MARK=%s" /proc/[0-9]*/environ)
@@ -59,9 +59,28 @@ func plant(t *testing.T, addr string, n int, flags ...string) []*tree {
 		trees[i] = tr
 	}
 	for _, tr := range trees {
-		tr.guardian = readPid(t, tr.mark+".guardian")
+		readPid(t, tr.mark+".there")
+		tr.guardian = onlyChild(t, tr.cmd.Process.Pid)
 	}
 	return trees
+}
+
+// onlyChild returns the child that a process has.
+func onlyChild(t *testing.T, parent int) (pid int) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks { // whichever thread has started it
+		if text, err := os.ReadFile(task); err == nil {
+			_, _ = fmt.Sscan(string(text), &pid)
+		}
+	}
+	if pid == 0 {
+		t.Fatalf("process %d has no child", parent)
+	}
+	return pid
 }
 
 // successors are the next holders of their locks: each fails if it finds one of
@@ -152,6 +171,37 @@ func TestAGuardianThatIsStoppedHoldsNothingUp(t *testing.T) {
 	}
 }
 
+// Without /proc nothing that the command starts could be found.
+func TestWithoutProcNothingIsStarted(t *testing.T) {
+	srv := redistest.StartT(t)
+	hidden := []string{"-m", "--", "sh", "-c", `umount -l /proc && exec "$@"`, "sh"}
+	if out, err := exec.Command("unshare", append(hidden, "true")...).CombinedOutput(); err != nil {
+		redistest.Missing(t, "no mount namespace for us: %v %s", err, out)
+	}
+	cmd := exec.Command("unshare", slices.Concat(hidden, runUnder(t, srv.Addr(), "job", "true", "--at-least", "1h").Args)...)
+	cmd.Env = append(os.Environ(), asCommand+"=1")
+	out, _ := cmd.CombinedOutput()
+	if want := "no /proc is mounted here, and without it"; cmd.ProcessState.ExitCode() != 126 || !strings.Contains(string(out), want) || strings.Count(string(out), "\n") != 1 {
+		t.Errorf("got status %d, %q, want 126 and %q", cmd.ProcessState.ExitCode(), out, want)
+	}
+	wants(t, exitOK, []string{"inspect", "--redis", "redis://" + srv.Addr(), "job"}, "job: free")
+}
+
+func TestAGuardianThatIsStoppedGoesOnWhenItsRelockIsKilled(t *testing.T) {
+	srv := redistest.StartT(t)
+	trees := plant(t, srv.Addr(), repetitions(), "--ttl", "3s")
+	for _, tr := range trees {
+		if err := syscall.Kill(tr.guardian, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Kill(tr.guardian, syscall.SIGCONT) }) // should it not have been woken
+		if err := tr.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	successors(t, srv.Addr(), trees)
+}
+
 // orphans leaves five processes behind that end, and fails unless all that is
 // dead is taken note of.
 const orphans = `for i in 1 2 3 4 5; do (sh -c "echo >%[1]s.$i" &); done
@@ -202,15 +252,7 @@ func TestAsPID1(t *testing.T) {
 			}
 			if tt.term {
 				await(t, "the command", func() bool { _, err := os.Stat(file + ".pid"); return err == nil })
-				inits, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
-				if err != nil {
-					t.Fatal(err)
-				}
-				var pid int
-				if _, err := fmt.Sscan(string(inits), &pid); err != nil {
-					t.Fatal(err)
-				}
-				if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+				if err := syscall.Kill(onlyChild(t, cmd.Process.Pid), syscall.SIGTERM); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -24,7 +24,15 @@ type tree struct {
 // signal sends sig to the group.
 func (t tree) signal(sig os.Signal) {
 	if n, ok := sig.(syscall.Signal); ok {
-		_ = syscall.Kill(-t.root, n) // fails when all of them are gone
+		t.signalGroup(n, descendants(t.top))
+	}
+}
+
+// signalGroup sends sig to the group if one of living is in it. Once the command
+// has been waited for and its group is empty, another's may have its number.
+func (t tree) signalGroup(sig syscall.Signal, living []process) {
+	if t.groupAmong(living) {
+		_ = syscall.Kill(-t.root, sig)
 	}
 }
 
@@ -32,13 +40,10 @@ func (t tree) signal(sig os.Signal) {
 // a group of its own that whole group gets it, in one go: looking for its members
 // one by one would miss those that are just being forked.
 func (t tree) signalAll(sig syscall.Signal) {
-	t.signal(sig)
-	for _, p := range descendants(t.top) {
-		switch p.group {
-		case t.root:
-		case p.pid:
-			_ = syscall.Kill(-p.pid, sig)
-		default:
+	living := descendants(t.top)
+	t.signalGroup(sig, living)
+	for _, p := range living {
+		if p.group != t.root {
 			p.signal(sig)
 		}
 	}
