@@ -147,9 +147,18 @@ func TestAURLInPlaceOfANameIsRefused(t *testing.T) {
 	t.Setenv(envRedis, "redis://"+rdb.Options().Addr)
 	for _, url := range []string{"redis://zaphod:b33bl3@127.0.0.1:1", "REDISS://zaphod:b33bl3#@127.0.0.1:1", " unix://zaphod:b33bl3@/nowhere"} {
 		for _, args := range [][]string{
-			{"run", url, "--", "true"}, {"run", "--json", url, "--", "true"}, {"run", "--", url, "--", "true"},
-			{"ls", url}, {"inspect", url}, {"inspect", "--json", url}, {"watch", "--times", "1", url}, {"watch", "--times", "1", "--json", url},
-			{"unlock", "--force", url}, {"unlock", "--force", "--yes", "--json", url}, {"inspect", "--", url}, {"inspect", "job", url},
+			{"run", url, "--", "true"},
+			{"run", "--json", url, "--", "true"},
+			{"run", "--", url, "--", "true"},
+			{"ls", url},
+			{"inspect", url},
+			{"inspect", "--json", url},
+			{"inspect", "--", url},
+			{"inspect", "job", url},
+			{"watch", "--times", "1", url},
+			{"watch", "--times", "1", "--json", url},
+			{"unlock", "--force", url},
+			{"unlock", "--force", "--yes", "--json", url},
 		} {
 			status, out := within(t, "", args...)
 			if want := fmt.Sprintf("relock %s: a URL of a Redis is no name of a lock: give it with --redis, or in $RELOCK_REDIS (relock %[1]s -h lists the flags)\n", args[0]); status != exitUsage || out != want {
