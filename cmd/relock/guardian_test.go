@@ -181,7 +181,7 @@ func TestWithoutProcNothingIsStarted(t *testing.T) {
 	cmd := exec.Command("unshare", slices.Concat(hidden, runUnder(t, srv.Addr(), "job", "true", "--at-least", "1h").Args)...)
 	cmd.Env = append(os.Environ(), asCommand+"=1")
 	out, _ := cmd.CombinedOutput()
-	if want := "no /proc is mounted here, and without it"; cmd.ProcessState.ExitCode() != 126 || !strings.Contains(string(out), want) || strings.Count(string(out), "\n") != 1 {
+	if want := "no /proc is mounted here, and without it"; cmd.ProcessState.ExitCode() != 126 || !strings.Contains(string(out), want) || strings.Count(string(out), "relock run: ") != 1 {
 		t.Errorf("got status %d, %q, want 126 and %q", cmd.ProcessState.ExitCode(), out, want)
 	}
 	wants(t, exitOK, []string{"inspect", "--redis", "redis://" + srv.Addr(), "job"}, "job: free")

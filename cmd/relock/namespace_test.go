@@ -37,6 +37,7 @@ func TestInANamespaceTheCommandIsDeadThoughBothAreKilled(t *testing.T) {
 		"the guardian killed":                 {0, syscall.SIGKILL},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it takes a TTL
 			srv := redistest.StartT(t)
 			trees := plant(t, srv.Addr(), repetitions(), "--ttl", "3s", isolated)
 			for _, tr := range trees {
