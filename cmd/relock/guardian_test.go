@@ -174,11 +174,8 @@ func TestAGuardianThatIsStoppedHoldsNothingUp(t *testing.T) {
 // Without /proc nothing that the command starts could be found.
 func TestWithoutProcNothingIsStarted(t *testing.T) {
 	srv := redistest.StartT(t)
-	hidden := []string{"-m", "--", "sh", "-c", `umount -l /proc && exec "$@"`, "sh"}
-	if out, err := exec.Command("unshare", append(hidden, "true")...).CombinedOutput(); err != nil {
-		redistest.Missing(t, "no mount namespace for us: %v %s", err, out)
-	}
-	cmd := exec.Command("unshare", slices.Concat(hidden, runUnder(t, srv.Addr(), "job", "true", "--at-least", "1h").Args)...)
+	hidden := unshared(t, "--mount", "--", "sh", "-c", `mount -t tmpfs none /proc && exec "$@"`, "sh")
+	cmd := exec.Command(hidden[0], slices.Concat(hidden[1:], runUnder(t, srv.Addr(), "job", "true", "--at-least", "1h").Args)...)
 	cmd.Env = append(os.Environ(), asCommand+"=1")
 	out, _ := cmd.CombinedOutput()
 	if want := "no /proc is mounted here, and without it"; cmd.ProcessState.ExitCode() != 126 || !strings.Contains(string(out), want) || strings.Count(string(out), "relock run: ") != 1 {
@@ -213,14 +210,25 @@ while grep -qs "^State:.Z" /proc/[0-9]*/status; do
 done
 %[2]s`
 
+// unshared returns the command line before one that is to run in namespaces, which
+// who is not root has as the root of another.
+func unshared(t *testing.T, args ...string) []string {
+	t.Helper()
+	all := []string{"unshare"}
+	if os.Geteuid() != 0 {
+		all = append(all, "--map-root-user")
+	}
+	all = append(all, args...)
+	if out, err := exec.Command(all[0], append(all[1:], "true")...).CombinedOutput(); err != nil {
+		redistest.Missing(t, "no namespaces for us: %v %s", err, out)
+	}
+	return all
+}
+
 // asInit has cmd be PID 1 of a namespace of its own.
 func asInit(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
-	args := []string{"--pid", "--fork", "--mount-proc", "--kill-child", "--"}
-	if out, err := exec.Command("unshare", append(args, "true")...).CombinedOutput(); err != nil {
-		redistest.Missing(t, "no PID namespace for us: %v %s", err, out)
-	}
-	cmd.Args = append([]string{"unshare"}, append(args, cmd.Args...)...)
+	cmd.Args = append(unshared(t, "--pid", "--fork", "--mount-proc", "--kill-child", "--"), cmd.Args...)
 	path, err := exec.LookPath("unshare")
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -15,16 +16,9 @@ import (
 
 const isolated = "--pid-namespace"
 
-func needsNamespace(t *testing.T) {
-	t.Helper()
-	if out, err := exec.Command("unshare", "--pid", "--fork", "--mount-proc", "--", "true").CombinedOutput(); err != nil {
-		redistest.Missing(t, "no PID namespace for us: %v %s", err, out)
-	}
-}
-
 // In a namespace the kernel ends it all, whoever is left to do it.
 func TestInANamespaceTheCommandIsDeadThoughBothAreKilled(t *testing.T) {
-	needsNamespace(t)
+	unshared(t, "--pid", "--fork", "--mount-proc", "--")
 	type kill struct {
 		relock, guardian syscall.Signal
 	}
@@ -54,7 +48,7 @@ func TestInANamespaceTheCommandIsDeadThoughBothAreKilled(t *testing.T) {
 }
 
 func TestInANamespace(t *testing.T) {
-	needsNamespace(t)
+	unshared(t, "--pid", "--fork", "--mount-proc", "--")
 	srv := redistest.StartT(t)
 	file := filepath.Join(t.TempDir(), "file")
 	for name, tt := range map[string]struct {
@@ -102,6 +96,9 @@ func TestInANamespace(t *testing.T) {
 
 // Who is not root has a user namespace, and none of the rights in it that made it.
 func TestANamespaceOfSomebody(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the other tests are of somebody")
+	}
 	const nobody = "65534"
 	as := []string{"--reuid", nobody, "--regid", nobody, "--clear-groups", "--"}
 	if out, err := exec.Command("setpriv", append(as, "unshare", "--user", "--pid", "--fork", "--mount-proc", "--map-current-user", "true")...).CombinedOutput(); err != nil {
@@ -136,4 +133,27 @@ func readableByAll(t *testing.T, exe string, args []string) []string {
 		t.Fatalf("%v %s", err, out)
 	}
 	return append([]string{mine}, args...)
+}
+
+func TestWithoutANamespaceNothingIsRun(t *testing.T) {
+	srv := redistest.StartT(t)
+	for name, tt := range map[string]struct{ prevent, why string }{
+		"there may be none":    {`echo 0 >/proc/sys/user/max_pid_namespaces && exec "$@"`, "no space left on device"},
+		"it may have no /proc": {`mount -t tmpfs none /proc/sys && exec unshare --map-root-user --mount -- "$@"`, "operation not permitted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			none := []string{"--map-root-user", "--mount", "--", "sh", "-c", tt.prevent, "sh"}
+			if out, err := exec.Command("unshare", append(none, "true")...).CombinedOutput(); err != nil {
+				redistest.Missing(t, "no user namespace for us: %v %s", err, out)
+			}
+			cmd := exec.Command("unshare", append(none, runUnder(t, srv.Addr(), "job", "echo ran", isolated, "--at-least", "1h").Args...)...)
+			cmd.Env = append(os.Environ(), asCommand+"=1")
+			out, _ := cmd.CombinedOutput()
+			want := "sh: no PID namespace can be had here: it takes Linux, and root or a kernel that lets users have them (" + tt.why + ")\n"
+			if got := cmd.ProcessState.ExitCode(); got != 126 || !strings.HasSuffix(string(out), want) || strings.Count(string(out), "\n") != 1 {
+				t.Errorf("status %d and %q, want 126 and %q", got, out, want)
+			}
+			wants(t, exitOK, []string{"inspect", "--redis", "redis://" + srv.Addr(), "job"}, "job: free")
+		})
+	}
 }

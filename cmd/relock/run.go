@@ -104,7 +104,7 @@ func runFlags(cfg *runConfig) *flag.FlagSet {
 	fs.StringVar(&cfg.owner, "owner", "", "hold it in this `name`, and share it with whoever gives the same one")
 	fs.DurationVar(&cfg.grace, "grace", 0, "between TERM and KILL when the lock is lost, at most a third of the TTL\n(default a sixth)")
 	fs.BoolVar(&cfg.waitAll, "wait-all", false, "hold the lock until all that the command has started has ended, too")
-	fs.BoolVar(&cfg.isolate, "pid-namespace", false, "run the command in a PID namespace (Linux), which ends with the guardian, at the latest")
+	fs.BoolVar(&cfg.isolate, "pid-namespace", false, "run the command in a PID namespace of its own, which the kernel ends with the guardian (Linux)")
 	fs.BoolVar(&cfg.json, "json", false, "report in JSON lines, on standard error")
 	fs.BoolVar(&cfg.quiet, "quiet", false, "report nothing; the exit status tells")
 	return fs
