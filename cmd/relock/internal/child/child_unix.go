@@ -19,6 +19,7 @@ import (
 // A Child is a command that was started. It is safe for concurrent use.
 type Child struct {
 	root     int // pid of the command
+	lead     process
 	guardian int // its pid
 	orders   *os.File
 	tty      *terminal // nil: its standard input and output are no terminal
@@ -76,6 +77,7 @@ func Start(cmd Command, until time.Time, patience, grace time.Duration) (*Child,
 	if cmd.Isolated {
 		c.root = seenAs(c.root, c.guardian)
 	}
+	c.lead = see(c.root, c.guardian)
 	go c.listen(lines)
 	c.tty = lend(c, cmd)
 	return c, nil
@@ -211,7 +213,7 @@ func isClosed(ch <-chan struct{}) bool {
 
 // tree is what is to be ended.
 func (c *Child) tree() tree {
-	t := tree{root: c.root, top: c.guardian}
+	t := tree{root: c.root, top: c.guardian, lead: c.lead}
 	if isClosed(c.orphaned) {
 		t.top = os.Getpid()
 	}

@@ -124,6 +124,21 @@ func descendants(top int) []process {
 	return slices.DeleteFunc(found, func(p process) bool { return p.dead })
 }
 
+// see returns the child of parent that has that pid, or none.
+func see(pid, parent int) process {
+	if p, ok := stat(pid); ok && p.parent == parent {
+		return p
+	}
+	return process{}
+}
+
+// led tells whether the command is there, dead or alive: nobody has waited for it,
+// and its number is its own.
+func (t tree) led() bool {
+	now, ok := stat(t.root)
+	return ok && now.started == t.lead.started
+}
+
 // groupAmong tells whether one of them is in the group of t.
 func (t tree) groupAmong(living []process) bool {
 	return slices.ContainsFunc(living, func(p process) bool { return p.group == t.root })

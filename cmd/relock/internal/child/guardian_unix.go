@@ -109,7 +109,7 @@ func (g *guardian) start(path string, args []string) error {
 	if err != nil {
 		return err
 	}
-	g.tree = tree{root: pid, top: os.Getpid()}
+	g.tree = tree{root: pid, top: os.Getpid(), lead: see(pid, os.Getpid())}
 	g.tell("started %d", pid)
 	return nil
 }
