@@ -119,7 +119,7 @@ func TestKilledItsCommandIsDeadBeforeAnotherStarts(t *testing.T) {
 
 func TestStoppedItsCommandIsDeadBeforeAnotherStarts(t *testing.T) {
 	srv := redistest.StartT(t)
-	trees := plant(t, srv.Addr(), repetitions(), "--ttl", "3s")
+	trees := plant(t, srv.Addr(), repetitions(), "--ttl", "6s") // half a margin is what a guardian has: 300 ms
 	for _, tr := range trees {
 		if err := tr.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
