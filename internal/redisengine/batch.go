@@ -70,7 +70,7 @@ func (s *Engine) sendBatch(ctx context.Context, batch []engine.Pulse) {
 	got, sent := s.sendAll(ctx, len(batch), checkIns, func(i int) *command { return s.pulseCommand(batch[i]) })
 	for i, p := range batch {
 		err := got[i].err
-		s.suspect(err)
+		s.refreshAfter(err)
 		switch {
 		case p.Release != nil:
 			_, err = s.released(ctx, p.Release, outcome{val: got[i].val, err: err, sent: sent, copies: 1})

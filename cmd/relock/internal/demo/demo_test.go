@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/cmd/relock/internal/dial"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 func TestJain(t *testing.T) {
@@ -28,6 +29,17 @@ func TestJain(t *testing.T) {
 				t.Errorf("jain(%v) = %v, want %v", tt.shares, got, tt.want)
 			}
 		})
+	}
+}
+
+func TestWhatAWorkerSaysIsPlainAndHasNoSecret(t *testing.T) {
+	plain.Hide("redis://zaphod:b33bl3@127.0.0.1:1")
+	r := &run{scene: &scene{}}
+	if err := r.take(event{Kind: failed, Worker: 1, Goroutine: 2, Text: "no zaphod with b33bl3\nor \x1b[2J"}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `worker 1, goroutine 2: no *** with ***; or \u001b[2J`; len(r.failures) != 1 || r.failures[0] != want {
+		t.Errorf("got %q, want %q", r.failures, want)
 	}
 }
 

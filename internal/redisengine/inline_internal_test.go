@@ -14,17 +14,17 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
-func TestDirectRequests(t *testing.T) {
-	proven := func() *direct {
+func TestInlineRequests(t *testing.T) {
+	proven := func() *inlineSender {
 		rdb := redis.NewClient(&redis.Options{})
 		t.Cleanup(func() { _ = rdb.Close() })
-		d := newDirect(rdb)
+		d := newInlineSender(rdb)
 		d.most = 2
-		for range directProof {
+		for range inlineProof {
 			if d.enter() {
-				t.Fatal("sent directly before the server was known to be near")
+				t.Fatal("sent inline before the server was known to be near")
 			}
-			d.saw(directQuick, nil)
+			d.observe(inlineQuick, nil)
 		}
 		return d
 	}
@@ -45,29 +45,29 @@ func TestDirectRequests(t *testing.T) {
 	})
 	t.Run("a late reply ends them", func(t *testing.T) {
 		d := proven()
-		d.saw(directQuick+1, nil)
+		d.observe(inlineQuick+1, nil)
 		if d.enter() {
-			t.Error("sent directly after a late reply")
+			t.Error("sent inline after a late reply")
 		}
 	})
 	t.Run("no reply ends them, a refusal does not", func(t *testing.T) {
 		d := proven()
-		d.saw(0, errors.New("WRONGTYPE"))
+		d.observe(0, errors.New("WRONGTYPE"))
 		if !d.enter() {
-			t.Error("not sent directly after the server refused a request at once")
+			t.Error("not sent inline after the server refused a request at once")
 		}
-		d.saw(0, engine.ErrUnknown)
+		d.observe(0, engine.ErrUnknown)
 		if d.enter() {
-			t.Error("sent directly after no reply")
+			t.Error("sent inline after no reply")
 		}
 	})
 	t.Run("only a plain client can be asked so", func(t *testing.T) {
-		d := newDirect(&redis.ClusterClient{})
-		for range directProof {
-			d.saw(0, nil)
+		d := newInlineSender(&redis.ClusterClient{})
+		for range inlineProof {
+			d.observe(0, nil)
 		}
 		if d.enter() {
-			t.Error("sent directly through a cluster client")
+			t.Error("sent inline through a cluster client")
 		}
 	})
 	t.Run("only one whose requests end by themselves", func(t *testing.T) {
@@ -81,13 +81,13 @@ func TestDirectRequests(t *testing.T) {
 			}},
 		} {
 			rdb := redis.NewClient(o)
-			d := newDirect(rdb)
+			d := newInlineSender(rdb)
 			_ = rdb.Close()
-			for range directProof {
-				d.saw(0, nil)
+			for range inlineProof {
+				d.observe(0, nil)
 			}
 			if d.enter() {
-				t.Errorf("sent directly, though %s", why)
+				t.Errorf("sent inline, though %s", why)
 			}
 		}
 	})
@@ -99,9 +99,9 @@ func (blocking) Allow() error { select {} }
 
 func (blocking) ReportResult(error) {}
 
-// A direct request that finds no connection makes one, and introduces itself,
+// An inline request that finds no connection makes one, and introduces itself,
 // within the same limit.
-func TestADirectRequestIsGivenUpWhileItConnects(t *testing.T) {
+func TestAnInlineRequestIsGivenUpWhileItConnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rdb := redis.NewClient(&redis.Options{
 			Addr: "127.0.0.1:0",
@@ -109,15 +109,15 @@ func TestADirectRequestIsGivenUpWhileItConnects(t *testing.T) {
 				client, server := net.Pipe()
 				// go-redis 9.22 leaves a connection open that it could not introduce itself on.
 				_ = server.SetDeadline(time.Now().Add(time.Second))
-				go answerLate(server, directFor*3/4)
+				go answerLate(server, inlineFor*3/4)
 				return client, nil
 			},
 		})
 		defer func() { _ = rdb.Close(); <-time.After(time.Minute) }() // what is on its way arrives
 		start := time.Now()
-		_, err := newDirect(rdb).run(context.Background(), newCommand(&statusScript, nil), start)
-		if took := time.Since(start); took > directFor {
-			t.Errorf("returned after %v, want no more than %v", took, directFor)
+		_, err := newInlineSender(rdb).run(context.Background(), newCommand(&statusScript, nil), start)
+		if took := time.Since(start); took > inlineFor {
+			t.Errorf("returned after %v, want no more than %v", took, inlineFor)
 		}
 		if !errors.Is(err, engine.ErrUnsent) {
 			t.Errorf("got %v, want that nothing was sent", err)
