@@ -1,7 +1,7 @@
 package main
 
-// attempting breaks the steps of RedLock's attempts: the exploration of every order of
-// events must find each.
+// attempting breaks the steps of RedLock's attempts, of which all orders of events are
+// explored.
 var attempting = []mutant{
 	{
 		name:   "a place in a queue is forgotten once another has the node",
@@ -42,6 +42,11 @@ var attempting = []mutant{
 		name:   "an attempt that was given up goes on when its nodes are late",
 		edit:   edit{"redlock/attempt.go", "	if t.fate != lives {\n		return\n	}\n	r.decide(t)\n	if t.phase == held {", "	r.decide(t)\n	if t.phase == held {"},
 		killer: explored("one tries"),
+	},
+	{
+		name:   "a vote that ran out counts though nobody knows what its node has accepted since",
+		edit:   edit{"redlock/attempt.go", "if err == nil && t.isHeld() && v.hasVote() && ans.Token == t.answer.Token {", "if t.isHeld() && v.hasVote() && v.answer.Token == t.answer.Token {"},
+		killer: redlock("TestAVoteThatRanOutAndIsNotAnsweredDoesNotCount"),
 	},
 	{
 		name:   "all attempts of a request have one id",
