@@ -165,7 +165,7 @@ func (r *request) answered(t *attempt, i int, ans engine.Answer, err error) {
 	v.take(ans, err)
 	if err == nil && v.says == no {
 		// Also if a quorum grants without this node, others were first here.
-		r.did.add(action{do: doCrowded, attempt: t})
+		r.did.add(action{do: doContended, attempt: t})
 	}
 	if err == nil && t.isHeld() && v.hasVote() && ans.Token == t.answer.Token {
 		v.prove() // nothing greater was accepted here before

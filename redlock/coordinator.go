@@ -51,12 +51,12 @@ func (r *request) atCoordinator(t *attempt) {
 	case v.link.isPending():
 	case v.hasVote():
 		if t.phase == joining { // it was granted at once: nobody waits here any more
-			r.did.add(action{do: doUncrowded, attempt: t})
+			r.did.add(action{do: doUncontended, attempt: t})
 		}
 		r.collect(t)
 	case v.says == inQueue && !v.link.isLate():
 		t.phase = queued
-		r.did.add(action{do: doCrowded, attempt: t})
+		r.did.add(action{do: doContended, attempt: t})
 		r.finish(v.answer, nil)
 	default: // this one is dead: the next one is the coordinator
 		r.requeue(t, r.place(t.coordinator)+1, t)

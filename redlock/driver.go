@@ -94,12 +94,12 @@ func (d *driver) do(a action) {
 	case doProbe:
 		name, patience := t.req.Name, q.set.patience(t.req.TTL)
 		q.tasks.run(func() { d.probe(a, name, patience) })
-	case doCrowded:
+	case doContended:
 		q.contended.add(t.req.Name, t.req.Life)
-	case doUncrowded:
+	case doUncontended:
 		q.contended.remove(t.req.Name)
 	case doOwn:
-		q.holds(&t.req, a.token)
+		q.holds(&t.req, t.answer.Token)
 	case doDisown:
 		q.heldNoMore(&t.req)
 	case doRefresh:

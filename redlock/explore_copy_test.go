@@ -209,7 +209,7 @@ func (e *encoder) proc(p *modelProc) {
 	e.bools(p.request != nil, p.leaving != nil)
 	if !p.isDone() {
 		e.tokens(p.seen)
-		e.bools(p.crowded)
+		e.bools(p.busyLock)
 		e.at(p.until)
 	}
 	e.bools(p.expelled[:]...)

@@ -23,7 +23,7 @@ type modelProc struct {
 	leaving  *attempt // was believed when it was given back
 	seen     int64
 	expelled [modelNodes]bool
-	crowded  bool
+	busyLock bool
 	yielding bool // what chance says next
 	asked    bool // chance was asked
 }
@@ -71,7 +71,7 @@ func (p *modelProc) yields() bool {
 }
 
 func (p *modelProc) owes(i int) int                       { return p.request.outboxes[i].told }
-func (p *modelProc) contended(string) bool                { return p.crowded }
+func (p *modelProc) contended(string) bool                { return p.busyLock }
 func (p *modelProc) need() int                            { return majority(modelNodes) }
 func (p *modelProc) addr(i int) string                    { return fmt.Sprint("node-", i) }
 func (p *modelProc) patience(time.Duration) time.Duration { return 50 * time.Millisecond }
@@ -125,10 +125,10 @@ func (p *modelProc) step(e *event) {
 			w.calls = append(w.calls, c)
 		case doWatch:
 			w.timers = append(w.timers, modelTimer{p.index, a.attempt, a.round})
-		case doCrowded:
-			p.crowded = true
-		case doUncrowded:
-			p.crowded = false
+		case doContended:
+			p.busyLock = true
+		case doUncontended:
+			p.busyLock = false
 		}
 	}
 	for i := range p.request.outboxes {

@@ -114,9 +114,9 @@ func (r *request) settle(t *attempt, i int, gone bool, err error) {
 	case errors.Is(err, errStopped):
 		v.back = stopped
 	case errors.Is(err, engine.ErrDisconnected) || r.now.After(o.until):
-		v.back, v.backErr = stopped, err
+		v.back, v.err = stopped, err
 	default:
-		v.back, v.backErr = retrying, err
+		v.back, v.err = retrying, err
 		o.resend++
 		r.sendRelease(t, i)
 		return

@@ -65,9 +65,7 @@ func (t *attempt) returns(f facts) (verdict, error) {
 		case returning:
 			p.pending++
 		default:
-			if v.backErr != nil {
-				e.Nodes[f.addr(i)] = v.backErr
-			}
+			e.Nodes[f.addr(i)] = v.err
 		}
 	}
 	e.Acquired = p.yes + p.no

@@ -49,21 +49,20 @@ type action struct {
 	release *engine.Release // send
 	resend  int             // send: how often the release was sent before
 	round   int             // watch
-	token   int64           // own
 }
 
 type deed int
 
 const (
-	doSend      deed = iota // to a node, whose answer is an event
-	doWatch                 // have the round expire
-	doProbe                 // ask a node for a sign of life
-	doCrowded               // the lock is contended
-	doUncrowded             // nobody waits for it any more
-	doOwn                   // the owner has the lock under the token
-	doDisown                // it has given it back
-	doRefresh               // nodes that could not be identified are asked again
-	doForget                // the request is over
+	doSend        deed = iota // to a node, whose answer is an event
+	doWatch                   // have the round expire
+	doProbe                   // ask a node for a sign of life
+	doContended               // the lock is contended
+	doUncontended             // nobody waits for it any more
+	doOwn                     // the owner has the lock, under the answer's token
+	doDisown                  // it has given it back
+	doRefresh                 // nodes that could not be identified are asked again
+	doForget                  // the request is over
 )
 
 // tell says what the manager is told.

@@ -85,7 +85,7 @@ func (r *request) win(t *attempt) {
 		ans.Count = max(ans.Count, v.Count)
 	}
 	t.answer = ans
-	r.did.add(action{do: doOwn, attempt: t, token: ans.Token})
+	r.did.add(action{do: doOwn, attempt: t})
 	r.complete(t)
 	r.finish(ans, nil)
 }

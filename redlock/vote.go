@@ -21,9 +21,8 @@ type vote struct {
 	proposal engine.Proposal // it was asked to accept
 	ttl      time.Duration   // it was asked for, if that is more than the request's
 	answer   engine.Answer   // its last
-	err      error           // why it failed
+	err      error           // why it failed, or was not given back
 	end      time.Time       // until then it has the hold, if it forgets nothing
-	backErr  error           // why it was not given back
 }
 
 // saying is what a node says of an attempt.

@@ -20,7 +20,7 @@ var attempting = []mutant{
 	},
 	{
 		name:   "a release without an answer is not sent again",
-		edit:   edit{"redlock/outbox.go", "		v.back, v.backErr = retrying, err\n		o.resend++\n		r.sendRelease(t, i)\n		return\n", "		v.back, v.backErr = stopped, err\n"},
+		edit:   edit{"redlock/outbox.go", "		v.back, v.err = retrying, err\n		o.resend++\n		r.sendRelease(t, i)\n		return\n", "		v.back, v.err = stopped, err\n"},
 		killer: explored("two wait"),
 	},
 	{
