@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,4 +170,114 @@ func TestReadmeTellsTheDefaults(t *testing.T) {
 			t.Errorf("README.md says that %s is %v, and it is %v", name, got, want)
 		}
 	}
+}
+
+// The short names of imports in CONTRIBUTING.md's map.
+var shortImports = strings.NewReplacer("github.com/relock-go/relock/", "", "github.com/relock-go/relock", ".",
+	"github.com/redis/go-redis/v9", "go-redis", "github.com/alicebob/miniredis/v2", "miniredis",
+	"go.opentelemetry.io/otel", "OpenTelemetry", "golang.org/x/", "x/", "$gostd", "", "$", "")
+
+// mapOfPackages is what CONTRIBUTING.md says of each package that it may import.
+func mapOfPackages(t *testing.T) map[string][]string {
+	t.Helper()
+	rows := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| [^|]+ \\| ([^|]+) \\|$").FindAllStringSubmatch(readFile(t, "CONTRIBUTING.md"), -1)
+	imports := map[string][]string{}
+	for _, row := range rows {
+		text := strings.NewReplacer("`", "", "nothing", "", " and ", ", ", " alone", "", "; of the standard library ", ", ").Replace(row[2])
+		imports[row[1]] = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+	}
+	return imports
+}
+
+// walls are the packages that the linter holds to a list of imports.
+func walls(t *testing.T) map[string][]string {
+	t.Helper()
+	rule := regexp.MustCompile(`list-mode: strict\n +files:\n +- ([^\n]*)\n(?: +- "!.*\n)*(?: +- .*\n)*? +allow:\n((?: +- .*\n)+)`)
+	item := regexp.MustCompile(`- (.*)`)
+	imports := map[string][]string{}
+	for _, found := range rule.FindAllStringSubmatch(readFile(t, ".golangci.yml"), -1) {
+		name := strings.NewReplacer(`"`, "", "**/", "", "/**", "", "/*.go", "", "$all", ".").Replace(found[1])
+		imports[name] = nil
+		for _, allowed := range item.FindAllStringSubmatch(found[2], -1) {
+			if short := shortImports.Replace(allowed[1]); short != "" {
+				imports[name] = append(imports[name], short)
+			}
+		}
+	}
+	return imports
+}
+
+func TestTheMapIsWhatTheLinterEnforces(t *testing.T) {
+	told, held := mapOfPackages(t), walls(t)
+	if len(held) < 8 {
+		t.Fatalf("got %d lists of imports from the linter's settings: %v", len(held), held)
+	}
+	for name, want := range held {
+		got := told[name]
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("CONTRIBUTING.md says that %s may import %q, and the linter %q", name, got, want)
+		}
+	}
+}
+
+// packageDirs are the folders of the library's packages.
+func packageDirs(t *testing.T) (dirs []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.go", "*/*.go", "cmd/*/*.go", "internal/*/*.go", "internal/*/*/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if dir := filepath.ToSlash(filepath.Dir(file)); !slices.Contains(dirs, dir) {
+				dirs = append(dirs, dir)
+			}
+		}
+	}
+	return dirs
+}
+
+func TestTheMapHasEveryPackageAndItsImports(t *testing.T) {
+	told := mapOfPackages(t)
+	for _, dir := range packageDirs(t) {
+		may, ok := told[dir]
+		if !ok {
+			t.Errorf("CONTRIBUTING.md has no row for %s", dir)
+		}
+		if slices.Contains(may, "anything") {
+			continue
+		}
+		for _, path := range importsOf(t, dir) {
+			short := shortImports.Replace(path)
+			known := slices.ContainsFunc(may, func(m string) bool { return short == m || m != "." && strings.HasPrefix(short, m+"/") })
+			if !known && strings.Contains(path, ".") {
+				t.Errorf("%s imports %s, which CONTRIBUTING.md does not say", dir, path)
+			}
+		}
+	}
+}
+
+// importsOf are the imports of the package in dir, its tests' left out.
+func importsOf(t *testing.T, dir string) (paths []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			paths = append(paths, strings.Trim(spec.Path.Value, `"`))
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }
