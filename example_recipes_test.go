@@ -29,7 +29,7 @@ func ExampleDoValue() {
 	number, err := relock.DoValue(ctx, client.Mutex("invoices"), func(ctx context.Context, _ *relock.Lease) (int, error) {
 		return next(ctx)
 	})
-	if err != nil { // number may be had all the same: where the lock was lost, both are returned
+	if err != nil { // number may be set all the same: where the lock was lost, both are returned
 		log.Fatal(err)
 	}
 	fmt.Println("invoice", number)
@@ -178,7 +178,7 @@ func reindex(client *relock.Client, build func(context.Context) error) http.Hand
 	}
 }
 
-// ready is a handler that says whether locks can be had.
+// ready is a handler that says whether locks can be taken.
 func ready(client *relock.Client) http.HandlerFunc {
 	probe := client.Mutex("health") // a name that nobody locks
 	return func(w http.ResponseWriter, r *http.Request) {

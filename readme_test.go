@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/relock-go/relock"
 )
@@ -80,18 +81,21 @@ func TestReadmeSnippetsAreOfExamples(t *testing.T) {
 	}
 }
 
-// exported are the names that package relock declares.
-func exported(t testing.TB) map[string]bool {
+// sourcesOf are the files of that pattern that are no tests.
+func sourcesOf(t testing.TB, pattern string) []string {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
+	files, err := filepath.Glob(pattern)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
+}
+
+// exported are the names that package relock declares.
+func exported(t testing.TB) map[string]bool {
+	t.Helper()
 	names := map[string]bool{}
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
+	for _, name := range sourcesOf(t, "*.go") {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
@@ -125,22 +129,97 @@ func declared(decl ast.Decl) (names []*ast.Ident) {
 }
 
 func TestReadmeNamesWhatExists(t *testing.T) {
-	names, readme := exported(t), readFile(t, "README.md")
+	names := exported(t)
 	for _, named := range regexp.MustCompile(`\brelock\.([A-Z]\w*)`).FindAllStringSubmatch(pages(t), -1) {
 		if !names[named[1]] {
 			t.Errorf("README.md or docs speak of %s", named[0])
 		}
 	}
-	prose := regexp.MustCompile("(?s)\n```.*?\n```\n").ReplaceAllString(readme, "")
-	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(prose, -1) {
-		if _, err := os.Stat(link[1]); err != nil && !strings.Contains(link[1], "://") {
-			t.Errorf("README.md links to what is not there: %v", err)
+}
+
+// documents are all that a reader of the repository meets first.
+func documents(t testing.TB) []string {
+	t.Helper()
+	names, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(pageNames(t), slices.DeleteFunc(names, func(name string) bool { return name == "README.md" })...)
+}
+
+var (
+	fenced  = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	spanned = regexp.MustCompile("`[^`\n]*`")
+	notSlug = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors are the fragments that a page of that text has.
+func anchors(text string) map[string]bool {
+	found := map[string]bool{}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+		found[strings.ReplaceAll(notSlug.ReplaceAllString(strings.ToLower(heading[1]), ""), " ", "-")] = true
+	}
+	return found
+}
+
+// brokenLinks are those of a document that lead nowhere within the repository.
+func brokenLinks(t *testing.T, document string) (broken []string) {
+	t.Helper()
+	prose := spanned.ReplaceAllString(fenced.ReplaceAllString(readFile(t, document), ""), "")
+	for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(prose, -1) {
+		path, fragment, _ := strings.Cut(link[1], "#")
+		if strings.Contains(path, "://") {
+			continue
+		}
+		target := filepath.Join(filepath.Dir(document), path)
+		if path == "" {
+			target = document
+		}
+		_, err := os.Stat(target)
+		if err != nil || fragment != "" && !anchors(readFile(t, target))[fragment] {
+			broken = append(broken, link[1])
+		}
+	}
+	return broken
+}
+
+func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
+	for _, document := range documents(t) {
+		for _, link := range brokenLinks(t, document) {
+			t.Errorf("%s links to %s, which is not there", document, link)
 		}
 	}
 }
 
-func TestReadmeTellsTheDefaults(t *testing.T) {
-	readme := readFile(t, "README.md")
+// A line of prose fits on a screen; a table's, a picture's and what a program
+// printed are as long as they are.
+func TestLinesOfDocumentsAreShort(t *testing.T) {
+	const most = 142
+	for _, document := range append(pageNames(t), "CONTRIBUTING.md", "RELEASING.md", "RELIABILITY.md", "SECURITY.md") {
+		prose := fenced.ReplaceAllString(readFile(t, document), "")
+		for line := range strings.Lines(prose) {
+			if n := utf8.RuneCountInString(line); n > most && line[0] != '|' && line[0] != '!' {
+				t.Errorf("%s has a line of %d characters: %.60s...", document, n, line)
+			}
+		}
+	}
+}
+
+func TestSettingsHasEveryOption(t *testing.T) {
+	settings := readFile(t, "docs/settings.md")
+	for prefix, pattern := range map[string]string{"": "*.go", "redlock.": "redlock/*.go"} {
+		for _, name := range sourcesOf(t, pattern) {
+			for _, option := range regexp.MustCompile(`(?m)^func (With\w+)\(`).FindAllStringSubmatch(readFile(t, name), -1) {
+				if !strings.Contains(settings, "\n| `"+prefix+option[1]+"`") && option[1] != "WithOwner" {
+					t.Errorf("docs/settings.md has no row for %s%s", prefix, option[1])
+				}
+			}
+		}
+	}
+}
+
+func TestSettingsTellsTheDefaults(t *testing.T) {
+	settings := readFile(t, "docs/settings.md")
 	for name, want := range map[string]any{
 		"DefaultPrefix":         relock.DefaultPrefix,
 		"DefaultTTL":            relock.DefaultTTL,
@@ -153,9 +232,9 @@ func TestReadmeTellsTheDefaults(t *testing.T) {
 		"MaxName":               fmt.Sprintf("%d bytes", relock.MaxName),
 		"MaxOwner":              fmt.Sprintf("%d bytes", relock.MaxOwner),
 	} {
-		row := regexp.MustCompile(`\| ([^|]*) \| ` + "`" + name + "`").FindStringSubmatch(readme)
+		row := regexp.MustCompile(`\| ([^|]*) \| ` + "`" + name + "`").FindStringSubmatch(settings)
 		if row == nil {
-			t.Errorf("README.md has no row for %s", name)
+			t.Errorf("docs/settings.md has no row for %s", name)
 			continue
 		}
 		var got any = row[1]
@@ -167,7 +246,7 @@ func TestReadmeTellsTheDefaults(t *testing.T) {
 			got = d
 		}
 		if got != want {
-			t.Errorf("README.md says that %s is %v, and it is %v", name, got, want)
+			t.Errorf("docs/settings.md says that %s is %v, and it is %v", name, got, want)
 		}
 	}
 }
@@ -262,14 +341,7 @@ func TestTheMapHasEveryPackageAndItsImports(t *testing.T) {
 // importsOf are the imports of the package in dir, its tests' left out.
 func importsOf(t *testing.T, dir string) (paths []string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
+	for _, name := range sourcesOf(t, filepath.Join(dir, "*.go")) {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
 		if err != nil {
 			t.Fatal(err)

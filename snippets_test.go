@@ -203,3 +203,112 @@ func TestTheQuickStartRunsInAModuleOfItsOwn(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// A told is a command of a document, and the folder it is told to be given in.
+type told struct{ dir, command string }
+
+// commands are those of a document: the lines of its blocks of sh, and what
+// stands between backquotes.
+func commands(text string) (all []told) {
+	var lines []string
+	for _, block := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$").FindAllStringSubmatch(text, -1) {
+		lines = append(lines, strings.Split(block[1], "\n")...)
+	}
+	for _, span := range spanned.FindAllString(fenced.ReplaceAllString(text, ""), -1) {
+		lines = append(lines, strings.Trim(span, "`"))
+	}
+	for _, line := range lines {
+		line, _, _ = strings.Cut(strings.Trim(line, " ()"), " #")
+		dir := "."
+		for part := range strings.SplitSeq(line, " && ") {
+			if where, ok := strings.CutPrefix(strings.TrimLeft(part, " ("), "cd "); ok {
+				dir = where
+				continue
+			}
+			all = append(all, told{dir, strings.TrimSpace(strings.Replace(part, "RELOCK_FULL=1 ", "", 1))})
+		}
+	}
+	return all
+}
+
+// wrong is what keeps a command from doing what it is told for; empty for what
+// cannot be run here, or is no command.
+func (c told) wrong(t *testing.T) string {
+	t.Helper()
+	words := regexp.MustCompile(`'[^']*'|\S+`).FindAllString(c.command, -1)
+	switch {
+	case len(words) < 2 && !strings.HasPrefix(c.command, ".ci/"):
+		return ""
+	case words[0] == "make":
+		if !regexp.MustCompile(`(?m)^` + words[1] + `:`).MatchString(readFile(t, "Makefile")) {
+			return "no such target"
+		}
+	case strings.HasPrefix(words[0], ".ci/"):
+		if _, err := os.Stat(words[0]); err != nil {
+			return err.Error()
+		}
+	case words[0] == "go" && words[1] == "test":
+		return c.wrongTest(t, words[2:])
+	case words[0] == "go" && words[1] == "run" && len(words) > 2 && (c.dir != "." || words[2] != "."):
+		if sources := sourcesText(t, filepath.Join(c.dir, words[2], "*.go")); !strings.Contains(sources, "\nfunc main()") && !strings.Contains(words[2], "@") {
+			return "no program"
+		}
+	}
+	return ""
+}
+
+// wrongTest looks for the packages and the tests that a go test names.
+func (c told) wrongTest(t *testing.T, words []string) string {
+	t.Helper()
+	var tests string
+	for _, word := range words {
+		if dir, every := strings.CutSuffix(word, "/..."); strings.HasPrefix(word, ".") {
+			if _, err := os.Stat(filepath.Join(c.dir, dir)); err != nil {
+				return err.Error()
+			}
+			if !every {
+				tests += sourcesText(t, filepath.Join(c.dir, dir, "*_test.go"))
+			}
+		}
+	}
+	for i, word := range words[:max(0, len(words)-1)] {
+		if word != "-run" && word != "-fuzz" && word != "-bench" || tests == "" {
+			continue
+		}
+		for name := range strings.SplitSeq(strings.Trim(words[i+1], "'"), "|") {
+			if name != "^$" && !regexp.MustCompile(`\nfunc (Test|Fuzz|Benchmark|Example)?\w*`+name).MatchString(tests) {
+				return "no test is called " + name
+			}
+		}
+	}
+	return ""
+}
+
+func sourcesText(t *testing.T, pattern string) (all string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		all += readFile(t, name)
+	}
+	return all
+}
+
+func TestCommandsOfDocumentsAreThere(t *testing.T) {
+	run := 0
+	for _, document := range documents(t) {
+		for _, c := range commands(readFile(t, document)) {
+			if strings.HasPrefix(c.command, "go test") {
+				run++
+			}
+			if why := c.wrong(t); why != "" {
+				t.Errorf("%s: in %s, %s: %s", document, c.dir, c.command, why)
+			}
+		}
+	}
+	if run < 10 {
+		t.Errorf("found %d commands with go test, want more: are they read at all?", run)
+	}
+}
