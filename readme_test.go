@@ -203,6 +203,9 @@ func TestLinesOfDocumentsAreShort(t *testing.T) {
 			}
 		}
 	}
+	if n := strings.Count(readFile(t, "README.md"), "\n"); n > 230 {
+		t.Errorf("README.md has %d lines: what is for some readers belongs into docs", n)
+	}
 }
 
 func TestSettingsHasEveryOption(t *testing.T) {
