@@ -21,7 +21,7 @@ then; and where the guardian is killed, relock ends it. If both are killed at
 once, or the guardian is while relock is stopped, what the command has started
 goes on, unless something else ends it: the kernel, with --pid-namespace; the
 container, or the systemd service with a TimeoutStopSec below the TTL, that has
-relock as its main process. Elsewhere see the README.
+relock as its main process. On other systems see docs/cli.md.
 
 With --pid-namespace the command has pids, and mounts, that are seen by itself
 and by what it starts alone, no RELOCK_PID, and what it leaves in the background

@@ -1,9 +1,11 @@
-// Package stats is the arithmetic of the comparison: pure functions.
+// Package stats is the arithmetic of figures: pure functions, for the comparison,
+// the command and tests.
 package stats
 
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 // Median returns the middle of xs, the mean of the two middle ones for an even
@@ -32,6 +34,17 @@ func Jain(shares []float64) float64 {
 		return math.NaN()
 	}
 	return sum * sum / (float64(len(shares)) * squares)
+}
+
+// Percentile returns the smallest of ds that p of them (0 to 1) do not exceed; 0
+// for none. It sorts ds.
+func Percentile(ds []time.Duration, p float64) time.Duration {
+	if len(ds) == 0 {
+		return 0
+	}
+	slices.Sort(ds)
+	rank := int(math.Ceil(p * float64(len(ds))))
+	return ds[min(max(rank, 1), len(ds))-1]
 }
 
 // Ratio returns the median of xs[i]/floor[i]: each figure over the floor of its

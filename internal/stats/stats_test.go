@@ -70,22 +70,27 @@ func TestRatioIsTakenWithinARound(t *testing.T) {
 	}
 }
 
-func TestHist(t *testing.T) {
-	h := NewHist()
-	for i := 1; i <= 100; i++ {
-		h.Record(time.Duration(i) * time.Millisecond)
+func TestPercentile(t *testing.T) {
+	hundred := make([]time.Duration, 100)
+	for i := range hundred {
+		hundred[i] = time.Duration(100 - i) // unsorted on purpose
 	}
-	for _, c := range []struct {
-		what      string
-		got, want float64
+	for name, tt := range map[string]struct {
+		ds   []time.Duration
+		p    float64
+		want time.Duration
 	}{
-		{"p50", h.Micros(50), 50_000},
-		{"p99", h.Micros(99), 99_000},
-		{"mean", h.MeanMicros(), 50_500},
-		{"max", h.MaxMicros(), 100_000},
+		"the median of a hundred":     {hundred, 0.5, 50},
+		"the 99th of a hundred":       {hundred, 0.99, 99},
+		"all of them is the greatest": {hundred, 1, 100},
+		"none of them is the least":   {hundred, 0, 1},
+		"one value is every one":      {[]time.Duration{3}, 0.99, 3},
+		"no values are 0":             {nil, 0.5, 0},
 	} {
-		if math.Abs(c.got-c.want) > c.want/500 {
-			t.Errorf("%s = %v µs, want %v", c.what, c.got, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := Percentile(tt.ds, tt.p); got != tt.want {
+				t.Errorf("Percentile(%v) = %v, want %v", tt.p, got, tt.want)
+			}
+		})
 	}
 }
