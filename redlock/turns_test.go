@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relock-go/relock/internal/stats"
 	"github.com/relock-go/relock/redlock"
 )
 
@@ -80,15 +81,6 @@ func drive(t *testing.T, r *rig, n int, d time.Duration, least int64, name strin
 	return out
 }
 
-func jain(x []int) float64 {
-	var sum, squares float64
-	for _, v := range x {
-		sum += float64(v)
-		squares += float64(v) * float64(v)
-	}
-	return sum * sum / (float64(len(x)) * squares)
-}
-
 func TestContendersTakeTurns(t *testing.T) {
 	for _, n := range []int{2, 3, 8, 32} {
 		t.Run(fmt.Sprint(n, " contenders"), func(t *testing.T) { takeTurns(t, n, scaled(2*time.Second, time.Minute)) })
@@ -108,10 +100,18 @@ func takeTurns(t *testing.T, n int, d time.Duration) {
 	}
 	mean := time.Duration(n) * got.took / time.Duration(max(total, 1))
 	t.Logf("%.0f sections/s, Jain %.4f, longest wait %v (mean %v), %.2f commands a section and node",
-		float64(total)/got.took.Seconds(), jain(got.sections), got.longest.Round(time.Millisecond), mean.Round(time.Millisecond/10),
+		float64(total)/got.took.Seconds(), stats.Jain(sharesOf(got.sections)), got.longest.Round(time.Millisecond), mean.Round(time.Millisecond/10),
 		float64(commands)/float64(total+n)/5)
-	if j := jain(got.sections); j < 0.9 {
+	if j := stats.Jain(sharesOf(got.sections)); j < 0.9 {
 		t.Errorf("Jain's index is %.3f: %v", j, got.sections)
 	}
 	awaitClean(t, r.direct...)
+}
+
+func sharesOf(sections []int) []float64 {
+	shares := make([]float64, len(sections))
+	for i, n := range sections {
+		shares[i] = float64(n)
+	}
+	return shares
 }
