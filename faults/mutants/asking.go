@@ -16,7 +16,7 @@ var asking = []mutant{
 	},
 	{
 		name:   "a waiter in the queue does not mind that its server became a replica",
-		edit:   edit{"internal/lifecycle/watchdog.go", "		err = h.judged(o, err)\n", ""},
+		edit:   edit{"internal/lifecycle/watchdog.go", "		err = m.judged(o, err)\n", ""},
 		killer: lifecycle("TestRefusalsAreTold/a primary that becomes a replica"),
 	},
 	{
@@ -71,7 +71,7 @@ var asking = []mutant{
 	},
 	{
 		name:   "one try that Close cuts short does not say so",
-		edit:   edit{"internal/lifecycle/request.go", "		case h.open.Err() != nil:\n			return ans, engine.ErrClosed\n", ""},
+		edit:   edit{"internal/lifecycle/request.go", "		case m.open.Err() != nil:\n			return ans, engine.ErrClosed\n", ""},
 		killer: redisengine("TestATryLockThatCloseCutsShortSaysSo"),
 	},
 	{

@@ -24,7 +24,7 @@ var living = []mutant{
 	},
 	{
 		name:   "Err does not read the clock",
-		edit:   edit{"internal/lifecycle/hold.go", "if o.lock.host.clock() >= o.valid.Load() {", "if false {"},
+		edit:   edit{"internal/lifecycle/hold.go", "if o.lock.manager.clock() >= o.valid.Load() {", "if false {"},
 		killer: lifecycle("TestALeaseThatIsOverNeverComesBack"),
 	},
 	{
@@ -51,14 +51,14 @@ var living = []mutant{
 		name: "the watchdog is armed after Lock has returned",
 		edit: edit{
 			"internal/lifecycle/grant.go",
-			"	h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})\n",
-			"	time.AfterFunc(time.Millisecond, func() { h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left}) })\n",
+			"	m.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})\n",
+			"	time.AfterFunc(time.Millisecond, func() { m.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left}) })\n",
 		},
 		killer: lifecycle("TestALeaseIsWatchedWhenLockReturns"),
 	},
 	{
 		name:   "the watchdog renews after Unlock",
-		edit:   edit{"internal/lifecycle/ending.go", "	o.lock.host.dog.forget(o)\n	return true\n", "	return true\n"},
+		edit:   edit{"internal/lifecycle/ending.go", "	o.lock.manager.dog.forget(o)\n	return true\n", "	return true\n"},
 		also:   []edit{{"internal/lifecycle/watchdog.go", "case o.valid.Load() == 0, o.cause.Load() != nil:", "case o.valid.Load() == 0:"}},
 		killer: lifecycle("TestNothingRenewsAfterUnlock"),
 	},
@@ -70,7 +70,7 @@ var living = []mutant{
 	},
 	{
 		name:   "a lost lease is not given back",
-		edit:   edit{"internal/lifecycle/ending.go", "		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.cfg.Call)))\n", ""},
+		edit:   edit{"internal/lifecycle/ending.go", "		m.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, m.cfg.Call)))\n", ""},
 		killer: lifecycle("TestALateCopyBeforeTheReleaseOfALostLeaseIsGivenBack"),
 	},
 	{
@@ -85,7 +85,7 @@ var living = []mutant{
 	},
 	{
 		name:   "a forced lease of this client goes on",
-		edit:   edit{"internal/lifecycle/lock.go", "	l.host.loseAll(l.Name, st.Token)\n", ""},
+		edit:   edit{"internal/lifecycle/lock.go", "	l.manager.loseAll(l.Name, st.Token)\n", ""},
 		killer: lifecycle("TestALeaseEndsAtOnceIfItsOwnClientForcesTheLock"),
 	},
 }
@@ -109,7 +109,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "a fixed lease that is over is withdrawn before its end on the server",
-		edit:   edit{"internal/lifecycle/ending.go", "case o.lock.host.dog.isFixed(o) && !o.blurred.Load():", "case o.lastEnd < 0:"},
+		edit:   edit{"internal/lifecycle/ending.go", "case o.lock.manager.dog.isFixed(o) && !o.blurred.Load():", "case o.lastEnd < 0:"},
 		killer: lifecycle("TestAFixedLeaseHasItsWholeTimeOnTheServer"),
 	},
 	{
@@ -144,7 +144,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "Close waits for Do's function",
-		edit:   edit{"internal/lifecycle/ending.go", "		case <-o.lock.host.open.Done():\n", ""},
+		edit:   edit{"internal/lifecycle/ending.go", "		case <-o.lock.manager.open.Done():\n", ""},
 		killer: lifecycle("TestCloseWaitsForNoFunction"),
 	},
 	{
@@ -154,17 +154,17 @@ var ending = []mutant{
 	},
 	{
 		name:   "a member's normal end gives back the other fixed ones",
-		edit:   edit{"internal/lifecycle/grouplease.go", "ended && other.lock.host.dog.isFixed(other) {", "ended && other == o {"},
+		edit:   edit{"internal/lifecycle/grouplease.go", "ended && other.lock.manager.dog.isFixed(other) {", "ended && other == o {"},
 		killer: lifecycle("TestAMembersNormalEndLeavesTheOtherFixedOnesToTheirs"),
 	},
 	{
 		name:   "a member's normal end leaves what the watchdog keeps",
-		edit:   edit{"internal/lifecycle/grouplease.go", "ended && other.lock.host.dog.isFixed(other) {", "ended {"},
+		edit:   edit{"internal/lifecycle/grouplease.go", "ended && other.lock.manager.dog.isFixed(other) {", "ended {"},
 		killer: lifecycle("TestAMembersNormalEndLeavesTheOtherFixedOnesToTheirs"),
 	},
 	{
 		name:   "a lease with a watchdog is detached",
-		edit:   edit{"internal/lifecycle/ending.go", "	if !o.lock.host.dog.isFixed(o) {\n		return engine.Invalid", "	if o.lastEnd < 0 {\n		return engine.Invalid"},
+		edit:   edit{"internal/lifecycle/ending.go", "	if !o.lock.manager.dog.isFixed(o) {\n		return engine.Invalid", "	if o.lastEnd < 0 {\n		return engine.Invalid"},
 		killer: lifecycle("TestDetachIsRefused"),
 	},
 	{
@@ -174,7 +174,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "Close sends a request for each lock",
-		edit:   edit{"internal/lifecycle/close.go", "	h.eng.Pulse(ctx, batch)\n", "	for _, p := range batch {\n		h.eng.Pulse(ctx, []engine.Pulse{p})\n	}\n"},
+		edit:   edit{"internal/lifecycle/close.go", "	m.eng.Pulse(ctx, batch)\n", "	for _, p := range batch {\n		m.eng.Pulse(ctx, []engine.Pulse{p})\n	}\n"},
 		killer: lifecycle("TestCloseGivesBackManyByOneRoundTrip"),
 	},
 	{
@@ -264,7 +264,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "who cannot hear the nodes of a quorum asks seldom",
-		edit:   edit{"internal/lifecycle/watchdog.go", "if !w.host.eng.Listening() || w.host.eng.Deaf() {", "if !w.host.eng.Listening() {"},
+		edit:   edit{"internal/lifecycle/watchdog.go", "if !w.manager.eng.Listening() || w.manager.eng.Deaf() {", "if !w.manager.eng.Listening() {"},
 		killer: redlock("TestNodesThatTakeNoSubscribe"),
 	},
 	{
@@ -278,12 +278,12 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a message from before the last answer is believed",
-		edit:   edit{"internal/lifecycle/request.go", "		if m.Token <= o.heard().Token {\n			return\n		}\n", ""},
+		edit:   edit{"internal/lifecycle/request.go", "		if msg.Token <= o.heard().Token {\n			return\n		}\n", ""},
 		killer: lifecycle("TestAMessageFromBeforeTheLastAnswerIsIgnored"),
 	},
 	{
 		name:   "a grant for nobody is kept",
-		edit:   edit{"internal/lifecycle/request.go", "		h.spawnLocked(func(ctx context.Context) { h.returnStray(ctx, m) })\n", ""},
+		edit:   edit{"internal/lifecycle/request.go", "		m.spawnLocked(func(ctx context.Context) { m.returnStray(ctx, msg) })\n", ""},
 		killer: lifecycle("TestAGrantForNobodyIsReleased"),
 	},
 	{
@@ -293,7 +293,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a wait that is given up is not withdrawn",
-		edit:   edit{"internal/lifecycle/wait.go", "		h.spawn(drop)\n", "		_ = drop\n"},
+		edit:   edit{"internal/lifecycle/wait.go", "		m.spawn(drop)\n", "		_ = drop\n"},
 		killer: lifecycle("TestAWaiterStaysInTheQueueAndLeavesItAtOnce"),
 	},
 	{
@@ -303,7 +303,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "an acquire is sent again under a new hold id",
-		edit:   edit{"internal/lifecycle/request.go", "	r := o.req\n", "	r := o.req\n	if o.unsure.Load() > 0 {\n		r.Hold = h.newID()\n	}\n"},
+		edit:   edit{"internal/lifecycle/request.go", "	r := o.req\n", "	r := o.req\n	if o.unsure.Load() > 0 {\n		r.Hold = m.newID()\n	}\n"},
 		killer: redisengine("TestOneLostReplyCountsNothingTwice/Lock"),
 	},
 	{
@@ -318,7 +318,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a waiter whose hand-over has no answer asks nobody",
-		edit:   edit{"internal/lifecycle/release.go", "		h.toAsk(next)\n", ""},
+		edit:   edit{"internal/lifecycle/release.go", "		m.toAsk(next)\n", ""},
 		killer: lifecycle("TestANextWhoseReleaseIsNotAnsweredAsksForItself"),
 	},
 	{

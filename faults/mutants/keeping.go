@@ -72,7 +72,7 @@ var keeping = []mutant{
 	},
 	{
 		name:   "a nudge moves nothing",
-		edit:   edit{"internal/lifecycle/minimum.go", "		h.dog.at(o, time.Now().Add(max(m.Left, minCheck)))\n", ""},
+		edit:   edit{"internal/lifecycle/minimum.go", "		m.dog.at(o, time.Now().Add(max(msg.Left, minCheck)))\n", ""},
 		killer: lifecycle("TestWaitersAreServedWhenTheMinimumIsOver/the holder's client is gone"),
 	},
 	{
@@ -92,12 +92,12 @@ var keeping = []mutant{
 	},
 	{
 		name:   "a closed client has minimums to announce",
-		edit:   edit{"internal/lifecycle/close.go", "	h.dropEnds()\n", ""},
+		edit:   edit{"internal/lifecycle/close.go", "	m.dropEnds()\n", ""},
 		killer: lifecycle("TestCloseLeavesMinimumsToTheServer"),
 	},
 	{
 		name:   "Close waits for the end of a minimum to be announced",
-		edit:   edit{"internal/lifecycle/minimum.go", "err := h.onceOpen(ctx, func", "err := h.once(ctx, func"},
+		edit:   edit{"internal/lifecycle/minimum.go", "err := m.onceOpen(ctx, func", "err := m.once(ctx, func"},
 		killer: lifecycle("TestCloseDoesNotWaitForTheEndOfAMinimum"),
 	},
 	{

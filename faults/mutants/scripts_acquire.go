@@ -114,7 +114,7 @@ var tokens = []mutant{
 		edit: edit{
 			"internal/lifecycle/hold.go",
 			"func (o *Hold) Token() int64 { return o.token }",
-			"func (o *Hold) Token() int64 { return o.token + int64(o.lock.host.counts.acquired.Load()) }",
+			"func (o *Hold) Token() int64 { return o.token + int64(o.lock.manager.counts.acquired.Load()) }",
 		},
 		killer: root("TestReentryByTheContextOfTheSameLock"),
 	},

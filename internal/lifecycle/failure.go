@@ -12,22 +12,22 @@ import (
 
 // outlasted returns err, as one that is for good if it has lasted for longer than
 // such an error may.
-func (h *Manager) outlasted(err error, lasted time.Duration) error {
-	return engine.Outlasted(err, int(lasted/h.cfg.Call))
+func (m *Manager) outlasted(err error, lasted time.Duration) error {
+	return engine.Outlasted(err, int(lasted/m.cfg.Call))
 }
 
 // judged is outlasted for what an acquire of o came to, which waits for longer
 // than one call.
-func (h *Manager) judged(o *Hold, err error) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (m *Manager) judged(o *Hold, err error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	switch {
 	case err == nil:
 		o.refusedSince = time.Time{}
 	case o.refusedSince.IsZero() && engine.IsLimited(err):
 		o.refusedSince = time.Now()
 	case !o.refusedSince.IsZero():
-		return h.outlasted(err, time.Since(o.refusedSince))
+		return m.outlasted(err, time.Since(o.refusedSince))
 	}
 	return err
 }

@@ -18,7 +18,7 @@ type Hold struct {
 	from   context.Context // Lock's; for its values
 	unsure atomic.Int32    // acquires that were sent and not answered: late copies may come
 
-	// As a waiter; guarded by host.mu.
+	// As a waiter; guarded by Manager.mu.
 	stage        stage
 	via          Via            // how the grant came
 	waited       bool           // it had to wait for its turn
@@ -61,13 +61,13 @@ type Hold struct {
 	retries int
 }
 
-func (h *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool) *Hold {
-	id := h.newID()
+func (m *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool) *Hold {
+	id := m.newID()
 	shared := owner != ""
 	if !shared {
 		owner = engine.OwnerPrefix() + id
 	}
-	check := min(h.cfg.Check, l.terms.TTL/3)
+	check := min(m.cfg.Check, l.terms.TTL/3)
 	o := &Hold{
 		lock: l, from: ctx, ready: make(chan struct{}, 1),
 		req: engine.Request{
@@ -79,7 +79,7 @@ func (h *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool)
 	return o
 }
 
-// heard returns the last "waiting", or "taken". It needs host.mu.
+// heard returns the last "waiting", or "taken". It needs Manager.mu.
 func (o *Hold) heard() engine.Answer {
 	if o.last == nil {
 		return engine.Answer{}
@@ -96,7 +96,7 @@ func (o *Hold) context() context.Context {
 	o.ctxMu.Lock()
 	defer o.ctxMu.Unlock()
 	if o.ctx == nil {
-		values := context.WithValue(context.WithoutCancel(o.from), heldKey{o.lock.host, o.lock.Name}, o)
+		values := context.WithValue(context.WithoutCancel(o.from), heldKey{o.lock.manager, o.lock.Name}, o)
 		o.ctx, o.cancel = context.WithCancelCause(values)
 		if cause := o.cause.Load(); cause != nil {
 			o.cancel(cause.err)
@@ -109,18 +109,18 @@ func (o *Hold) err() error {
 	if cause := o.cause.Load(); cause != nil {
 		return cause.err
 	}
-	if o.lock.host.clock() >= o.valid.Load() {
+	if o.lock.manager.clock() >= o.valid.Load() {
 		return engine.ErrLost
 	}
 	return nil
 }
 
 func (o *Hold) validUntil() time.Time {
-	return o.lock.host.epoch.Add(time.Duration(o.valid.Load()))
+	return o.lock.manager.epoch.Add(time.Duration(o.valid.Load()))
 }
 
 // held is for how long o has been a lease.
-func (o *Hold) held() time.Duration { return time.Since(o.lock.host.epoch) - o.began }
+func (o *Hold) held() time.Duration { return time.Since(o.lock.manager.epoch) - o.began }
 
 func (o *Hold) wrap(err error) error { return o.lock.wrap(err) }
 
@@ -177,7 +177,7 @@ func (o *Hold) Detach() error { return o.wrap(o.detach()) }
 // believe moves the end of the lease's validity to v's, never back, and never
 // past WithMaxHold.
 func (o *Hold) believe(v validity) {
-	until := v.until().Sub(o.lock.host.epoch)
+	until := v.until().Sub(o.lock.manager.epoch)
 	if o.lastEnd > 0 {
 		until = min(until, o.lastEnd)
 	}
@@ -200,8 +200,8 @@ func (o *Hold) extend(ctx context.Context, d time.Duration) error {
 	if err := engine.CheckTTL("Extend", d); err != nil {
 		return err
 	}
-	h := o.lock.host
-	if o.lastEnd > 0 && h.clock()+int64(d) > int64(o.lastEnd) {
+	m := o.lock.manager
+	if o.lastEnd > 0 && m.clock()+int64(d) > int64(o.lastEnd) {
 		return engine.Invalid("Extend(%v) goes beyond WithMaxHold(%v)", d, o.lock.terms.MaxHold)
 	}
 	until := time.Now().Add(d)
@@ -216,22 +216,22 @@ func (o *Hold) extend(ctx context.Context, d time.Duration) error {
 
 // renewNow gives the hold ttl from now on.
 func (o *Hold) renewNow(ctx context.Context, ttl time.Duration) error {
-	h := o.lock.host
+	m := o.lock.manager
 	var ans engine.Answer
 	r := o.renewal(ttl)
-	err := h.insist(ctx, func(ctx context.Context) (err error) {
+	err := m.insist(ctx, func(ctx context.Context) (err error) {
 		if err := o.err(); err != nil {
 			return err
 		}
 		o.mayLast(ttl)
-		ans, err = h.eng.Renew(ctx, r)
+		ans, err = m.eng.Renew(ctx, r)
 		o.mayLast(ttl)
 		if errors.Is(err, engine.ErrUnknown) {
 			o.blurred.Store(true)
 		}
 		return err
 	})
-	h.renewed(o, ans, err)
+	m.renewed(o, ans, err)
 	switch {
 	case o.err() != nil:
 		return o.err()
@@ -242,6 +242,6 @@ func (o *Hold) renewNow(ctx context.Context, ttl time.Duration) error {
 		return engine.ErrLost
 	}
 	o.believe(o.trusts(ans, ttl))
-	h.dog.watch(o, ans)
+	m.dog.watch(o, ans)
 	return nil
 }

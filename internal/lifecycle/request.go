@@ -12,18 +12,18 @@ import (
 // askFor sends the acquire of o until it is answered. A waiter first asks
 // without joining the queue, unless grants can be heard already: a free lock
 // then costs no subscription.
-func (h *Manager) askFor(ctx context.Context, o *Hold) (engine.Answer, error) {
+func (m *Manager) askFor(ctx context.Context, o *Hold) (engine.Answer, error) {
 	if !o.req.Wait {
-		bounded, cancel := context.WithTimeout(ctx, h.cfg.Call)
+		bounded, cancel := context.WithTimeout(ctx, m.cfg.Call)
 		defer cancel()
 		ctx = bounded
 	}
 	var last error
 	for n := 0; ; n++ {
-		ans, err := h.sendAcquire(ctx, o)
+		ans, err := m.sendAcquire(ctx, o)
 		if err == nil && ans.State == engine.Taken && o.req.Wait {
-			h.noteTaken(o, ans)
-			if err = h.listen(ctx); err == nil || engine.IsTransient(err) && ctx.Err() == nil {
+			m.noteTaken(o, ans)
+			if err = m.listen(ctx); err == nil || engine.IsTransient(err) && ctx.Err() == nil {
 				// Without a subscription, or with one that comes and goes, it
 				// queues all the same, and asks often instead.
 				o.blind = err != nil || n > 1
@@ -33,59 +33,59 @@ func (h *Manager) askFor(ctx context.Context, o *Hold) (engine.Answer, error) {
 		if !o.req.Wait {
 			err = soFar(last, err)
 		}
-		last = telling(ctx, last, h.judged(o, err))
+		last = telling(ctx, last, m.judged(o, err))
 		err = last
 		switch {
 		case err == nil:
 			return ans, nil
-		case h.stageOf(o) != asking:
+		case m.stageOf(o) != asking:
 			return ans, nil // the grant came by itself
 		case ctx.Err() != nil:
-			return ans, h.waitEnded(ctx, o, err)
-		case h.open.Err() != nil:
+			return ans, m.waitEnded(ctx, o, err)
+		case m.open.Err() != nil:
 			return ans, engine.ErrClosed
 		case !engine.IsTransient(err), !o.req.Wait && (engine.ClassOf(err) == engine.NoQuorum || errors.Is(err, engine.ErrUnsent)):
 			return ans, err
 		}
 		if n == 3 {
-			h.cfg.Log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
+			m.cfg.Log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
 		}
 		select {
-		case <-h.open.Done():
+		case <-m.open.Done():
 			return ans, engine.ErrClosed
 		default:
-			h.rest(ctx, o, engine.Pause(n))
+			m.rest(ctx, o, engine.Pause(n))
 		}
-		if ctx.Err() != nil && h.stageOf(o) == asking {
-			return ans, h.waitEnded(ctx, o, err) // a request that cannot be answered would have to be withdrawn
+		if ctx.Err() != nil && m.stageOf(o) == asking {
+			return ans, m.waitEnded(ctx, o, err) // a request that cannot be answered would have to be withdrawn
 		}
 	}
 }
 
-// rest waits before a resend, but not once o is granted or the host closed.
-func (h *Manager) rest(ctx context.Context, o *Hold, d time.Duration) {
+// rest waits before a resend, but not once o is granted or the manager closed.
+func (m *Manager) rest(ctx context.Context, o *Hold, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-ctx.Done():
-	case <-h.open.Done():
+	case <-m.open.Done():
 	case <-o.ready:
 	}
 }
 
-func (h *Manager) listen(ctx context.Context) error {
-	return h.onceOpen(ctx, h.eng.Listen)
+func (m *Manager) listen(ctx context.Context) error {
+	return m.onceOpen(ctx, m.eng.Listen)
 }
 
-func (h *Manager) sendAcquire(ctx context.Context, o *Hold) (engine.Answer, error) {
-	bounded, cancel := context.WithTimeout(ctx, min(h.cfg.Call, o.req.TTL))
+func (m *Manager) sendAcquire(ctx context.Context, o *Hold) (engine.Answer, error) {
+	bounded, cancel := context.WithTimeout(ctx, min(m.cfg.Call, o.req.TTL))
 	defer cancel()
 	r := o.req
-	r.Wait = r.Wait && (o.blind || h.eng.Listening() || h.eng.Deaf())
-	h.mu.Lock()
-	if o.stage != asking || h.closed {
-		h.mu.Unlock()
+	r.Wait = r.Wait && (o.blind || m.eng.Listening() || m.eng.Deaf())
+	m.mu.Lock()
+	if o.stage != asking || m.closed {
+		m.mu.Unlock()
 		return engine.Answer{}, engine.ErrUnknown
 	}
 	o.interrupt = cancel
@@ -93,9 +93,9 @@ func (h *Manager) sendAcquire(ctx context.Context, o *Hold) (engine.Answer, erro
 	if o.first.IsZero() {
 		o.first = time.Now()
 	}
-	h.mu.Unlock()
+	m.mu.Unlock()
 	o.unsure.Add(1)
-	ans, err := h.eng.Acquire(bounded, &r)
+	ans, err := m.eng.Acquire(bounded, &r)
 	o.answered(err)
 	return ans, err
 }
@@ -107,23 +107,23 @@ func (o *Hold) answered(err error) {
 	}
 }
 
-func (h *Manager) noteTaken(o *Hold, ans engine.Answer) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.hears(o, ans)
+func (m *Manager) noteTaken(o *Hold, ans engine.Answer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hears(o, ans)
 }
 
-// hears notes who is in o's way. It needs h.mu.
-func (h *Manager) hears(o *Hold, ans engine.Answer) {
+// hears notes who is in o's way. It needs m.mu.
+func (m *Manager) hears(o *Hold, ans engine.Answer) {
 	o.last = &ans
-	h.lineOf(o).seen = &ans
+	m.lineOf(o).seen = &ans
 }
 
 // settle makes of an answer the stage it stands for. A grant that came by
 // itself in the meantime stays.
-func (h *Manager) settle(o *Hold, ans engine.Answer, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (m *Manager) settle(o *Hold, ans engine.Answer, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if !o.stage.grantable() {
 		return
 	}
@@ -132,21 +132,21 @@ func (h *Manager) settle(o *Hold, ans engine.Answer, err error) {
 		o.failure = err
 		o.to(failed)
 	case ans.State == engine.Granted:
-		h.grant(o, ans, viaOf(o.stage))
+		m.grant(o, ans, viaOf(o.stage))
 	case ans.State == engine.Waiting:
 		o.joined = true
 		if ans.Sent.After(o.heard().Sent) || o.heard().State != engine.Waiting {
-			h.hears(o, ans)
+			m.hears(o, ans)
 		}
-		if o.stage == named && !h.eng.Listening() && !h.eng.Deaf() {
+		if o.stage == named && !m.eng.Listening() && !m.eng.Deaf() {
 			o.to(asking) // it has joined the queue, but its grant would not be heard
 			return
 		}
 		o.waits(ans.Place)
 		o.stage = queued
-		h.dog.await(o, ans)
+		m.dog.await(o, ans)
 		if o.missed {
-			h.dog.at(o, time.Now())
+			m.dog.at(o, time.Now())
 		}
 	case ans.State == engine.Taken:
 		taken := ans
@@ -172,10 +172,10 @@ func viaOf(s stage) Via {
 	return ViaRequest
 }
 
-// grant gives o the lock. It needs h.mu.
-func (h *Manager) grant(o *Hold, ans engine.Answer, via Via) {
+// grant gives o the lock. It needs m.mu.
+func (m *Manager) grant(o *Hold, ans engine.Answer, via Via) {
 	o.answer, o.via = ans, via
-	h.dog.forget(o)
+	m.dog.forget(o)
 	if o.interrupt != nil {
 		o.interrupt()
 		o.interrupt = nil
@@ -190,20 +190,20 @@ func (h *Manager) grant(o *Hold, ans engine.Answer, via Via) {
 // the one in that answer is from before it: the grant has ended since, and o
 // queues again. An engine that knows when it asked for the grant says so, and
 // vouches for it.
-func (h *Manager) Deliver(m engine.Message) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	o := h.holds[m.Hold]
+func (m *Manager) Deliver(msg engine.Message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o := m.holds[msg.Hold]
 	if o == nil {
-		h.spawnLocked(func(ctx context.Context) { h.returnStray(ctx, m) })
+		m.spawnLocked(func(ctx context.Context) { m.returnStray(ctx, msg) })
 		return
 	}
 	if !o.stage.grantable() {
 		return
 	}
-	sent := m.Sent
+	sent := msg.Sent
 	if sent.IsZero() {
-		if m.Token <= o.heard().Token {
+		if msg.Token <= o.heard().Token {
 			return
 		}
 		if sent = o.first; o.heard().State == engine.Waiting {
@@ -211,29 +211,29 @@ func (h *Manager) Deliver(m engine.Message) {
 		}
 		o.byMessage = true
 	}
-	h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: sent}, ViaMessage)
+	m.grant(o, engine.Answer{State: engine.Granted, Token: msg.Token, Count: 1, Left: msg.Left, Sent: sent}, ViaMessage)
 }
 
 // returnStray releases a grant for nobody: its waiter is gone, and its
 // withdrawal may have been lost.
-func (h *Manager) returnStray(ctx context.Context, m engine.Message) {
-	_ = h.ask(ctx, func(ctx context.Context) error {
-		_, err := h.eng.Release(ctx, &engine.Release{Name: m.Name, Hold: m.Hold, Token: m.Token})
+func (m *Manager) returnStray(ctx context.Context, msg engine.Message) {
+	_ = m.ask(ctx, func(ctx context.Context) error {
+		_, err := m.eng.Release(ctx, &engine.Release{Name: msg.Name, Hold: msg.Hold, Token: msg.Token})
 		return err
 	})
 }
 
 // waitEnded is the error of a wait that ctx ended: ErrNotAcquired if another is
 // known to hold the lock, else what came of asking Redis.
-func (h *Manager) waitEnded(ctx context.Context, o *Hold, err error) error {
+func (m *Manager) waitEnded(ctx context.Context, o *Hold, err error) error {
 	cause := engine.ContextError(ctx)
 	if cause == nil {
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if o.heard().Owner != "" || o.behind && err == nil {
-		if ln := h.lines[o.req.Name]; o.heard().Owner == "" && ln != nil {
+		if ln := m.lines[o.req.Name]; o.heard().Owner == "" && ln != nil {
 			if ln.seen != nil {
 				o.last = ln.seen
 			}
@@ -250,20 +250,20 @@ func (h *Manager) waitEnded(ctx context.Context, o *Hold, err error) error {
 	return fmt.Errorf("%s: %w: %w", trouble(err), cause, err)
 }
 
-// notAcquired needs host.mu.
+// notAcquired needs Manager.mu.
 func (o *Hold) notAcquired(cause error) error {
 	last := o.heard()
-	holder := o.lock.host.holderOf(o.req.Name)
-	return o.lock.host.cfg.NotAcquired(NotAcquired{
+	holder := o.lock.manager.holderOf(o.req.Name)
+	return o.lock.manager.cfg.NotAcquired(NotAcquired{
 		Name: o.req.Name, Owner: last.Owner, Token: last.Token,
 		Since: Ago(last.Owner != "", last.Age), TTL: max(last.Left, 0), Cause: cause,
 		Local: holder != nil && holder.req.Owner == last.Owner && holder.err() == nil,
 	})
 }
 
-// holderOf returns this client's lease on a lock, if it has one. It needs h.mu.
-func (h *Manager) holderOf(name string) *Hold {
-	if ln := h.lines[name]; ln != nil {
+// holderOf returns this client's lease on a lock, if it has one. It needs m.mu.
+func (m *Manager) holderOf(name string) *Hold {
+	if ln := m.lines[name]; ln != nil {
 		return ln.holder
 	}
 	return nil

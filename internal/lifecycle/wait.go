@@ -14,7 +14,7 @@ import (
 //	local -> asking | named -> queued -> granted -> held
 //
 // From any but local and held it may also fail; every stage but held may be
-// given up, which takes the hold out of the host's map.
+// given up, which takes the hold out of the manager's map.
 type stage uint8
 
 const (
@@ -39,7 +39,7 @@ type place = list.Element
 // hands the first over, by name, with the time it has waited, which is its
 // place among the clients.
 //
-// Invariant, whenever host.mu is free: if waiters is not empty, either holder is
+// Invariant, whenever Manager.mu is free: if waiters is not empty, either holder is
 // set or the first waiter is not in stage local.
 type line struct {
 	holder  *Hold          // the hold whose release will name the first waiter
@@ -48,11 +48,11 @@ type line struct {
 }
 
 // acquire is the life of every Lock and TryLock call, as others are told of it.
-func (h *Manager) acquire(ctx context.Context, l *Lock, owner string, wait bool) (*Hold, error) {
-	o := h.newHold(ctx, l, owner, wait)
-	ctx = h.called(ctx, o)
-	o, err := h.obtain(ctx, o, owner == "" && wait)
-	h.returned(o, err)
+func (m *Manager) acquire(ctx context.Context, l *Lock, owner string, wait bool) (*Hold, error) {
+	o := m.newHold(ctx, l, owner, wait)
+	ctx = m.called(ctx, o)
+	o, err := m.obtain(ctx, o, owner == "" && wait)
+	m.returned(o, err)
 	if err != nil {
 		return nil, err
 	}
@@ -61,18 +61,18 @@ func (h *Manager) acquire(ctx context.Context, l *Lock, owner string, wait bool)
 
 // obtain takes o's lock, in its line if it is to queue. It returns the hold that
 // it is by then: one that was retried is another.
-func (h *Manager) obtain(ctx context.Context, o *Hold, queue bool) (*Hold, error) {
-	if err := h.enter(o, queue); err != nil {
+func (m *Manager) obtain(ctx context.Context, o *Hold, queue bool) (*Hold, error) {
+	if err := m.enter(o, queue); err != nil {
 		return o, err
 	}
 	returns := false
 	defer func() {
 		if !returns { // a hook or a tracer panics: whoever recovers goes on without o
-			_ = h.abandon(o, nil)
+			_ = m.abandon(o, nil)
 		}
 	}()
 	for {
-		done, err := h.step(ctx, &o)
+		done, err := m.step(ctx, &o)
 		if done {
 			returns = true
 			return o, err
@@ -82,30 +82,30 @@ func (h *Manager) obtain(ctx context.Context, o *Hold, queue bool) (*Hold, error
 
 // step takes o on by one stage, and reports whether that was the last. It puts
 // another hold in the place of one that is retried.
-func (h *Manager) step(ctx context.Context, o **Hold) (done bool, err error) {
-	switch h.stageOf(*o) {
+func (m *Manager) step(ctx context.Context, o **Hold) (done bool, err error) {
+	switch m.stageOf(*o) {
 	case asking:
-		ans, err := h.askFor(ctx, *o)
-		h.settle(*o, ans, err)
+		ans, err := m.askFor(ctx, *o)
+		m.settle(*o, ans, err)
 		return false, nil
 	case granted:
-		lease, err := h.take(ctx, *o)
+		lease, err := m.take(ctx, *o)
 		if lease != nil || err != nil {
 			return true, err
 		}
-		*o = h.retry(*o)
+		*o = m.retry(*o)
 		return false, nil
 	case failed:
-		return true, h.abandon(*o, (*o).failure)
+		return true, m.abandon(*o, (*o).failure)
 	}
-	if err := h.park(ctx, *o); err != nil {
-		return true, h.abandon(*o, err)
+	if err := m.park(ctx, *o); err != nil {
+		return true, m.abandon(*o, err)
 	}
 	return false, nil
 }
 
 // park waits for o's stage to change.
-func (h *Manager) park(ctx context.Context, o *Hold) error {
+func (m *Manager) park(ctx context.Context, o *Hold) error {
 	var patience <-chan time.Time
 	if o.behind {
 		t := time.NewTimer(o.checkEvery())
@@ -115,10 +115,10 @@ func (h *Manager) park(ctx context.Context, o *Hold) error {
 	select {
 	case <-o.ready:
 	case <-patience:
-		h.registerFirst(o)
+		m.registerFirst(o)
 	case <-ctx.Done():
-		return h.waitEnded(ctx, o, nil)
-	case <-h.open.Done():
+		return m.waitEnded(ctx, o, nil)
+	case <-m.open.Done():
 		return engine.ErrClosed
 	}
 	return nil
@@ -127,11 +127,11 @@ func (h *Manager) park(ctx context.Context, o *Hold) error {
 // registerFirst has o ask the server if it is the first behind a local hold that
 // has lasted for an interval: that hold may have been lost on the server and not
 // know it, as a fixed lease that was taken away.
-func (h *Manager) registerFirst(o *Hold) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.tellLocal(o)
-	if ln := h.lines[o.req.Name]; o.stage == local && ln.waiters.Front() == o.place {
+func (m *Manager) registerFirst(o *Hold) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tellLocal(o)
+	if ln := m.lines[o.req.Name]; o.stage == local && ln.waiters.Front() == o.place {
 		o.to(asking)
 	}
 }
@@ -140,28 +140,28 @@ func (h *Manager) registerFirst(o *Hold) {
 const HowToReenter = "a Reentrant re-enters with the context of that lease"
 
 // tellLocal logs, once for a lease, that this same client waits for it: it may be
-// its own caller that does, and then for ever. It needs h.mu.
-func (h *Manager) tellLocal(o *Hold) {
-	holder := h.holderOf(o.req.Name)
+// its own caller that does, and then for ever. It needs m.mu.
+func (m *Manager) tellLocal(o *Hold) {
+	holder := m.holderOf(o.req.Name)
 	if holder == nil || holder.told || holder.err() != nil {
 		return
 	}
 	holder.told = true
-	h.cfg.Log.Info("relock: waiting for a lease of this same client; "+HowToReenter,
+	m.cfg.Log.Info("relock: waiting for a lease of this same client; "+HowToReenter,
 		"lock", o.req.Name, "owner", holder.req.Owner, "token", holder.token, "held", holder.held())
 }
 
-// enter adds o to the host, and to its line if it is to wait there.
-func (h *Manager) enter(o *Hold, queue bool) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
+// enter adds o to the manager, and to its line if it is to wait there.
+func (m *Manager) enter(o *Hold, queue bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
 		return engine.ErrClosed
 	}
-	h.holds[o.req.Hold] = o
-	h.waiting++
+	m.holds[o.req.Hold] = o
+	m.waiting++
 	o.stage = asking
-	ln := h.lineOf(o)
+	ln := m.lineOf(o)
 	if queue {
 		// An owner of its own never waits here: a stranger in front of it may be
 		// waiting for that very owner, in another process.
@@ -174,37 +174,37 @@ func (h *Manager) enter(o *Hold, queue bool) error {
 	return nil
 }
 
-// waits notes that o begins to wait, behind so many. It needs host.mu.
+// waits notes that o begins to wait, behind so many. It needs Manager.mu.
 func (o *Hold) waits(ahead int) {
 	if !o.waited {
 		o.waited, o.ahead = true, int32(ahead)
 	}
 }
 
-// lineOf needs h.mu.
-func (h *Manager) lineOf(o *Hold) *line {
-	ln := h.lines[o.req.Name]
+// lineOf needs m.mu.
+func (m *Manager) lineOf(o *Hold) *line {
+	ln := m.lines[o.req.Name]
 	if ln == nil {
 		ln = &line{}
-		h.lines[o.req.Name] = ln
+		m.lines[o.req.Name] = ln
 	}
 	return ln
 }
 
-// tidy drops the line if it is empty. It needs h.mu.
-func (h *Manager) tidy(o *Hold) {
-	if ln := h.lines[o.req.Name]; ln != nil && ln.holder == nil && ln.waiters.Len() == 0 {
-		delete(h.lines, o.req.Name)
+// tidy drops the line if it is empty. It needs m.mu.
+func (m *Manager) tidy(o *Hold) {
+	if ln := m.lines[o.req.Name]; ln != nil && ln.holder == nil && ln.waiters.Len() == 0 {
+		delete(m.lines, o.req.Name)
 	}
 }
 
-func (h *Manager) stageOf(o *Hold) stage {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (m *Manager) stageOf(o *Hold) stage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return o.stage
 }
 
-// to changes the stage of o and wakes it. It needs h.mu.
+// to changes the stage of o and wakes it. It needs m.mu.
 func (o *Hold) to(s stage) {
 	o.stage = s
 	select {
@@ -214,8 +214,8 @@ func (o *Hold) to(s stage) {
 }
 
 // nextOf returns the first waiter of ln, now named, if the server does not know
-// it yet. It needs h.mu.
-func (h *Manager) nextOf(ln *line) *Hold {
+// it yet. It needs m.mu.
+func (m *Manager) nextOf(ln *line) *Hold {
 	if ln == nil || ln.holder != nil || ln.waiters.Len() == 0 {
 		return nil
 	}
@@ -232,15 +232,15 @@ func (h *Manager) nextOf(ln *line) *Hold {
 
 // unname has a waiter ask the server itself that no request will carry after
 // all.
-func (h *Manager) unname(o *Hold) {
+func (m *Manager) unname(o *Hold) {
 	o.unsure.Add(-1)
-	h.toAsk(o)
+	m.toAsk(o)
 }
 
 // toAsk has a named waiter ask the server itself.
-func (h *Manager) toAsk(o *Hold) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (m *Manager) toAsk(o *Hold) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if o.stage == named {
 		o.to(asking)
 	}
@@ -248,45 +248,45 @@ func (h *Manager) toAsk(o *Hold) {
 
 // CheckIn has every waiter ask for its state now. Where a request is under way,
 // its answer may be from before what was lost: "waiting" has it ask again.
-func (h *Manager) CheckIn() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, o := range h.holds {
+func (m *Manager) CheckIn() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.holds {
 		if o.stage.grantable() {
 			o.missed = true
-			h.dog.at(o, time.Now())
+			m.dog.at(o, time.Now())
 		}
 	}
 }
 
 // Idle tells whether nobody waits.
-func (h *Manager) Idle() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.waiting == 0
+func (m *Manager) Idle() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.waiting == 0
 }
 
-// leave takes o out of the host. It returns the next waiter of its line, now
+// leave takes o out of the manager. It returns the next waiter of its line, now
 // named, if o's end is its turn. What remains to be done for o is a task until
 // left is called.
-func (h *Manager) leave(o *Hold) *Hold {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.leaveLocked(o)
+func (m *Manager) leave(o *Hold) *Hold {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.leaveLocked(o)
 }
 
-func (h *Manager) leaveLocked(o *Hold) *Hold {
-	h.tasks++
+func (m *Manager) leaveLocked(o *Hold) *Hold {
+	m.tasks++
 	if o.stage == gone {
 		return nil
 	}
 	if o.stage == held {
-		h.holding--
+		m.holding--
 	} else {
-		h.waiting--
+		m.waiting--
 	}
 	o.stage = gone
-	ln := h.lines[o.req.Name]
+	ln := m.lines[o.req.Name]
 	if o.place != nil {
 		ln.waiters.Remove(o.place)
 		o.place = nil
@@ -294,46 +294,46 @@ func (h *Manager) leaveLocked(o *Hold) *Hold {
 	if ln != nil && ln.holder == o {
 		ln.holder = nil
 	}
-	next := h.nextOf(ln)
-	h.tidy(o)
+	next := m.nextOf(ln)
+	m.tidy(o)
 	return next
 }
 
 // abandon gives up a hold that is no lease yet, and returns err. What may have
 // reached the server is withdrawn in the background, and passed on to the next
 // waiter: a grant that crosses a cancel is never swallowed.
-func (h *Manager) abandon(o *Hold, err error) error {
-	if drop := h.drop(o); drop != nil {
-		h.spawn(drop)
+func (m *Manager) abandon(o *Hold, err error) error {
+	if drop := m.drop(o); drop != nil {
+		m.spawn(drop)
 	}
-	h.left(o)
+	m.left(o)
 	return err
 }
 
-// drop takes a hold that is no lease yet out of the host, and returns what is
+// drop takes a hold that is no lease yet out of the manager, and returns what is
 // left to do for that on the server, or nil.
-func (h *Manager) drop(o *Hold) func(context.Context) {
-	h.mu.Lock()
-	h.dog.forget(o)
+func (m *Manager) drop(o *Hold) func(context.Context) {
+	m.mu.Lock()
+	m.dog.forget(o)
 	known := o.stage != local && !o.first.IsZero() && !o.refused()
 	o.token = 0
-	next := h.leaveLocked(o)
-	h.mu.Unlock()
+	next := m.leaveLocked(o)
+	m.mu.Unlock()
 	if !known {
 		if next != nil {
-			h.unname(next)
+			m.unname(next)
 		}
 		return nil
 	}
-	until := time.Now().Add(max(o.req.Grant(), o.req.Life, h.cfg.Call))
-	return func(ctx context.Context) { h.withdraw(ctx, o, next, until) }
+	until := time.Now().Add(max(o.req.Grant(), o.req.Life, m.cfg.Call))
+	return func(ctx context.Context) { m.withdraw(ctx, o, next, until) }
 }
 
 // refused tells whether o failed and left nothing on the server: every request
 // about it was answered or never left, the last one with "taken" or an error of
 // the server's, and none with a place in the queue. One command was enough then;
 // and where Redis refuses them all, calls in vain do not pile up withdrawals in
-// vain. It needs h.mu.
+// vain. It needs m.mu.
 func (o *Hold) refused() bool {
 	if o.stage != failed || o.joined || o.unsure.Load() > 0 {
 		return false
@@ -348,21 +348,21 @@ func (o *Hold) refused() bool {
 // retry gives up a grant that is too old to use, and returns a waiter in its
 // place, with the time it has waited, under a new id: the old one is withdrawn,
 // and refused from then on.
-func (h *Manager) retry(old *Hold) *Hold {
+func (m *Manager) retry(old *Hold) *Hold {
 	o := &Hold{
 		lock: old.lock, req: old.req, from: old.from, ready: make(chan struct{}, 1), stage: asking,
 		waited: old.waited, ahead: old.ahead,
 	}
-	o.req.Hold, o.req.Copies = h.newID(), &o.unsure
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.holds, old.req.Hold)
-	h.holds[o.req.Hold] = o
+	o.req.Hold, o.req.Copies = m.newID(), &o.unsure
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.holds, old.req.Hold)
+	m.holds[o.req.Hold] = o
 	if o.place = old.place; o.place != nil {
 		o.place.Value = o
 	}
 	old.place, old.token, old.stage = nil, 0, gone
-	until := time.Now().Add(max(old.req.Grant(), h.cfg.Call))
-	h.spawnLocked(func(ctx context.Context) { h.withdraw(ctx, old, nil, until) })
+	until := time.Now().Add(max(old.req.Grant(), m.cfg.Call))
+	m.spawnLocked(func(ctx context.Context) { m.withdraw(ctx, old, nil, until) })
 	return o
 }

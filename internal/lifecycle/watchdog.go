@@ -15,14 +15,14 @@ const minCheck = 10 * time.Millisecond
 // PollInterval is how often a waiter asks that cannot hear its grant.
 const PollInterval = 100 * time.Millisecond
 
-// A watchdog renews a host's leases, ends those whose validity has run out, and
+// A watchdog renews a manager's leases, ends those whose validity has run out, and
 // checks in for its waiters. It is one heap and one runtime timer: between its
 // ticks it has no goroutine at all. What is due at nearly the same time leaves
 // in one batch.
 //
-// Its mutex comes after host.mu; it is never held while host.mu is taken.
+// Its mutex comes after Manager.mu; it is never held while Manager.mu is taken.
 type watchdog struct {
-	host *Manager
+	manager *Manager
 
 	mu      sync.Mutex
 	heap    dues
@@ -95,7 +95,7 @@ func (w *watchdog) at(o *Hold, due time.Time) {
 // is no holder any more.
 func (w *watchdog) await(o *Hold, ans engine.Answer) {
 	every := o.checkEvery()
-	if !w.host.eng.Listening() || w.host.eng.Deaf() {
+	if !w.manager.eng.Listening() || w.manager.eng.Deaf() {
 		every = min(every, PollInterval)
 	}
 	if ans.Place == 0 || ans.Place == 1 && ans.Owner == engine.KeptOwner {
@@ -194,7 +194,7 @@ func (w *watchdog) send(due []*Hold, now time.Time) {
 		}
 	}
 	if len(batch) > 0 {
-		w.host.eng.Pulse(w.host.bg, batch)
+		w.manager.eng.Pulse(w.manager.bg, batch)
 	}
 }
 
@@ -217,12 +217,12 @@ func (w *watchdog) renew(o *Hold) engine.Pulse {
 // renewed takes the answer to a renewal. An error leaves the lease as it is: it
 // is asked again until its validity ends, by itself.
 func (w *watchdog) renewed(o *Hold, ans engine.Answer, err error) {
-	w.host.renewed(o, ans, err)
+	w.manager.renewed(o, ans, err)
 	o.mayLast(o.req.TTL) // it was executed by now, or never
 	switch {
 	case err != nil:
 		if w.again(o) == 3 {
-			w.host.cfg.Log.Warn("relock: no renewal for a third time", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token,
+			w.manager.cfg.Log.Warn("relock: no renewal for a third time", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token,
 				"error", err, "left", time.Until(o.validUntil()))
 		}
 	case ans.State != engine.Granted:
@@ -251,9 +251,9 @@ func (w *watchdog) again(o *Hold) int {
 
 // checkIn returns the request of one that waits, and false for a lease.
 func (w *watchdog) checkIn(o *Hold) (engine.Pulse, bool) {
-	h := w.host
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	m := w.manager
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if o.stage != queued {
 		return engine.Pulse{}, false
 	}
@@ -265,26 +265,26 @@ func (w *watchdog) checkIn(o *Hold) (engine.Pulse, bool) {
 	w.mu.Unlock()
 	return engine.Pulse{CheckIn: &r, Done: func(ans engine.Answer, err error) {
 		o.answered(err)
-		err = h.judged(o, err)
+		err = m.judged(o, err)
 		if err != nil && engine.IsTransient(err) {
 			w.checkInFailed(o, err)
 			return
 		}
-		h.settle(o, ans, err)
+		m.settle(o, ans, err)
 	}}, true
 }
 
 // checkInFailed has a waiter ask again soon that was not answered.
 func (w *watchdog) checkInFailed(o *Hold, err error) {
 	if w.askSoon(o) == 3 {
-		w.host.cfg.Log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
+		w.manager.cfg.Log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
 	}
 }
 
 // askSoon returns how often in a row o was not answered.
 func (w *watchdog) askSoon(o *Hold) int {
-	w.host.mu.Lock()
-	defer w.host.mu.Unlock()
+	w.manager.mu.Lock()
+	defer w.manager.mu.Unlock()
 	if o.stage != queued {
 		return 0
 	}
