@@ -59,7 +59,7 @@ var living = []mutant{
 	{
 		name:   "the watchdog renews after Unlock",
 		edit:   edit{"internal/lifecycle/ending.go", "	o.lock.manager.dog.forget(o)\n	return true\n", "	return true\n"},
-		also:   []edit{{"internal/lifecycle/watchdog.go", "case o.valid.Load() == 0, o.cause.Load() != nil:", "case o.valid.Load() == 0:"}},
+		also:   []edit{{"internal/lifecycle/watchdog.go", "		case o.cause.Load() != nil: // ended just now\n", ""}},
 		killer: lifecycle("TestNothingRenewsAfterUnlock"),
 	},
 	{
@@ -184,7 +184,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "a release in a batch is given up when memory is full or keys move",
-		edit:   edit{"internal/redisengine/batch.go", "_, err = s.released(ctx, p.Release, outcome{val: got[i].val, err: err, sent: sent, copies: 1})", ""},
+		edit:   edit{"internal/redisengine/batch.go", "_, err = s.released(ctx, p.Release, got[i])", ""},
 		killer: lifecycle("TestABatchedReleaseFallsBackToTheLocksKey"),
 	},
 	{
@@ -199,12 +199,12 @@ var ending = []mutant{
 var waiting = []mutant{
 	{
 		name:   "a waiter does not check in",
-		edit:   edit{"internal/lifecycle/watchdog.go", "w.set(o, ans.Sent.Add(every))", "w.set(o, ans.Sent.Add(1000*every))"},
+		edit:   edit{queueRules, "e.Answer.Sent.Add(w.every(", "e.Answer.Sent.Add(1000 * w.every("},
 		killer: lifecycle("TestAWaiterStaysInTheQueueAndLeavesItAtOnce"),
 	},
 	{
 		name:   "the first in the queue does not ask when the holder's time is up",
-		edit:   edit{"internal/lifecycle/watchdog.go", "if ans.Place == 0 || ans.Place == 1 &&", "if ans.Place == 1 &&"},
+		edit:   edit{queueRules, "if ans.Place == 0 || ans.Place == 1 &&", "if ans.Place == 1 &&"},
 		killer: lifecycle("TestTheFirstAsksWhenTheHoldersTimeIsUp"),
 	},
 	{
@@ -214,7 +214,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "an answer that crossed a new subscription is believed",
-		edit:   edit{"internal/lifecycle/request.go", "		if o.missed {\n", "		if o.missed && o.refused() {\n"},
+		edit:   edit{queueRules, "	if w.missed {\n", "	if w.missed && w.polling {\n"},
 		killer: lifecycle("TestAnAnswerFromBeforeALostMessageIsNotTheLastWord"),
 	},
 	{
@@ -224,7 +224,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a waiter asks for ever since a grant may have been lost once",
-		edit:   edit{"internal/lifecycle/watchdog.go", "	o.missed = false\n", ""},
+		edit:   edit{queueRules, "	w.missed = false\n", ""},
 		killer: lifecycle("TestAWaiterChecksInOnceForANewSubscription"),
 	},
 	{
@@ -264,46 +264,42 @@ var waiting = []mutant{
 	},
 	{
 		name:   "who cannot hear the nodes of a quorum asks seldom",
-		edit:   edit{"internal/lifecycle/watchdog.go", "if !w.manager.eng.Listening() || w.manager.eng.Deaf() {", "if !w.manager.eng.Listening() {"},
+		edit:   edit{"internal/lifecycle/step.go", "case m.eng.Deaf():", "case m.eng.Deaf() && !m.eng.Listening():"},
 		killer: redlock("TestNodesThatTakeNoSubscribe"),
 	},
 	{
-		name: "a grant by message counts from its arrival",
-		edit: edit{
-			"internal/lifecycle/request.go",
-			"		if sent = o.first; o.heard().State == engine.Waiting {\n			sent = o.heard().Sent\n		}\n",
-			"		sent = time.Now()\n",
-		},
+		name:   "a grant by message counts from its arrival",
+		edit:   edit{queueRules, "	grant.Sent = w.since\n", "	grant.Sent = time.Now()\n"},
 		killer: lifecycle("TestAGrantTooOldIsReleasedAndTheWaitGoesOn"),
 	},
 	{
 		name:   "a message from before the last answer is believed",
-		edit:   edit{"internal/lifecycle/request.go", "		if msg.Token <= o.heard().Token {\n			return\n		}\n", ""},
+		edit:   edit{queueRules, "	if w.heard != nil && grant.Token <= w.heard.Token {\n		return\n	}\n", ""},
 		killer: lifecycle("TestAMessageFromBeforeTheLastAnswerIsIgnored"),
 	},
 	{
 		name:   "a grant for nobody is kept",
-		edit:   edit{"internal/lifecycle/request.go", "		m.spawnLocked(func(ctx context.Context) { m.returnStray(ctx, msg) })\n", ""},
+		edit:   edit{"internal/lifecycle/step.go", "		m.spawnLocked(func(ctx context.Context) { m.returnStray(ctx, msg) })\n", ""},
 		killer: lifecycle("TestAGrantForNobodyIsReleased"),
 	},
 	{
 		name:   "a grant by message is not renewed before a fixed lease begins",
-		edit:   edit{"internal/lifecycle/grant.go", "return o.byMessage && (o.lock.terms.Fixed || o.answer.Left < o.req.Keep || v.remaining(time.Now()) < v.left/2)", "return false"},
+		edit:   edit{"internal/lifecycle/grant.go", "return o.isByMessage() && (o.lock.terms.Fixed || o.grant().Left < o.req.Keep || v.remaining(time.Now()) < v.left/2)", "return false"},
 		killer: lifecycle("TestAFixedLeaseByMessageHasItsWholeTTL"),
 	},
 	{
 		name:   "a wait that is given up is not withdrawn",
-		edit:   edit{"internal/lifecycle/wait.go", "		m.spawn(drop)\n", "		_ = drop\n"},
+		edit:   edit{"internal/lifecycle/wait.go", "		m.withdraw(ctx, o, holdOf(left.Next), o.outlives())\n", "		_ = ctx\n"},
 		killer: lifecycle("TestAWaiterStaysInTheQueueAndLeavesItAtOnce"),
 	},
 	{
 		name:   "a withdrawal leaves no tombstone though an acquire may be under way",
-		edit:   edit{"internal/lifecycle/release.go", "Bury: o.unsure.Load() > 0,", "Bury: false,"},
+		edit:   edit{"internal/lifecycle/release.go", "Token: token, Bury: o.mayComeLate(),", "Token: token,"},
 		killer: redisengine("TestAnAcquireAfterItsWithdrawalIsRefused"),
 	},
 	{
 		name:   "an acquire is sent again under a new hold id",
-		edit:   edit{"internal/lifecycle/request.go", "	r := o.req\n", "	r := o.req\n	if o.unsure.Load() > 0 {\n		r.Hold = m.newID()\n	}\n"},
+		edit:   edit{"internal/lifecycle/request.go", "	r := o.req\n", "	r := o.req\n	if o.waiter.InFlight() > 0 {\n		r.Hold = m.newID()\n	}\n"},
 		killer: redisengine("TestOneLostReplyCountsNothingTwice/Lock"),
 	},
 	{
@@ -318,12 +314,12 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a waiter whose hand-over has no answer asks nobody",
-		edit:   edit{"internal/lifecycle/release.go", "		m.toAsk(next)\n", ""},
+		edit:   edit{"internal/lifecycle/release.go", "		defer func() { m.answered(next, rel.Next, err) }()\n", "		defer func() {\n			if err == nil {\n				m.answered(next, rel.Next, err)\n			}\n		}()\n"},
 		killer: lifecycle("TestANextWhoseReleaseIsNotAnsweredAsksForItself"),
 	},
 	{
 		name:   "the goroutines of a client take turns from the last",
-		edit:   edit{"internal/lifecycle/wait.go", "o.place = ln.waiters.PushBack(o)", "o.place = ln.waiters.PushFront(o)"},
+		edit:   edit{queueRules, "	next := q.first\n", "	next := q.last\n"},
 		killer: lifecycle("TestGoroutinesOfOneClientTakeTurnsByArrival"),
 	},
 	{
@@ -405,12 +401,12 @@ var replicating = []mutant{
 	},
 	{
 		name:   "a try in vain forgets a copy that is under way",
-		edit:   edit{"internal/lifecycle/together.go", "if o.unsure.Load() == 0 { // else", "if true { // else"},
+		edit:   edit{queueRules, "if w.registered || w.inFlight > 0 {", "if w.registered {"},
 		killer: lifecycle("TestALateCopyOfATryInVainIsWithdrawn"),
 	},
 	{
 		name:   "a lease that was taken away holds up every turn",
-		edit:   edit{"internal/lifecycle/grant.go", "if ln.holder == nil || ln.holder.token < o.token {", "if ln.holder == nil {"},
+		edit:   edit{queueRules, "if q.holder == nil || q.holder.grant.Token < w.grant.Token {", "if q.holder == nil {"},
 		killer: lifecycle("TestALeaseThatWasTakenAwayHoldsUpOneTurn"),
 	},
 }

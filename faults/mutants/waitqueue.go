@@ -105,7 +105,7 @@ var inLine = []mutant{
 	},
 	{
 		name:   "a request without an answer is not in flight any more",
-		edit:   edit{queueStep, "			w.again(&fx)\n", "			w.inFlight--\n			w.again(&fx)\n"},
+		edit:   edit{queueStep, "			w.refusedWith(e, now, &fx) // of a quorum", "			w.inFlight--\n			w.refusedWith(e, now, &fx) // of a quorum"},
 		killer: explore("two clients begin"),
 	},
 	{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // A debt is what the server may have yet of a hold that is over.
@@ -60,9 +61,9 @@ func (m *Manager) Close() error {
 	var leases []*Hold
 	for _, o := range m.holds {
 		switch {
-		case o.stage == held:
+		case o.waiter.State() == queue.Held:
 			leases = append(leases, o)
-		case o.stage == asking && o.interrupt != nil:
+		case o.interrupt != nil:
 			o.interrupt()
 		}
 	}
@@ -99,7 +100,7 @@ func (m *Manager) returnAll(ctx context.Context, leases []*Hold) {
 	told := make(map[*Hold]func(error), len(leases))
 	for _, o := range leases {
 		_, told[o] = m.givesBack(ctx, o)
-		m.leave(o)
+		m.retire(o, queue.Ended)
 		m.owe(o, time.Time{})
 	}
 	for n := 0; len(leases) > 0; n++ {
@@ -112,7 +113,7 @@ func (m *Manager) returnAll(ctx context.Context, leases []*Hold) {
 			}
 			m.paid(o, err)
 			told[o](engine.ErrClosed)
-			m.left(o)
+			m.retired(o)
 		}
 		leases = again
 	}
@@ -159,9 +160,9 @@ func (m *Manager) leftBehind() error {
 		switch {
 		case time.Until(d.until) <= 0:
 			continue
-		case o.valid.Load() != 0 || o.answer.State == engine.Granted:
+		case o.valid.Load() != 0 || o.grant().State == engine.Granted:
 			locks = append(locks, o.req.Name)
-		case o.unsure.Load() > 0 || o.joined:
+		case o.waiter.MayRemain(), o.copies.Load() > 0:
 			calls++
 		default: // nothing of it has reached the server
 			continue

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // An ending is how a lease came to its end.
@@ -127,15 +128,13 @@ func (o *Hold) runOut(e *ending) {
 }
 
 // settleFate does what is left to do for a lease that ended as e and is not given
-// back by a call. Nothing names its line's next, which asks for itself.
+// back by a call. Nothing names the next waiter, which asks for itself.
 func (o *Hold) settleFate(e *ending) {
 	m := o.lock.manager
-	if next := m.leave(o); next != nil {
-		m.unname(next)
-	}
+	m.retire(o, queue.Ended)
 	fate := o.fate(e)
 	if fate == overdue && m.later(o.req.Hold, time.Until(o.serverEnd()), func(ctx context.Context) { m.announce(ctx, o.release(0)) }) {
-		m.left(o)
+		m.retired(o)
 		m.ended(o, e)
 		return
 	}
@@ -149,7 +148,7 @@ func (o *Hold) settleFate(e *ending) {
 		}
 		m.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, m.cfg.Call)))
 	})
-	m.left(o)
+	m.retired(o)
 	m.ended(o, e)
 }
 
@@ -223,31 +222,11 @@ func (m *Manager) bury(ctx context.Context, o *Hold) {
 	_ = m.persist(ctx, until, func() error {
 		return m.once(ctx, func(ctx context.Context) error {
 			_, err := m.eng.Release(ctx, &engine.Release{
-				Name: o.req.Name, Hold: o.req.Hold, Leave: true, Bury: o.unsure.Load() > 0,
+				Name: o.req.Name, Hold: o.req.Hold, Leave: true, Bury: o.mayComeLate(),
 			})
 			return err
 		})
 	})
-}
-
-// loseAll ends the leases of this manager on a grant that was taken away. A grant
-// that is not a lease yet, or not answered yet, becomes none.
-func (m *Manager) loseAll(name string, token int64) {
-	var lost []*Hold
-	m.mu.Lock()
-	for _, o := range m.holds {
-		switch {
-		case o.req.Name != name:
-		case o.stage != held:
-			o.forced = token
-		case o.token == token:
-			lost = append(lost, o)
-		}
-	}
-	m.mu.Unlock()
-	for _, o := range lost {
-		o.lose(ReasonForced)
-	}
 }
 
 // errPanics stands for the error of a release in which a hook panics.
@@ -263,16 +242,13 @@ func (o *Hold) unlock(ctx context.Context) error {
 	}
 	m := o.lock.manager
 	ctx, told := m.givesBack(ctx, o)
-	next := m.leave(o)
+	next := holdOf(m.retire(o, queue.Released).Next)
 	err := errPanics
 	defer func() {
-		if err == errPanics && next != nil {
-			m.toAsk(next)
-		}
-		if err != nil && (!errors.Is(err, engine.ErrLost) || o.unsure.Load() > 0) {
+		if err != nil && (!errors.Is(err, engine.ErrLost) || o.mayBeBack()) {
 			m.spawn(func(ctx context.Context) { m.withdraw(ctx, o, nil, o.serverEnd()) })
 		}
-		m.left(o)
+		m.retired(o)
 	}()
 	err = m.giveBack(ctx, o, next)
 	m.released(o, err)

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // What tests reach of the inside, and what callers do not.
 
 // MinCheck is the shortest time between two check-ins.
-const MinCheck = minCheck
+const MinCheck = queue.MinCheck
 
 // Spanning is the least TTL of which d can be believed.
 func Spanning(d time.Duration) time.Duration { return spanning(d) }
@@ -36,11 +37,11 @@ func (m *Manager) Ends() int {
 	return len(m.ends)
 }
 
-// Names is how many names have a line.
+// Names is how many names have a queue.
 func (m *Manager) Names() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.lines)
+	return len(m.queues)
 }
 
 // Unbelieved is how many leases are without validity.
@@ -48,7 +49,7 @@ func (m *Manager) Unbelieved() (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, o := range m.holds {
-		if o.stage == held && o.valid.Load() == 0 {
+		if o.waiter.State() == queue.Held && o.valid.Load() == 0 {
 			n++
 		}
 	}
@@ -70,7 +71,7 @@ func (m *Manager) Queued() *Hold {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, o := range m.holds {
-		if o.stage == queued {
+		if o.waiter.State() == queue.Queued {
 			return o
 		}
 	}
@@ -92,7 +93,7 @@ func (m *Manager) Ask(ctx context.Context, send func(context.Context) error) err
 }
 
 // Settle is an answer to a request of o.
-func (m *Manager) Settle(o *Hold, ans engine.Answer) { m.settle(o, ans, nil) }
+func (m *Manager) Settle(o *Hold, ans engine.Answer) { m.answered(o, ans, nil) }
 
 // Renewed is an answer to a renewal of o by the watchdog.
 func (m *Manager) Renewed(o *Hold, ans engine.Answer) { m.dog.renewed(o, ans, nil) }
@@ -103,15 +104,21 @@ func (m *Manager) Renew(o *Hold) engine.Pulse { return m.dog.renew(o) }
 // Wait has a new hold wait for a lock, in the server's queue.
 func (m *Manager) Wait(l *Lock, id string) *Hold {
 	o := m.newHold(context.Background(), l, "", true)
-	o.req.Hold, o.stage = id, queued
-	m.holds[id] = o
+	o.req.Hold = id
+	r := o.req
+	if err := m.enter(o); err != nil || !m.send(o, &r, nil) {
+		panic("it does not ask")
+	}
+	m.answered(o, engine.Answer{State: engine.Waiting, Sent: time.Now()}, nil)
 	return o
 }
 
 // Forget takes o out of the manager; it reports whether o was granted its lock.
 func (m *Manager) Forget(o *Hold) bool {
-	delete(m.holds, o.req.Hold)
-	return o.stage == granted
+	granted := m.stateOf(o) == queue.Granted
+	m.retire(o, queue.GaveUp)
+	m.retired(o)
+	return granted
 }
 
 // Watched reports whether the watchdog knows of o.
@@ -130,20 +137,18 @@ func (o *Hold) Renewal(ttl time.Duration) *engine.Renewal { return o.renewal(ttl
 
 // AddInFlight notes n more acquires that are not answered, and returns how many
 // there are.
-func (o *Hold) AddInFlight(n int32) int32 { return o.unsure.Add(n) }
+func (o *Hold) AddInFlight(n int32) int32 {
+	o.copies.Add(n)
+	o.lock.manager.mu.Lock()
+	defer o.lock.manager.mu.Unlock()
+	return o.inFlight()
+}
 
 // Heard is the last answer to o that was no grant.
 func (o *Hold) Heard() engine.Answer {
 	o.lock.manager.mu.Lock()
 	defer o.lock.manager.mu.Unlock()
 	return o.heard()
-}
-
-// AgeAnswer has the last answer to o be older by d.
-func (o *Hold) AgeAnswer(d time.Duration) {
-	o.lock.manager.mu.Lock()
-	defer o.lock.manager.mu.Unlock()
-	o.last.Sent = o.last.Sent.Add(-d)
 }
 
 // RunOut has o's validity be over, before any timer has run.
@@ -177,7 +182,7 @@ func (m *Manager) Observe(o *Hold) {
 	m.granted(o)
 	m.acquired(o)
 	m.returned(o, nil)
-	m.renewed(o, o.answer, nil)
+	m.renewed(o, o.grant(), nil)
 	_, told := m.givesBack(ctx, o)
 	m.released(o, nil)
 	told(nil)

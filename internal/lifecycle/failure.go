@@ -16,22 +16,6 @@ func (m *Manager) outlasted(err error, lasted time.Duration) error {
 	return engine.Outlasted(err, int(lasted/m.cfg.Call))
 }
 
-// judged is outlasted for what an acquire of o came to, which waits for longer
-// than one call.
-func (m *Manager) judged(o *Hold, err error) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case err == nil:
-		o.refusedSince = time.Time{}
-	case o.refusedSince.IsZero() && engine.IsLimited(err):
-		o.refusedSince = time.Now()
-	case !o.refusedSince.IsZero():
-		return m.outlasted(err, time.Since(o.refusedSince))
-	}
-	return err
-}
-
 // trouble is what err comes to, in a sentence about Redis.
 func trouble(err error) string {
 	switch engine.ClassOf(err) {
@@ -56,9 +40,9 @@ func soFar(last, err error) error {
 	return err
 }
 
-// telling returns the error of a request and its resend that says more of the
+// latest returns the error of a request and its resend that says more of the
 // server: that the resend was cut off by the end of ctx says nothing.
-func telling(ctx context.Context, last, err error) error {
+func latest(ctx context.Context, last, err error) error {
 	if last != nil && ctx.Err() != nil && engine.Unanswered(err) {
 		return last
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // A Hold is one Lock call: it waits, holds, and ends.
@@ -16,28 +17,14 @@ type Hold struct {
 	lock   *Lock
 	req    engine.Request
 	from   context.Context // Lock's; for its values
-	unsure atomic.Int32    // acquires that were sent and not answered: late copies may come
+	copies atomic.Int32    // that the engine made of acquires, and that may come late
+	index  int32           // in the watchdog's heap, from 1; 0: not in it. Guarded by its mutex
 
 	// As a waiter; guarded by Manager.mu.
-	stage        stage
-	via          Via            // how the grant came
-	waited       bool           // it had to wait for its turn
-	place        *place         // in its line; nil for an owner that is not fresh
-	ready        chan struct{}  // a buffer of one: the stage has changed
-	interrupt    func()         // ends the acquire that is under way
-	first        time.Time      // when the first request about it left
-	last         *engine.Answer // the last "waiting", or "taken"; nil before that
-	answer       engine.Answer  // the grant
-	byMessage    bool           // it came by message: it is as old as the last check-in
-	ahead        int32          // how many were in front of it when it began to wait
-	failure      error          // why it cannot be had
-	blind        bool           // grants to it cannot be heard: it asks often
-	behind       bool           // it found others of this client in front of it
-	joined       bool           // it was in the server's queue
-	missed       bool           // a grant may have been lost since its last request left
-	refusedSince time.Time      // since when its requests were sent to the wrong server; zero: they are not
-	forced       int64          // the token that this client took away while it asked
-	told         bool           // as a lease: the log has that this same client waits for it
+	waiter    queue.Waiter
+	queue     *queue.Queue  // of its name
+	ready     chan struct{} // a buffer of one: its state has changed
+	interrupt func()        // ends the acquire that is under way
 
 	// As a lease.
 	token     int64
@@ -45,10 +32,11 @@ type Hold struct {
 	lastEnd   time.Duration // of WithMaxHold, since epoch; 0: none
 	valid     atomic.Int64  // nanoseconds since epoch
 	heldUntil atomic.Int64  // as valid: until when the server may hold it
-	blurred   atomic.Bool   // an Extend had no answer
 	cause     atomic.Pointer[ending]
+	blurred   atomic.Bool // an Extend had no answer
 	unlocked  atomic.Bool // or detached
 	had       atomic.Bool // the caller has had it, so that its minimum counts
+	retries   int32       // of renewals in a row; guarded by the watchdog's mutex
 	ctxMu     sync.Mutex
 	inUse     <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
 	ctx       context.Context
@@ -56,9 +44,7 @@ type Hold struct {
 
 	// In the watchdog's heap; guarded by its mutex.
 	due     time.Time
-	index   int // in the heap, from 1; 0: not in it
 	renewAt time.Time
-	retries int
 }
 
 func (m *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool) *Hold {
@@ -75,20 +61,49 @@ func (m *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool)
 			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
 		},
 	}
-	o.req.Copies = &o.unsure
+	_, each := m.eng.(engine.Individual)
+	o.waiter.Of, o.waiter.Wait, o.waiter.Fresh, o.waiter.Check = o, wait, !shared && !each, check
+	o.req.Copies = &o.copies
 	return o
 }
 
-// heard returns the last "waiting", or "taken". It needs Manager.mu.
-func (o *Hold) heard() engine.Answer {
-	if o.last == nil {
-		return engine.Answer{}
-	}
-	return *o.last
+// inFlight is how many acquires of o, copies included, were sent and may come late.
+// It needs Manager.mu.
+func (o *Hold) inFlight() int32 { return o.waiter.InFlight() + o.copies.Load() }
+
+// outlives returns an instant at which the server has nothing of a call that was
+// given up now, whatever is still on its way.
+func (o *Hold) outlives() time.Time {
+	return time.Now().Add(max(o.req.Grant(), o.lock.manager.cfg.Call))
 }
 
-// checkEvery is how often o asks for its state while it waits.
-func (o *Hold) checkEvery() time.Duration { return o.req.Life / 3 }
+// heard returns who is in o's way, as it was last told; zero: nobody was. It needs
+// Manager.mu.
+func (o *Hold) heard() engine.Answer {
+	if heard := o.waiter.Heard(); heard != nil {
+		return *heard
+	}
+	return engine.Answer{}
+}
+
+// grant returns the grant that o has.
+func (o *Hold) grant() engine.Answer {
+	grant, _ := o.waiter.Grant()
+	return grant
+}
+
+// via is how o's grant came.
+func (o *Hold) via() Via {
+	switch _, via := o.waiter.Grant(); via {
+	case queue.ByMessage, queue.ByVoucher:
+		return ViaMessage
+	case queue.ByRelease:
+		return ViaRelease
+	case queue.ByCheckIn:
+		return ViaCheckIn
+	}
+	return ViaRequest
+}
 
 // context returns the lease's context, made at the first call: most leases
 // never need one.

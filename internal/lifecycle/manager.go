@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // A Manager runs the life of locks over one engine: waiting, leases, the watchdog
@@ -29,13 +30,13 @@ type Manager struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	lines   map[string]*line
-	holds   map[string]*Hold       // by id: who waits, and who holds
-	waiting int                    // of those, who wait
-	holding int                    // of those, who hold
-	tasks   int                    // goroutines in the background
-	owed    map[*Hold]debt         // what is to be given back in the background, and was not yet
-	ends    map[string]*time.Timer // what is to be sent at the end of a hold, by its id
+	queues  map[string]*queue.Queue // by name: of those that somebody waits for, or holds
+	holds   map[string]*Hold        // by id: who waits, and who holds
+	waiting int                     // of those, who wait
+	holding int                     // of those, who hold
+	tasks   int                     // goroutines in the background
+	owed    map[*Hold]debt          // what is to be given back in the background, and was not yet
+	ends    map[string]*time.Timer  // what is to be sent at the end of a hold, by its id
 	closed  bool
 	drained chan struct{} // closed when closed, and holds and tasks are none
 }
@@ -45,7 +46,7 @@ type Manager struct {
 func New(eng engine.Engine, id string, cfg Config) *Manager {
 	m := &Manager{
 		eng: eng, id: id, cfg: cfg, epoch: time.Now(),
-		lines:   map[string]*line{},
+		queues:  map[string]*queue.Queue{},
 		holds:   map[string]*Hold{},
 		owed:    map[*Hold]debt{},
 		ends:    map[string]*time.Timer{},
@@ -109,7 +110,7 @@ func (m *Manager) askUnless(ctx context.Context, final func(error) bool, send fu
 		began := time.Now()
 		var err error
 		for n := 0; ; n++ {
-			err = telling(bounded, err, soFar(err, send(bounded)))
+			err = latest(bounded, err, soFar(err, send(bounded)))
 			if err == nil || !engine.IsTransient(err) || final(err) || !engine.Sleep(bounded, engine.Pause(n)) {
 				err = m.outlasted(err, time.Since(began))
 				if err != nil && ctx.Err() != nil {
@@ -135,17 +136,6 @@ func (m *Manager) spawnLocked(f func(ctx context.Context)) {
 		defer m.taskDone()
 		f(m.bg)
 	}()
-}
-
-// left ends the task that leave began: what remained to be done is done, or a
-// task of its own. Until then the manager knows the hold, so that a message about
-// it that is late is not taken for a grant to nobody.
-func (m *Manager) left(o *Hold) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.holds, o.req.Hold)
-	m.tasks--
-	m.checkDrained()
 }
 
 func (m *Manager) taskDone() {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // mostEnds bounds how many ends of minimums and of fixed leases a client has to
@@ -51,7 +52,7 @@ func (m *Manager) later(hold string, d time.Duration, f func(context.Context)) b
 		return false
 	}
 	var end *time.Timer
-	end = time.AfterFunc(max(d, minCheck), func() {
+	end = time.AfterFunc(max(d, queue.MinCheck), func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.ends[hold] == end {
@@ -83,17 +84,5 @@ func (m *Manager) dropEnds() {
 	for hold, end := range m.ends {
 		end.Stop()
 		delete(m.ends, hold)
-	}
-}
-
-// Nudge has a waiter ask when the lock will be free. Where a request of its is
-// under way, what it is told may be from before the lock was given back: it asks
-// once more.
-func (m *Manager) Nudge(msg engine.Message) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if o := m.holds[msg.Hold]; o != nil && o.stage.grantable() {
-		o.missed = true
-		m.dog.at(o, time.Now().Add(max(msg.Left, minCheck)))
 	}
 }

@@ -135,6 +135,12 @@ func (o *Hold) event() Event {
 	return Event{Name: o.req.Name, Hold: o.req.Hold, Owner: o.req.Owner, Token: o.token}
 }
 
+// waited fills in how o has waited.
+func (e *Event) waited(o *Hold) {
+	ahead := o.waiter.Ahead()
+	e.Waited, e.Queued, e.Ahead = time.Since(o.req.Arrived), ahead >= 0, max(ahead, 0)
+}
+
 // What follows is where the life of a lock is counted, logged and observed: each
 // is one call in it.
 
@@ -163,7 +169,7 @@ func (m *Manager) returned(o *Hold, err error) {
 	if tell := m.cfg.Observer.AcquireEnd; tell != nil {
 		e := o.event()
 		e.Try, e.Err = !o.req.Wait, err
-		e.Waited, e.Queued, e.Ahead = time.Since(o.req.Arrived), o.waited, int(o.ahead)
+		e.waited(o)
 		tell(o.traced(), e)
 	}
 }
@@ -172,8 +178,8 @@ func (m *Manager) returned(o *Hold, err error) {
 func (m *Manager) granted(o *Hold) {
 	if tell := m.cfg.Observer.Grant; tell != nil {
 		e := o.event()
-		e.Count, e.Via = o.answer.Count, o.via
-		e.Waited, e.Queued, e.Ahead = time.Since(o.req.Arrived), o.waited, int(o.ahead)
+		e.Count, e.Via = o.grant().Count, o.via()
+		e.waited(o)
 		tell(o.traced(), e)
 	}
 }
@@ -181,7 +187,7 @@ func (m *Manager) granted(o *Hold) {
 // acquired is when o becomes a lease.
 func (m *Manager) acquired(o *Hold) {
 	m.counts.acquired.Add(1)
-	switch o.via {
+	switch o.via() {
 	case ViaMessage, ViaRelease:
 		m.counts.handOffs.Add(1)
 	case ViaCheckIn:

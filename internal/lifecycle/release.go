@@ -11,38 +11,46 @@ import (
 // release is the request that gives o back, or withdraws it.
 func (o *Hold) release(token int64) *engine.Release {
 	return &engine.Release{
-		Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.unsure.Load() > 0,
+		Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.mayComeLate(),
 		Keep: o.minimum(), Lease: o.token,
 	}
+}
+
+// mayComeLate reports whether an acquire of o may yet come, so that what ends o must
+// have the server refuse it.
+func (o *Hold) mayComeLate() bool {
+	m := o.lock.manager
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return o.inFlight() > 0
+}
+
+// mayBeBack reports whether the server may hold o though a release has found it
+// gone: an acquire that came late may have put it there under another token.
+func (o *Hold) mayBeBack() bool {
+	m := o.lock.manager
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return o.waiter.IsRepeated() || o.inFlight() > 0
 }
 
 // sendRelease sends one release or withdrawal of o, with next handed over. If
 // it is not answered next asks for itself: an acquire of the same hold id is
 // safe beside a release that may still name it.
-func (m *Manager) sendRelease(ctx context.Context, o, next *Hold, token int64) (engine.Released, error) {
+func (m *Manager) sendRelease(ctx context.Context, o, next *Hold, token int64) (rel engine.Released, err error) {
 	r := o.release(token)
 	if next != nil {
-		m.mu.Lock()
 		req := next.req
-		m.mu.Unlock()
 		r.Next = &req
+		err = engine.ErrUnknown // if a hook panics
+		defer func() { m.answered(next, rel.Next, err) }()
 	}
-	var rel engine.Released
-	err := m.once(ctx, func(ctx context.Context) (err error) {
+	err = m.once(ctx, func(ctx context.Context) (err error) {
 		rel, err = m.eng.Release(ctx, r)
 		return err
 	})
 	if rel.Kept > 0 {
 		m.keeps(r, rel.Kept)
-	}
-	if next == nil {
-		return rel, err
-	}
-	next.answered(err)
-	if err != nil {
-		m.toAsk(next)
-	} else {
-		m.settle(next, rel.Next, nil)
 	}
 	return rel, err
 }
@@ -63,7 +71,7 @@ func (m *Manager) giveBack(ctx context.Context, o, next *Hold) error {
 	for n := 0; ; n++ {
 		rel, err := m.sendRelease(ctx, o, next, o.token)
 		next = nil
-		last = telling(ctx, last, err)
+		last = latest(ctx, last, err)
 		err = last
 		switch {
 		case err == nil && rel.Gone && !rel.Copied && n == 0:

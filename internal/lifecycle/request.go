@@ -7,58 +7,56 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
-// askFor sends the acquire of o until it is answered. A waiter first asks
-// without joining the queue, unless grants can be heard already: a free lock
-// then costs no subscription.
-func (m *Manager) askFor(ctx context.Context, o *Hold) (engine.Answer, error) {
+// askFor asks for o until its state is another, or nothing comes of it.
+func (m *Manager) askFor(ctx context.Context, o *Hold) error {
 	if !o.req.Wait {
 		bounded, cancel := context.WithTimeout(ctx, m.cfg.Call)
 		defer cancel()
 		ctx = bounded
 	}
 	var last error
-	for n := 0; ; n++ {
-		ans, err := m.sendAcquire(ctx, o)
-		if err == nil && ans.State == engine.Taken && o.req.Wait {
-			m.noteTaken(o, ans)
-			if err = m.listen(ctx); err == nil || engine.IsTransient(err) && ctx.Err() == nil {
-				// Without a subscription, or with one that comes and goes, it
-				// queues all the same, and asks often instead.
-				o.blind = err != nil || n > 1
+	for {
+		next, err := m.request(ctx, o)
+		if next.Do == queue.Listen {
+			if err = m.listen(ctx, o); err == nil || engine.IsTransient(err) && ctx.Err() == nil {
 				continue
 			}
 		}
 		if !o.req.Wait {
 			err = soFar(last, err)
 		}
-		last = telling(ctx, last, m.judged(o, err))
-		err = last
+		last = latest(ctx, last, err)
+		state := m.stateOf(o)
 		switch {
-		case err == nil:
-			return ans, nil
-		case m.stageOf(o) != asking:
-			return ans, nil // the grant came by itself
+		case last == nil:
+			return nil
+		case state != queue.Asking && state != queue.Failed:
+			return nil // the grant came by itself
 		case ctx.Err() != nil:
-			return ans, m.waitEnded(ctx, o, err)
+			return m.waitEnded(ctx, o, last)
 		case m.open.Err() != nil:
-			return ans, engine.ErrClosed
-		case !engine.IsTransient(err), !o.req.Wait && (engine.ClassOf(err) == engine.NoQuorum || errors.Is(err, engine.ErrUnsent)):
-			return ans, err
+			return engine.ErrClosed
+		case state == queue.Failed:
+			return nil
+		case !o.req.Wait && (engine.ClassOf(last) == engine.NoQuorum || errors.Is(last, engine.ErrUnsent)):
+			return last
 		}
-		if n == 3 {
-			m.cfg.Log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
+		m.warnOf(o, next.N, last)
+		m.rest(ctx, o, engine.Pause(next.N))
+		if ctx.Err() != nil && m.stateOf(o) == queue.Asking {
+			return m.waitEnded(ctx, o, last) // a request that cannot be answered would have to be withdrawn
 		}
-		select {
-		case <-m.open.Done():
-			return ans, engine.ErrClosed
-		default:
-			m.rest(ctx, o, engine.Pause(n))
-		}
-		if ctx.Err() != nil && m.stageOf(o) == asking {
-			return ans, m.waitEnded(ctx, o, err) // a request that cannot be answered would have to be withdrawn
-		}
+	}
+}
+
+// warnOf logs that a waiter is in trouble, at the third attempt in a row that
+// brought it no further.
+func (m *Manager) warnOf(o *Hold, attempt int, err error) {
+	if attempt == 3 {
+		m.cfg.Log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
 	}
 }
 
@@ -74,144 +72,40 @@ func (m *Manager) rest(ctx context.Context, o *Hold, d time.Duration) {
 	}
 }
 
-func (m *Manager) listen(ctx context.Context) error {
-	return m.onceOpen(ctx, m.eng.Listen)
-}
-
-func (m *Manager) sendAcquire(ctx context.Context, o *Hold) (engine.Answer, error) {
+// request sends the acquire of o, and takes the answer to its queue. It returns
+// what is next, and the error of the request.
+func (m *Manager) request(ctx context.Context, o *Hold) (queue.Effect, error) {
 	bounded, cancel := context.WithTimeout(ctx, min(m.cfg.Call, o.req.TTL))
 	defer cancel()
 	r := o.req
-	r.Wait = r.Wait && (o.blind || m.eng.Listening() || m.eng.Deaf())
-	m.mu.Lock()
-	if o.stage != asking || m.closed {
-		m.mu.Unlock()
-		return engine.Answer{}, engine.ErrUnknown
+	if !m.send(o, &r, cancel) {
+		return queue.Effect{}, engine.ErrUnknown
 	}
-	o.interrupt = cancel
-	o.missed = false // what is lost from here on
-	if o.first.IsZero() {
-		o.first = time.Now()
-	}
-	m.mu.Unlock()
-	o.unsure.Add(1)
 	ans, err := m.eng.Acquire(bounded, &r)
-	o.answered(err)
-	return ans, err
+	return m.answered(o, ans, err), err
 }
 
-// answered notes that an acquire was answered, unless err leaves that open.
-func (o *Hold) answered(err error) {
-	if !errors.Is(err, engine.ErrUnknown) {
-		o.unsure.Add(-1)
-	}
-}
-
-func (m *Manager) noteTaken(o *Hold, ans engine.Answer) {
+// send has the request r of o leave, which interrupt ends, unless o's state is
+// another by now, or the manager is closed.
+func (m *Manager) send(o *Hold, r *engine.Request, interrupt func()) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.hears(o, ans)
+	if m.closed || o.waiter.State() != queue.Asking {
+		return false
+	}
+	r.Wait = m.stepOf(o, queue.Event{Kind: queue.Sending, Subscription: m.subscription()}).Join
+	o.interrupt = interrupt
+	return true
 }
 
-// hears notes who is in o's way. It needs m.mu.
-func (m *Manager) hears(o *Hold, ans engine.Answer) {
-	o.last = &ans
-	m.lineOf(o).seen = &ans
-}
-
-// settle makes of an answer the stage it stands for. A grant that came by
-// itself in the meantime stays.
-func (m *Manager) settle(o *Hold, ans engine.Answer, err error) {
+// listen asks for the subscription by which o's grant is heard. Without one, or
+// with one that comes and goes, it is to queue all the same, and ask often instead.
+func (m *Manager) listen(ctx context.Context, o *Hold) error {
+	err := m.onceOpen(ctx, m.eng.Listen)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !o.stage.grantable() {
-		return
-	}
-	switch {
-	case err != nil:
-		o.failure = err
-		o.to(failed)
-	case ans.State == engine.Granted:
-		m.grant(o, ans, viaOf(o.stage))
-	case ans.State == engine.Waiting:
-		o.joined = true
-		if ans.Sent.After(o.heard().Sent) || o.heard().State != engine.Waiting {
-			m.hears(o, ans)
-		}
-		if o.stage == named && !m.eng.Listening() && !m.eng.Deaf() {
-			o.to(asking) // it has joined the queue, but its grant would not be heard
-			return
-		}
-		o.waits(ans.Place)
-		o.stage = queued
-		m.dog.await(o, ans)
-		if o.missed {
-			m.dog.at(o, time.Now())
-		}
-	case ans.State == engine.Taken:
-		taken := ans
-		o.last = &taken
-		o.failure = o.notAcquired(nil)
-		o.to(failed)
-	case o.stage == named:
-		o.to(asking) // nobody took it over
-	default:
-		o.failure = fmt.Errorf("relock: the server refused hold %s: it was withdrawn", o.req.Hold)
-		o.to(failed)
-	}
-}
-
-// viaOf is how an answer grants a lock to a hold that has come as far as s.
-func viaOf(s stage) Via {
-	switch s {
-	case named:
-		return ViaRelease
-	case queued:
-		return ViaCheckIn
-	}
-	return ViaRequest
-}
-
-// grant gives o the lock. It needs m.mu.
-func (m *Manager) grant(o *Hold, ans engine.Answer, via Via) {
-	o.answer, o.via = ans, via
-	m.dog.forget(o)
-	if o.interrupt != nil {
-		o.interrupt()
-		o.interrupt = nil
-	}
-	o.to(granted)
-}
-
-// Deliver hands over a grant that came by message: the message is the grant.
-//
-// Its validity counts from when the last request left that was answered
-// "waiting": the server granted it after that. A token that is not greater than
-// the one in that answer is from before it: the grant has ended since, and o
-// queues again. An engine that knows when it asked for the grant says so, and
-// vouches for it.
-func (m *Manager) Deliver(msg engine.Message) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	o := m.holds[msg.Hold]
-	if o == nil {
-		m.spawnLocked(func(ctx context.Context) { m.returnStray(ctx, msg) })
-		return
-	}
-	if !o.stage.grantable() {
-		return
-	}
-	sent := msg.Sent
-	if sent.IsZero() {
-		if msg.Token <= o.heard().Token {
-			return
-		}
-		if sent = o.first; o.heard().State == engine.Waiting {
-			sent = o.heard().Sent
-		}
-		o.byMessage = true
-	}
-	m.grant(o, engine.Answer{State: engine.Granted, Token: msg.Token, Count: 1, Left: msg.Left, Sent: sent}, ViaMessage)
+	m.stepOf(o, queue.Event{Kind: queue.Listened, Err: err, Final: err != nil && !engine.IsTransient(err)})
+	return err
 }
 
 // returnStray releases a grant for nobody: its waiter is gone, and its
@@ -232,41 +126,44 @@ func (m *Manager) waitEnded(ctx context.Context, o *Hold, err error) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if o.heard().Owner != "" || o.behind && err == nil {
-		if ln := m.lines[o.req.Name]; o.heard().Owner == "" && ln != nil {
-			if ln.seen != nil {
-				o.last = ln.seen
-			}
-			if ln.holder != nil {
-				holder := ln.holder.asHolder()
-				o.last = &holder
-			}
-		}
-		return o.notAcquired(cause)
+	last := o.heard()
+	if last.Owner == "" && err == nil && o.waiter.Ahead() >= 0 {
+		last = o.inFront()
+	} else if last.Owner == "" {
+		return afterTrouble(cause, err)
 	}
+	return o.notAcquired(last, cause)
+}
+
+// afterTrouble is the error of a wait that cause ended, of which err is what came of
+// asking; nil: nothing did.
+func afterTrouble(cause, err error) error {
 	if err == nil {
 		return cause
 	}
 	return fmt.Errorf("%s: %w: %w", trouble(err), cause, err)
 }
 
-// notAcquired needs Manager.mu.
-func (o *Hold) notAcquired(cause error) error {
-	last := o.heard()
-	holder := o.lock.manager.holderOf(o.req.Name)
+// inFront describes whom one that has heard of nobody waits behind. It needs
+// Manager.mu.
+func (o *Hold) inFront() engine.Answer {
+	if holder := o.localHolder(); holder != nil {
+		return holder.asHolder()
+	}
+	if seen := o.queue.Seen(); seen != nil {
+		return *seen
+	}
+	return o.heard()
+}
+
+// notAcquired says that last is in o's way. It needs Manager.mu.
+func (o *Hold) notAcquired(last engine.Answer, cause error) error {
+	holder := o.localHolder()
 	return o.lock.manager.cfg.NotAcquired(NotAcquired{
 		Name: o.req.Name, Owner: last.Owner, Token: last.Token,
 		Since: Ago(last.Owner != "", last.Age), TTL: max(last.Left, 0), Cause: cause,
 		Local: holder != nil && holder.req.Owner == last.Owner && holder.err() == nil,
 	})
-}
-
-// holderOf returns this client's lease on a lock, if it has one. It needs m.mu.
-func (m *Manager) holderOf(name string) *Hold {
-	if ln := m.lines[name]; ln != nil {
-		return ln.holder
-	}
-	return nil
 }
 
 // asHolder describes a local hold to one that waits behind it.

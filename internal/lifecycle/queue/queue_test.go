@@ -69,13 +69,13 @@ func TestWhenAWaiterChecksIn(t *testing.T) {
 	}{
 		"the first":                        {0, check / 2, "a", Subscribed, check / 2},
 		"the first, of a long lease":       {0, 2 * check, "a", Subscribed, check},
-		"the first, of one that is over":   {0, 0, "a", Subscribed, minCheck},
+		"the first, of one that is over":   {0, 0, "a", Subscribed, MinCheck},
 		"the second":                       {1, check / 2, "a", Subscribed, check},
-		"the second, behind a minimum":     {1, check / 2, keptOwner, Subscribed, check / 2},
-		"the third, behind a minimum":      {2, check / 2, keptOwner, Subscribed, check},
-		"without a subscription":           {1, check, "a", NotSubscribed, pollEvery},
-		"where there can be none":          {1, check, "a", CannotSubscribe, pollEvery},
-		"the first, where there can be no": {0, minCheck, "a", CannotSubscribe, minCheck},
+		"the second, behind a minimum":     {1, check / 2, engine.KeptOwner, Subscribed, check / 2},
+		"the third, behind a minimum":      {2, check / 2, engine.KeptOwner, Subscribed, check},
+		"without a subscription":           {1, check, "a", NotSubscribed, PollInterval},
+		"where there can be none":          {1, check, "a", CannotSubscribe, PollInterval},
+		"the first, where there can be no": {0, MinCheck, "a", CannotSubscribe, MinCheck},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var q Queue
