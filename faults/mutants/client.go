@@ -39,7 +39,7 @@ var living = []mutant{
 	},
 	{
 		name:   "the watchdog takes an error for a loss",
-		edit:   edit{"internal/lifecycle/watchdog.go", "		if w.again(o) == 3 {", "		o.lose(LostGone)\n		if w.again(o) == 3 {"},
+		edit:   edit{"internal/lifecycle/watchdog.go", "		if w.again(o) == 3 {", "		o.lose(ReasonGone)\n		if w.again(o) == 3 {"},
 		killer: lifecycle("TestACutOffHolderIsLostAtItsDeadlineAndNotBefore"),
 	},
 	{
@@ -403,6 +403,41 @@ var replicating = []mutant{
 		name:   "a try in vain forgets a copy that is under way",
 		edit:   edit{queueRules, "if w.registered || w.inFlight > 0 {", "if w.registered {"},
 		killer: lifecycle("TestALateCopyOfATryInVainIsWithdrawn"),
+	},
+	{
+		name:   "what a late copy of a request was granted is left",
+		edit:   edit{queueRules, "	w.registered, w.repeated = true, true\n", "	w.repeated = true\n"},
+		killer: lifecycle("TestWhatALateCopyWasGrantedIsGivenBack"),
+	},
+	{
+		name:   "what is back under another token is left",
+		edit:   edit{"internal/lifecycle/ending.go", "|| o.mayBeBack())", "|| o.mayComeLate())"},
+		killer: lifecycle("TestWhatIsBackUnderAnotherTokenIsGivenBack"),
+	},
+	{
+		name:   "a slow check-in puts off the next",
+		edit:   edit{queueRules, "	w.missed = true\n	fx.add(Effect{Do: Pause", "	fx.add(Effect{Do: Pause"},
+		killer: lifecycle("TestASlowCheckInPutsNothingOff"),
+	},
+	{
+		name:   "of grants that were taken away the last alone is none",
+		edit:   edit{queueRules, "w.grant.Token <= q.forced &&", "w.grant.Token == q.forced &&"},
+		killer: lifecycle("TestAGrantBeforeTheLastThatWasTakenAwayIsNone"),
+	},
+	{
+		name:   "an answer does not say that its request was copied",
+		edit:   edit{"internal/redisengine/engine.go", "	ans.Copied = got.copies > 1\n", ""},
+		killer: redisengine("TestAnAnswerSaysThatItsRequestWasCopied"),
+	},
+	{
+		name:   "a copied release says nothing of the waiter that it names",
+		edit:   edit{"internal/redisengine/engine.go", "	rel.Next.Copied = rel.Copied\n", ""},
+		killer: redisengine("TestAnAnswerSaysThatItsRequestWasCopied"),
+	},
+	{
+		name:   "a waiter is parked though no release can name it",
+		edit:   edit{"internal/lifecycle/hold.go", "!shared && !each", "!shared && (each || !each)"},
+		killer: lifecycle("TestWaitersOfAClientQueueOneByOneWhereTheEngineSaysSo"),
 	},
 	{
 		name:   "a lease that was taken away holds up every turn",

@@ -232,6 +232,11 @@ var inLine = []mutant{
 		edit:   edit{queueStep, "if e.Kind == Pushed {", "if e.Kind == Took {"},
 		killer: test{"./internal/lifecycle/queue", "TestAGrantForNobodyIsGivenBack"},
 	},
+	{
+		name:   "a quorum that refused for good is asked on for want of one answer",
+		edit:   edit{queueStep, "			w.refusedWith(e, now, &fx) // of a quorum", "			w.again(&fx) // of a quorum"},
+		killer: test{"./internal/lifecycle/queue", "TestNoAnswerMayBeTheLastWord"},
+	},
 }
 
 const (

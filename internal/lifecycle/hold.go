@@ -43,7 +43,7 @@ type Hold struct {
 	cancel    context.CancelCauseFunc
 
 	// In the watchdog's heap; guarded by its mutex.
-	due     time.Time
+	due     time.Duration // since epoch
 	renewAt time.Time
 }
 

@@ -34,7 +34,7 @@ type dues []*Hold
 
 func (d dues) Len() int { return len(d) }
 
-func (d dues) Less(i, j int) bool { return d[i].due.Before(d[j].due) }
+func (d dues) Less(i, j int) bool { return d[i].due < d[j].due }
 
 func (d dues) Swap(i, j int) {
 	d[i], d[j] = d[j], d[i]
@@ -54,7 +54,7 @@ func (d *dues) Pop() any {
 
 // set puts o into the heap for due. It needs w.mu.
 func (w *watchdog) set(o *Hold, due time.Time) {
-	o.due = due
+	o.due = due.Sub(w.manager.epoch)
 	if o.index > 0 {
 		heap.Fix(&w.heap, int(o.index-1))
 	} else {
@@ -69,7 +69,7 @@ func (w *watchdog) arm() {
 	if len(w.heap) == 0 || w.stopped {
 		return
 	}
-	due := w.heap[0].due
+	due := w.manager.epoch.Add(w.heap[0].due)
 	if !w.armed.IsZero() && !due.Before(w.armed) {
 		return
 	}
@@ -93,7 +93,7 @@ func (w *watchdog) schedule(o *Hold, due time.Time) {
 func (w *watchdog) hasten(o *Hold, due time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if o.index > 0 && due.Before(o.due) {
+	if o.index > 0 && due.Sub(w.manager.epoch) < o.due {
 		w.set(o, due)
 	}
 }
@@ -154,11 +154,12 @@ func (w *watchdog) stop() {
 func (w *watchdog) tick() {
 	var due []*Hold
 	now := time.Now()
+	clock := now.Sub(w.manager.epoch)
 	w.mu.Lock()
 	w.armed = time.Time{}
 	for len(w.heap) > 0 && !w.stopped {
 		o := w.heap[0]
-		if early := o.due.Sub(now); early > 0 && (early > o.req.TTL/60 || !o.due.Equal(o.renewAt)) {
+		if early := o.due - clock; early > 0 && (early > o.req.TTL/60 || o.due != o.renewAt.Sub(w.manager.epoch)) {
 			break
 		}
 		due = append(due, heap.Pop(&w.heap).(*Hold))
