@@ -16,7 +16,7 @@ var asking = []mutant{
 	},
 	{
 		name:   "a waiter in the queue does not mind that its server became a replica",
-		edit:   edit{"internal/lifecycle/watchdog.go", "		err = h.judged(o, err)\n", ""},
+		edit:   edit{"internal/lifecycle/step.go", "		e.Grace = time.Duration(grace) * m.cfg.Call\n", ""},
 		killer: lifecycle("TestRefusalsAreTold/a primary that becomes a replica"),
 	},
 	{
@@ -31,7 +31,7 @@ var asking = []mutant{
 	},
 	{
 		name:   "one try waits for a server that is down",
-		edit:   edit{"internal/lifecycle/request.go", "(engine.ClassOf(err) == engine.NoQuorum || errors.Is(err, engine.ErrUnsent))", "engine.ClassOf(err) == engine.NoQuorum"},
+		edit:   edit{"internal/lifecycle/request.go", "(engine.ClassOf(last) == engine.NoQuorum || errors.Is(last, engine.ErrUnsent))", "engine.ClassOf(last) == engine.NoQuorum"},
 		killer: lifecycle("TestRefusalsAreTold/connections refused"),
 	},
 	{
@@ -71,7 +71,7 @@ var asking = []mutant{
 	},
 	{
 		name:   "one try that Close cuts short does not say so",
-		edit:   edit{"internal/lifecycle/request.go", "		case h.open.Err() != nil:\n			return ans, engine.ErrClosed\n", ""},
+		edit:   edit{"internal/lifecycle/request.go", "		case m.open.Err() != nil:\n			return engine.ErrClosed\n", ""},
 		killer: redisengine("TestATryLockThatCloseCutsShortSaysSo"),
 	},
 	{
@@ -86,7 +86,7 @@ var asking = []mutant{
 	},
 	{
 		name:   "calls on a closed go-redis client are owed a withdrawal",
-		edit:   edit{"internal/lifecycle/wait.go", "case engine.Refused, engine.Unsent, engine.Denied, engine.Closed:", "case engine.Refused, engine.Unsent, engine.Denied:"},
+		edit:   edit{"internal/lifecycle/step.go", "case engine.Refused, engine.Unsent, engine.Denied, engine.Closed:", "case engine.Refused, engine.Unsent, engine.Denied:"},
 		killer: lifecycle("TestAClosedGoRedisClientOwesNothing"),
 	},
 	{

@@ -24,7 +24,7 @@ var living = []mutant{
 	},
 	{
 		name:   "Err does not read the clock",
-		edit:   edit{"internal/lifecycle/hold.go", "if o.lock.host.clock() >= o.valid.Load() {", "if false {"},
+		edit:   edit{"internal/lifecycle/hold.go", "if o.lock.manager.clock() >= o.valid.Load() {", "if false {"},
 		killer: lifecycle("TestALeaseThatIsOverNeverComesBack"),
 	},
 	{
@@ -39,7 +39,7 @@ var living = []mutant{
 	},
 	{
 		name:   "the watchdog takes an error for a loss",
-		edit:   edit{"internal/lifecycle/watchdog.go", "		if w.again(o) == 3 {", "		o.lose(LostGone)\n		if w.again(o) == 3 {"},
+		edit:   edit{"internal/lifecycle/watchdog.go", "		if w.again(o) == 3 {", "		o.lose(ReasonGone)\n		if w.again(o) == 3 {"},
 		killer: lifecycle("TestACutOffHolderIsLostAtItsDeadlineAndNotBefore"),
 	},
 	{
@@ -51,15 +51,15 @@ var living = []mutant{
 		name: "the watchdog is armed after Lock has returned",
 		edit: edit{
 			"internal/lifecycle/grant.go",
-			"	h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})\n",
-			"	time.AfterFunc(time.Millisecond, func() { h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left}) })\n",
+			"	m.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})\n",
+			"	time.AfterFunc(time.Millisecond, func() { m.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left}) })\n",
 		},
 		killer: lifecycle("TestALeaseIsWatchedWhenLockReturns"),
 	},
 	{
 		name:   "the watchdog renews after Unlock",
-		edit:   edit{"internal/lifecycle/ending.go", "	o.lock.host.dog.forget(o)\n	return true\n", "	return true\n"},
-		also:   []edit{{"internal/lifecycle/watchdog.go", "case o.valid.Load() == 0, o.cause.Load() != nil:", "case o.valid.Load() == 0:"}},
+		edit:   edit{"internal/lifecycle/ending.go", "	o.lock.manager.dog.forget(o)\n	return true\n", "	return true\n"},
+		also:   []edit{{"internal/lifecycle/watchdog.go", "		case o.cause.Load() != nil: // ended just now\n", ""}},
 		killer: lifecycle("TestNothingRenewsAfterUnlock"),
 	},
 	{
@@ -70,7 +70,7 @@ var living = []mutant{
 	},
 	{
 		name:   "a lost lease is not given back",
-		edit:   edit{"internal/lifecycle/ending.go", "		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.cfg.Call)))\n", ""},
+		edit:   edit{"internal/lifecycle/ending.go", "		m.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, m.cfg.Call)))\n", ""},
 		killer: lifecycle("TestALateCopyBeforeTheReleaseOfALostLeaseIsGivenBack"),
 	},
 	{
@@ -85,7 +85,7 @@ var living = []mutant{
 	},
 	{
 		name:   "a forced lease of this client goes on",
-		edit:   edit{"internal/lifecycle/lock.go", "	l.host.loseAll(l.Name, st.Token)\n", ""},
+		edit:   edit{"internal/lifecycle/lock.go", "	l.manager.loseAll(l.Name, st.Token)\n", ""},
 		killer: lifecycle("TestALeaseEndsAtOnceIfItsOwnClientForcesTheLock"),
 	},
 }
@@ -109,7 +109,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "a fixed lease that is over is withdrawn before its end on the server",
-		edit:   edit{"internal/lifecycle/ending.go", "case o.lock.host.dog.isFixed(o) && !o.blurred.Load():", "case o.lastEnd < 0:"},
+		edit:   edit{"internal/lifecycle/ending.go", "case o.lock.manager.dog.isFixed(o) && !o.blurred.Load():", "case o.lastEnd < 0:"},
 		killer: lifecycle("TestAFixedLeaseHasItsWholeTimeOnTheServer"),
 	},
 	{
@@ -144,7 +144,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "Close waits for Do's function",
-		edit:   edit{"internal/lifecycle/ending.go", "		case <-o.lock.host.open.Done():\n", ""},
+		edit:   edit{"internal/lifecycle/ending.go", "		case <-o.lock.manager.open.Done():\n", ""},
 		killer: lifecycle("TestCloseWaitsForNoFunction"),
 	},
 	{
@@ -154,17 +154,17 @@ var ending = []mutant{
 	},
 	{
 		name:   "a member's normal end gives back the other fixed ones",
-		edit:   edit{"internal/lifecycle/grouplease.go", "ended && other.lock.host.dog.isFixed(other) {", "ended && other == o {"},
+		edit:   edit{"internal/lifecycle/grouplease.go", "ended && other.lock.manager.dog.isFixed(other) {", "ended && other == o {"},
 		killer: lifecycle("TestAMembersNormalEndLeavesTheOtherFixedOnesToTheirs"),
 	},
 	{
 		name:   "a member's normal end leaves what the watchdog keeps",
-		edit:   edit{"internal/lifecycle/grouplease.go", "ended && other.lock.host.dog.isFixed(other) {", "ended {"},
+		edit:   edit{"internal/lifecycle/grouplease.go", "ended && other.lock.manager.dog.isFixed(other) {", "ended {"},
 		killer: lifecycle("TestAMembersNormalEndLeavesTheOtherFixedOnesToTheirs"),
 	},
 	{
 		name:   "a lease with a watchdog is detached",
-		edit:   edit{"internal/lifecycle/ending.go", "	if !o.lock.host.dog.isFixed(o) {\n		return engine.Invalid", "	if o.lastEnd < 0 {\n		return engine.Invalid"},
+		edit:   edit{"internal/lifecycle/ending.go", "	if !o.lock.manager.dog.isFixed(o) {\n		return engine.Invalid", "	if o.lastEnd < 0 {\n		return engine.Invalid"},
 		killer: lifecycle("TestDetachIsRefused"),
 	},
 	{
@@ -174,7 +174,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "Close sends a request for each lock",
-		edit:   edit{"internal/lifecycle/close.go", "	h.eng.Pulse(ctx, batch)\n", "	for _, p := range batch {\n		h.eng.Pulse(ctx, []engine.Pulse{p})\n	}\n"},
+		edit:   edit{"internal/lifecycle/close.go", "	m.eng.Pulse(ctx, batch)\n", "	for _, p := range batch {\n		m.eng.Pulse(ctx, []engine.Pulse{p})\n	}\n"},
 		killer: lifecycle("TestCloseGivesBackManyByOneRoundTrip"),
 	},
 	{
@@ -184,7 +184,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "a release in a batch is given up when memory is full or keys move",
-		edit:   edit{"internal/redisengine/batch.go", "_, err = s.released(ctx, p.Release, outcome{val: got[i].val, err: err, sent: sent, copies: 1})", ""},
+		edit:   edit{"internal/redisengine/batch.go", "_, err = s.released(ctx, p.Release, got[i])", ""},
 		killer: lifecycle("TestABatchedReleaseFallsBackToTheLocksKey"),
 	},
 	{
@@ -199,12 +199,12 @@ var ending = []mutant{
 var waiting = []mutant{
 	{
 		name:   "a waiter does not check in",
-		edit:   edit{"internal/lifecycle/watchdog.go", "w.set(o, ans.Sent.Add(every))", "w.set(o, ans.Sent.Add(1000*every))"},
+		edit:   edit{queueRules, "e.Answer.Sent.Add(w.every(", "e.Answer.Sent.Add(1000 * w.every("},
 		killer: lifecycle("TestAWaiterStaysInTheQueueAndLeavesItAtOnce"),
 	},
 	{
 		name:   "the first in the queue does not ask when the holder's time is up",
-		edit:   edit{"internal/lifecycle/watchdog.go", "if ans.Place == 0 || ans.Place == 1 &&", "if ans.Place == 1 &&"},
+		edit:   edit{queueRules, "if ans.Place == 0 || ans.Place == 1 &&", "if ans.Place == 1 &&"},
 		killer: lifecycle("TestTheFirstAsksWhenTheHoldersTimeIsUp"),
 	},
 	{
@@ -214,7 +214,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "an answer that crossed a new subscription is believed",
-		edit:   edit{"internal/lifecycle/request.go", "		if o.missed {\n", "		if o.missed && o.refused() {\n"},
+		edit:   edit{queueRules, "	if w.missed {\n", "	if w.missed && w.polling {\n"},
 		killer: lifecycle("TestAnAnswerFromBeforeALostMessageIsNotTheLastWord"),
 	},
 	{
@@ -224,7 +224,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a waiter asks for ever since a grant may have been lost once",
-		edit:   edit{"internal/lifecycle/watchdog.go", "	o.missed = false\n", ""},
+		edit:   edit{queueRules, "	w.missed = false\n", ""},
 		killer: lifecycle("TestAWaiterChecksInOnceForANewSubscription"),
 	},
 	{
@@ -264,46 +264,42 @@ var waiting = []mutant{
 	},
 	{
 		name:   "who cannot hear the nodes of a quorum asks seldom",
-		edit:   edit{"internal/lifecycle/watchdog.go", "if !w.host.eng.Listening() || w.host.eng.Deaf() {", "if !w.host.eng.Listening() {"},
+		edit:   edit{"internal/lifecycle/step.go", "case m.eng.Deaf():", "case m.eng.Deaf() && !m.eng.Listening():"},
 		killer: redlock("TestNodesThatTakeNoSubscribe"),
 	},
 	{
-		name: "a grant by message counts from its arrival",
-		edit: edit{
-			"internal/lifecycle/request.go",
-			"		if sent = o.first; o.heard().State == engine.Waiting {\n			sent = o.heard().Sent\n		}\n",
-			"		sent = time.Now()\n",
-		},
+		name:   "a grant by message counts from its arrival",
+		edit:   edit{queueRules, "	grant.Sent = w.since\n", "	grant.Sent = time.Now()\n"},
 		killer: lifecycle("TestAGrantTooOldIsReleasedAndTheWaitGoesOn"),
 	},
 	{
 		name:   "a message from before the last answer is believed",
-		edit:   edit{"internal/lifecycle/request.go", "		if m.Token <= o.heard().Token {\n			return\n		}\n", ""},
+		edit:   edit{queueRules, "	if w.heard != nil && grant.Token <= w.heard.Token {\n		return\n	}\n", ""},
 		killer: lifecycle("TestAMessageFromBeforeTheLastAnswerIsIgnored"),
 	},
 	{
 		name:   "a grant for nobody is kept",
-		edit:   edit{"internal/lifecycle/request.go", "		h.spawnLocked(func(ctx context.Context) { h.returnStray(ctx, m) })\n", ""},
+		edit:   edit{"internal/lifecycle/step.go", "		m.spawnLocked(func(ctx context.Context) { m.returnStray(ctx, msg) })\n", ""},
 		killer: lifecycle("TestAGrantForNobodyIsReleased"),
 	},
 	{
 		name:   "a grant by message is not renewed before a fixed lease begins",
-		edit:   edit{"internal/lifecycle/grant.go", "return o.byMessage && (o.lock.terms.Fixed || o.answer.Left < o.req.Keep || v.remaining(time.Now()) < v.left/2)", "return false"},
+		edit:   edit{"internal/lifecycle/grant.go", "return o.isByMessage() && (o.lock.terms.Fixed || o.grant().Left < o.req.Keep || v.remaining(time.Now()) < v.left/2)", "return false"},
 		killer: lifecycle("TestAFixedLeaseByMessageHasItsWholeTTL"),
 	},
 	{
 		name:   "a wait that is given up is not withdrawn",
-		edit:   edit{"internal/lifecycle/wait.go", "		h.spawn(drop)\n", "		_ = drop\n"},
+		edit:   edit{"internal/lifecycle/wait.go", "		m.withdraw(ctx, o, holdOf(left.Next), o.outlives())\n", "		_ = ctx\n"},
 		killer: lifecycle("TestAWaiterStaysInTheQueueAndLeavesItAtOnce"),
 	},
 	{
 		name:   "a withdrawal leaves no tombstone though an acquire may be under way",
-		edit:   edit{"internal/lifecycle/release.go", "Bury: o.unsure.Load() > 0,", "Bury: false,"},
+		edit:   edit{"internal/lifecycle/release.go", "Token: token, Bury: o.mayComeLate(),", "Token: token,"},
 		killer: redisengine("TestAnAcquireAfterItsWithdrawalIsRefused"),
 	},
 	{
 		name:   "an acquire is sent again under a new hold id",
-		edit:   edit{"internal/lifecycle/request.go", "	r := o.req\n", "	r := o.req\n	if o.unsure.Load() > 0 {\n		r.Hold = h.newID()\n	}\n"},
+		edit:   edit{"internal/lifecycle/request.go", "	r := o.req\n", "	r := o.req\n	if o.waiter.InFlight() > 0 {\n		r.Hold = m.newID()\n	}\n"},
 		killer: redisengine("TestOneLostReplyCountsNothingTwice/Lock"),
 	},
 	{
@@ -318,12 +314,12 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a waiter whose hand-over has no answer asks nobody",
-		edit:   edit{"internal/lifecycle/release.go", "		h.toAsk(next)\n", ""},
+		edit:   edit{"internal/lifecycle/release.go", "		defer func() { m.answered(next, rel.Next, err) }()\n", "		defer func() {\n			if err == nil {\n				m.answered(next, rel.Next, err)\n			}\n		}()\n"},
 		killer: lifecycle("TestANextWhoseReleaseIsNotAnsweredAsksForItself"),
 	},
 	{
 		name:   "the goroutines of a client take turns from the last",
-		edit:   edit{"internal/lifecycle/wait.go", "o.place = ln.waiters.PushBack(o)", "o.place = ln.waiters.PushFront(o)"},
+		edit:   edit{queueRules, "	next := q.first\n", "	next := q.last\n"},
 		killer: lifecycle("TestGoroutinesOfOneClientTakeTurnsByArrival"),
 	},
 	{
@@ -405,12 +401,47 @@ var replicating = []mutant{
 	},
 	{
 		name:   "a try in vain forgets a copy that is under way",
-		edit:   edit{"internal/lifecycle/together.go", "if o.unsure.Load() == 0 { // else", "if true { // else"},
+		edit:   edit{queueRules, "if w.registered || w.inFlight > 0 {", "if w.registered {"},
 		killer: lifecycle("TestALateCopyOfATryInVainIsWithdrawn"),
 	},
 	{
+		name:   "what a late copy of a request was granted is left",
+		edit:   edit{queueRules, "	w.registered, w.repeated = true, true\n", "	w.repeated = true\n"},
+		killer: lifecycle("TestWhatALateCopyWasGrantedIsGivenBack"),
+	},
+	{
+		name:   "what is back under another token is left",
+		edit:   edit{"internal/lifecycle/ending.go", "|| o.mayBeBack())", "|| o.mayComeLate())"},
+		killer: lifecycle("TestWhatIsBackUnderAnotherTokenIsGivenBack"),
+	},
+	{
+		name:   "a slow check-in puts off the next",
+		edit:   edit{queueRules, "	w.missed = true\n	fx.add(Effect{Do: Pause", "	fx.add(Effect{Do: Pause"},
+		killer: lifecycle("TestASlowCheckInPutsNothingOff"),
+	},
+	{
+		name:   "of grants that were taken away the last alone is none",
+		edit:   edit{queueRules, "w.grant.Token <= q.forced &&", "w.grant.Token == q.forced &&"},
+		killer: lifecycle("TestAGrantBeforeTheLastThatWasTakenAwayIsNone"),
+	},
+	{
+		name:   "an answer does not say that its request was copied",
+		edit:   edit{"internal/redisengine/engine.go", "	ans.Copied = got.copies > 1\n", ""},
+		killer: redisengine("TestAnAnswerSaysThatItsRequestWasCopied"),
+	},
+	{
+		name:   "a copied release says nothing of the waiter that it names",
+		edit:   edit{"internal/redisengine/engine.go", "	rel.Next.Copied = rel.Copied\n", ""},
+		killer: redisengine("TestAnAnswerSaysThatItsRequestWasCopied"),
+	},
+	{
+		name:   "a waiter is parked though no release can name it",
+		edit:   edit{"internal/lifecycle/hold.go", "!shared && !each", "!shared && (each || !each)"},
+		killer: lifecycle("TestWaitersOfAClientQueueOneByOneWhereTheEngineSaysSo"),
+	},
+	{
 		name:   "a lease that was taken away holds up every turn",
-		edit:   edit{"internal/lifecycle/grant.go", "if ln.holder == nil || ln.holder.token < o.token {", "if ln.holder == nil {"},
+		edit:   edit{queueRules, "if q.holder == nil || q.holder.grant.Token < w.grant.Token {", "if q.holder == nil {"},
 		killer: lifecycle("TestALeaseThatWasTakenAwayHoldsUpOneTurn"),
 	},
 }

@@ -72,17 +72,17 @@ var keeping = []mutant{
 	},
 	{
 		name:   "a nudge moves nothing",
-		edit:   edit{"internal/lifecycle/minimum.go", "		h.dog.at(o, time.Now().Add(max(m.Left, minCheck)))\n", ""},
+		edit:   edit{queueRules, "		fx.add(Effect{Do: Hasten, W: w, At: now.Add(max(e.Answer.Left, MinCheck))})\n", ""},
 		killer: lifecycle("TestWaitersAreServedWhenTheMinimumIsOver/the holder's client is gone"),
 	},
 	{
 		name:   "a nudge is forgotten for an answer from before it",
-		edit:   edit{"internal/lifecycle/minimum.go", "		o.missed = true\n", ""},
+		edit:   edit{queueRules, "	w.missed = true\n	if w.state == Queued {\n		fx.add(Effect{Do: Hasten, W: w, At: now.Add", "	if w.state == Queued {\n		fx.add(Effect{Do: Hasten, W: w, At: now.Add"},
 		killer: lifecycle("TestANudgeCrossesAnAnswer"),
 	},
 	{
 		name:   "the second does not ask when the minimum is over",
-		edit:   edit{"internal/lifecycle/watchdog.go", " || ans.Place == 1 && ans.Owner == engine.KeptOwner", ""},
+		edit:   edit{queueRules, " || ans.Place == 1 && ans.Owner == engine.KeptOwner", ""},
 		killer: lifecycle("TestTheSecondAsksWhenTheMinimumIsOver"),
 	},
 	{
@@ -92,12 +92,12 @@ var keeping = []mutant{
 	},
 	{
 		name:   "a closed client has minimums to announce",
-		edit:   edit{"internal/lifecycle/close.go", "	h.dropEnds()\n", ""},
+		edit:   edit{"internal/lifecycle/close.go", "	m.dropEnds()\n", ""},
 		killer: lifecycle("TestCloseLeavesMinimumsToTheServer"),
 	},
 	{
 		name:   "Close waits for the end of a minimum to be announced",
-		edit:   edit{"internal/lifecycle/minimum.go", "err := h.onceOpen(ctx, func", "err := h.once(ctx, func"},
+		edit:   edit{"internal/lifecycle/minimum.go", "err := m.onceOpen(ctx, func", "err := m.once(ctx, func"},
 		killer: lifecycle("TestCloseDoesNotWaitForTheEndOfAMinimum"),
 	},
 	{
@@ -122,7 +122,7 @@ var keeping = []mutant{
 	},
 	{
 		name:   "a grant by message may be shorter than the minimum",
-		edit:   edit{"internal/lifecycle/grant.go", " || o.answer.Left < o.req.Keep", ""},
+		edit:   edit{"internal/lifecycle/grant.go", " || o.grant().Left < o.req.Keep", ""},
 		killer: lifecycle("TestAGrantByMessageHasItsMinimumWhenLockReturns"),
 	},
 	{

@@ -110,12 +110,8 @@ var tokens = []mutant{
 		killer: redisengine("TestRelease/embedded"),
 	},
 	{
-		name: "a lease's token is the greatest that its client has seen",
-		edit: edit{
-			"internal/lifecycle/hold.go",
-			"func (o *Hold) Token() int64 { return o.token }",
-			"func (o *Hold) Token() int64 { return o.token + int64(o.lock.host.counts.acquired.Load()) }",
-		},
+		name:   "a lease's token is the greatest that its client has seen",
+		edit:   edit{"internal/lifecycle/grant.go", "	o.token = o.grant().Token\n", "	o.token = o.grant().Token + int64(m.counts.acquired.Load())\n"},
 		killer: root("TestReentryByTheContextOfTheSameLock"),
 	},
 }

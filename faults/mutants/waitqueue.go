@@ -105,7 +105,7 @@ var inLine = []mutant{
 	},
 	{
 		name:   "a request without an answer is not in flight any more",
-		edit:   edit{queueStep, "			w.again(&fx)\n", "			w.inFlight--\n			w.again(&fx)\n"},
+		edit:   edit{queueStep, "			w.refusedWith(e, now, &fx) // of a quorum", "			w.inFlight--\n			w.refusedWith(e, now, &fx) // of a quorum"},
 		killer: explore("two clients begin"),
 	},
 	{
@@ -231,6 +231,11 @@ var inLine = []mutant{
 		name:   "a grant that is nobody's is kept",
 		edit:   edit{queueStep, "if e.Kind == Pushed {", "if e.Kind == Took {"},
 		killer: test{"./internal/lifecycle/queue", "TestAGrantForNobodyIsGivenBack"},
+	},
+	{
+		name:   "a quorum that refused for good is asked on for want of one answer",
+		edit:   edit{queueStep, "			w.refusedWith(e, now, &fx) // of a quorum", "			w.again(&fx) // of a quorum"},
+		killer: test{"./internal/lifecycle/queue", "TestNoAnswerMayBeTheLastWord"},
 	},
 }
 

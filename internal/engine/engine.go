@@ -81,6 +81,10 @@ type Answer struct {
 	// Of a node of a quorum that granted:
 	Accepted int64 // the greatest token it has accepted, or -clock in microseconds; Token is that of the hold, or 0
 	Issued   bool  // Token was accepted by a quorum
+
+	// Copied says that other copies of the request left, which may have had another
+	// answer. It holds beside an error too.
+	Copied bool
 }
 
 // Renewal gives a hold its TTL again.
@@ -121,6 +125,14 @@ type Batcher interface {
 	// AcquireAll asks for all of the holds, none of which waits. If one is not
 	// granted then none is, and those that would have been are Absent.
 	AcquireAll(ctx context.Context, rs []*Request) ([]Answer, error)
+}
+
+// Individual is an Engine of which each waiter is to queue by itself, also behind a
+// lease of its own client: where the server's queue is one key a waiter, each of
+// which watches the one before it, a release passes the lock on to the next key,
+// and cannot name a waiter that has none yet.
+type Individual interface {
+	QueuesEach()
 }
 
 // Identified is an Engine that can tell its servers from others, so that every

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sort"
 	"strings"
 )
 
@@ -143,8 +144,11 @@ func Outlasted(err error, calls int) error {
 	return &ClassifiedError{Err: err, Kind: ClassOf(err)}
 }
 
-// IsLimited reports whether err passes, but not for ever.
-func IsLimited(err error) bool { return IsTransient(err) && !IsTransientAfter(err, Forever-1) }
+// GraceOf returns for how many call timeouts err may last and yet pass: 0, it is for
+// good; [Forever], it passes by itself.
+func GraceOf(err error) int {
+	return sort.Search(Forever, func(calls int) bool { return !IsTransientAfter(err, calls) })
+}
 
 // Join returns both errors as one, or the one that is not nil.
 func Join(err, other error) error {

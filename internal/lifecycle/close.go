@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // A debt is what the server may have yet of a hold that is over.
@@ -19,67 +20,67 @@ type debt struct {
 
 // owe notes that o is to be given back. What was held has an end by what was sent
 // for it, and else ends by itself with until.
-func (h *Manager) owe(o *Hold, until time.Time) {
+func (m *Manager) owe(o *Hold, until time.Time) {
 	if o.valid.Load() != 0 {
 		until = o.serverEnd()
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.owed[o] = debt{until: until}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.owed[o] = debt{until: until}
 }
 
 // paid notes that o was given back, or why it was not: it is then owed until it
 // has ended by itself.
-func (h *Manager) paid(o *Hold, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	d := h.owed[o]
+func (m *Manager) paid(o *Hold, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.owed[o]
 	if left := time.Until(d.until); err != nil && left > 0 {
 		d.err = err
-		h.owed[o] = d
-		time.AfterFunc(left, func() { h.paid(o, nil) })
+		m.owed[o] = d
+		time.AfterFunc(left, func() { m.paid(o, nil) })
 		return
 	}
-	delete(h.owed, o)
+	delete(m.owed, o)
 }
 
 // Close is argued by its order: no hold can enter once closed is set; waiters
 // withdraw themselves when open ends, and wait for no answer any more; leases end
 // before they are released, so that nobody believes in a lock that is on its way
 // back.
-func (h *Manager) Close() error {
-	h.mu.Lock()
-	if h.closed {
-		h.mu.Unlock()
-		<-h.bg.Done()
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		<-m.bg.Done()
 		return nil
 	}
-	h.closed = true
-	h.shut()
-	h.dropEnds()
+	m.closed = true
+	m.shut()
+	m.dropEnds()
 	var leases []*Hold
-	for _, o := range h.holds {
+	for _, o := range m.holds {
 		switch {
-		case o.stage == held:
+		case o.waiter.State() == queue.Held:
 			leases = append(leases, o)
-		case o.stage == asking && o.interrupt != nil:
+		case o.interrupt != nil:
 			o.interrupt()
 		}
 	}
-	h.mu.Unlock()
+	m.mu.Unlock()
 	leases = slices.DeleteFunc(leases, func(o *Hold) bool { return !o.endByClose() })
-	h.spawn(func(ctx context.Context) { h.returnAll(ctx, leases) })
+	m.spawn(func(ctx context.Context) { m.returnAll(ctx, leases) })
 
-	timeout := time.NewTimer(h.cfg.Call)
+	timeout := time.NewTimer(m.cfg.Call)
 	defer timeout.Stop()
 	select {
-	case <-h.drained:
+	case <-m.drained:
 	case <-timeout.C:
 	}
-	err := h.leftBehind()
-	h.cancel()
-	h.dog.stop()
-	h.eng.Close()
+	err := m.leftBehind()
+	m.cancel()
+	m.dog.stop()
+	m.eng.Close()
 	return err
 }
 
@@ -89,37 +90,37 @@ func (o *Hold) endByClose() bool {
 	if !o.endBy(closedEnd) {
 		return false
 	}
-	o.lock.host.counts.closed.Add(1)
+	o.lock.manager.counts.closed.Add(1)
 	return true
 }
 
 // returnAll gives back what Close has ended, all in one batch, until each is
 // answered.
-func (h *Manager) returnAll(ctx context.Context, leases []*Hold) {
+func (m *Manager) returnAll(ctx context.Context, leases []*Hold) {
 	told := make(map[*Hold]func(error), len(leases))
 	for _, o := range leases {
-		_, told[o] = h.givesBack(ctx, o)
-		h.leave(o)
-		h.owe(o, time.Time{})
+		_, told[o] = m.givesBack(ctx, o)
+		m.retire(o, queue.Ended)
+		m.owe(o, time.Time{})
 	}
 	for n := 0; len(leases) > 0; n++ {
 		last := n > 0 && !engine.Sleep(ctx, engine.Pause(n-1))
 		var again []*Hold
-		for o, err := range h.returnEach(ctx, leases) {
+		for o, err := range m.returnEach(ctx, leases) {
 			if err != nil && !last && !errors.Is(err, engine.ErrDisconnected) && time.Now().Before(o.serverEnd()) {
 				again = append(again, o)
 				continue
 			}
-			h.paid(o, err)
+			m.paid(o, err)
 			told[o](engine.ErrClosed)
-			h.left(o)
+			m.retired(o)
 		}
 		leases = again
 	}
 }
 
 // returnEach sends a withdrawal of each hold, and returns what came of it.
-func (h *Manager) returnEach(ctx context.Context, leases []*Hold) map[*Hold]error {
+func (m *Manager) returnEach(ctx context.Context, leases []*Hold) map[*Hold]error {
 	type outcome struct {
 		o   *Hold
 		err error
@@ -132,7 +133,7 @@ func (h *Manager) returnEach(ctx context.Context, leases []*Hold) map[*Hold]erro
 			Done:    func(_ engine.Answer, err error) { got <- outcome{o, err} },
 		}
 	}
-	h.eng.Pulse(ctx, batch)
+	m.eng.Pulse(ctx, batch)
 	errs := make(map[*Hold]error, len(leases))
 	for range leases {
 		out := <-got
@@ -145,23 +146,23 @@ func (h *Manager) returnEach(ctx context.Context, leases []*Hold) map[*Hold]erro
 }
 
 // leftBehind says what Close could not give back, or nil.
-func (h *Manager) leftBehind() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, o := range h.holds { // those whose Unlock has no answer yet
-		if _, noted := h.owed[o]; !noted && o.cause.Load() == unlockedEnd {
-			h.owed[o] = debt{until: o.serverEnd()}
+func (m *Manager) leftBehind() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.holds { // those whose Unlock has no answer yet
+		if _, noted := m.owed[o]; !noted && o.cause.Load() == unlockedEnd {
+			m.owed[o] = debt{until: o.serverEnd()}
 		}
 	}
 	var locks []string
 	calls, left, why := 0, time.Duration(0), error(nil)
-	for o, d := range h.owed {
+	for o, d := range m.owed {
 		switch {
 		case time.Until(d.until) <= 0:
 			continue
-		case o.valid.Load() != 0 || o.answer.State == engine.Granted:
+		case o.valid.Load() != 0 || o.grant().State == engine.Granted:
 			locks = append(locks, o.req.Name)
-		case o.unsure.Load() > 0 || o.joined:
+		case o.waiter.MayRemain(), o.copies.Load() > 0:
 			calls++
 		default: // nothing of it has reached the server
 			continue
@@ -175,7 +176,7 @@ func (h *Manager) leftBehind() error {
 		return nil
 	}
 	if why == nil {
-		why = fmt.Errorf("no answer within %v", h.cfg.Call)
+		why = fmt.Errorf("no answer within %v", m.cfg.Call)
 	}
 	return fmt.Errorf("relock: close: %s, which by itself ends within %v: %w", unreturned(locks, calls), left.Round(time.Millisecond), why)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // An ending is how a lease came to its end.
@@ -57,7 +58,7 @@ func (o *Hold) fate(e *ending) fate {
 		return deferred
 	case e.over == ReasonDetached:
 		return staying
-	case o.lock.host.dog.isFixed(o) && !o.blurred.Load():
+	case o.lock.manager.dog.isFixed(o) && !o.blurred.Load():
 		return overdue
 	}
 	return deferred
@@ -84,7 +85,7 @@ func (o *Hold) endBy(e *ending) bool {
 	if !o.end(e) {
 		return false
 	}
-	o.lock.host.dog.forget(o)
+	o.lock.manager.dog.forget(o)
 	return true
 }
 
@@ -112,7 +113,7 @@ func (o *Hold) expired() *ending {
 	switch {
 	case o.lastEnd > 0 && o.valid.Load() >= int64(o.lastEnd):
 		return &ending{err: engine.ErrLost, over: ReasonMaxHold}
-	case o.lock.host.dog.isFixed(o):
+	case o.lock.manager.dog.isFixed(o):
 		return &ending{err: engine.ErrLost, over: ReasonLease}
 	}
 	return &ending{err: engine.ErrLost, lost: ReasonExpired}
@@ -122,35 +123,33 @@ func (o *Hold) runOut(e *ending) {
 	if !o.end(e) {
 		return
 	}
-	o.lock.host.dog.forget(o)
+	o.lock.manager.dog.forget(o)
 	o.settleFate(e)
 }
 
 // settleFate does what is left to do for a lease that ended as e and is not given
-// back by a call. Nothing names its line's next, which asks for itself.
+// back by a call. Nothing names the next waiter, which asks for itself.
 func (o *Hold) settleFate(e *ending) {
-	h := o.lock.host
-	if next := h.leave(o); next != nil {
-		h.unname(next)
-	}
+	m := o.lock.manager
+	m.retire(o, queue.Ended)
 	fate := o.fate(e)
-	if fate == overdue && h.later(o.req.Hold, time.Until(o.serverEnd()), func(ctx context.Context) { h.announce(ctx, o.release(0)) }) {
-		h.left(o)
-		h.ended(o, e)
+	if fate == overdue && m.later(o.req.Hold, time.Until(o.serverEnd()), func(ctx context.Context) { m.announce(ctx, o.release(0)) }) {
+		m.retired(o)
+		m.ended(o, e)
 		return
 	}
-	h.spawn(func(ctx context.Context) {
+	m.spawn(func(ctx context.Context) {
 		switch fate {
 		case staying, overdue:
-			h.bury(ctx, o)
+			m.bury(ctx, o)
 			return
 		case deferred:
 			o.awaitUser(o.serverEnd)
 		}
-		h.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, h.cfg.Call)))
+		m.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, m.cfg.Call)))
 	})
-	h.left(o)
-	h.ended(o, e)
+	m.retired(o)
+	m.ended(o, e)
 }
 
 // detach ends a fixed lease and leaves the server's hold to its end.
@@ -168,7 +167,7 @@ func (o *Hold) detach() error {
 // detachable refuses a lease that the watchdog keeps: nothing would end it when it
 // says so.
 func (o *Hold) detachable() error {
-	if !o.lock.host.dog.isFixed(o) {
+	if !o.lock.manager.dog.isFixed(o) {
 		return engine.Invalid("Detach of a lease without WithLease")
 	}
 	return nil
@@ -176,7 +175,7 @@ func (o *Hold) detachable() error {
 
 // mayLast notes that the server may hold o for d from now on.
 func (o *Hold) mayLast(d time.Duration) {
-	end := int64(time.Since(o.lock.host.epoch) + d)
+	end := int64(time.Since(o.lock.manager.epoch) + d)
 	for {
 		old := o.heldUntil.Load()
 		if end <= old || o.heldUntil.CompareAndSwap(old, end) {
@@ -188,7 +187,7 @@ func (o *Hold) mayLast(d time.Duration) {
 // serverEnd is the last instant at which the server may hold o, by the requests
 // that were sent.
 func (o *Hold) serverEnd() time.Time {
-	return o.lock.host.epoch.Add(time.Duration(o.heldUntil.Load()))
+	return o.lock.manager.epoch.Add(time.Duration(o.heldUntil.Load()))
 }
 
 // Use notes that o is in use until done is closed.
@@ -199,7 +198,7 @@ func (o *Hold) Use(done <-chan struct{}) {
 }
 
 // awaitUser waits until o is not in use, for no longer than until end, which may
-// move meanwhile, and not once the host is closed: Close takes back what is in use.
+// move meanwhile, and not once the manager is closed: Close takes back what is in use.
 func (o *Hold) awaitUser(end func() time.Time) {
 	o.ctxMu.Lock()
 	done := o.inUse
@@ -210,7 +209,7 @@ func (o *Hold) awaitUser(end func() time.Time) {
 		case <-t.C:
 			continue
 		case <-done:
-		case <-o.lock.host.open.Done():
+		case <-o.lock.manager.open.Done():
 		}
 		t.Stop()
 		return
@@ -218,36 +217,16 @@ func (o *Hold) awaitUser(end func() time.Time) {
 }
 
 // bury has the server refuse late copies of o's acquire, and leaves what it holds.
-func (h *Manager) bury(ctx context.Context, o *Hold) {
-	until := time.Now().Add(max(o.req.TTL, h.cfg.Call))
-	_ = h.persist(ctx, until, func() error {
-		return h.once(ctx, func(ctx context.Context) error {
-			_, err := h.eng.Release(ctx, &engine.Release{
-				Name: o.req.Name, Hold: o.req.Hold, Leave: true, Bury: o.unsure.Load() > 0,
+func (m *Manager) bury(ctx context.Context, o *Hold) {
+	until := time.Now().Add(max(o.req.TTL, m.cfg.Call))
+	_ = m.persist(ctx, until, func() error {
+		return m.once(ctx, func(ctx context.Context) error {
+			_, err := m.eng.Release(ctx, &engine.Release{
+				Name: o.req.Name, Hold: o.req.Hold, Leave: true, Bury: o.mayComeLate(),
 			})
 			return err
 		})
 	})
-}
-
-// loseAll ends the leases of this host on a grant that was taken away. A grant
-// that is not a lease yet, or not answered yet, becomes none.
-func (h *Manager) loseAll(name string, token int64) {
-	var lost []*Hold
-	h.mu.Lock()
-	for _, o := range h.holds {
-		switch {
-		case o.req.Name != name:
-		case o.stage != held:
-			o.forced = token
-		case o.token == token:
-			lost = append(lost, o)
-		}
-	}
-	h.mu.Unlock()
-	for _, o := range lost {
-		o.lose(ReasonForced)
-	}
 }
 
 // errPanics stands for the error of a release in which a hook panics.
@@ -261,21 +240,18 @@ func (o *Hold) unlock(ctx context.Context) error {
 	if err := o.finish(unlockedEnd); err != nil {
 		return err
 	}
-	h := o.lock.host
-	ctx, told := h.givesBack(ctx, o)
-	next := h.leave(o)
+	m := o.lock.manager
+	ctx, told := m.givesBack(ctx, o)
+	next := holdOf(m.retire(o, queue.Released).Next)
 	err := errPanics
 	defer func() {
-		if err == errPanics && next != nil {
-			h.toAsk(next)
+		if err != nil && (!errors.Is(err, engine.ErrLost) || o.mayBeBack()) {
+			m.spawn(func(ctx context.Context) { m.withdraw(ctx, o, nil, o.serverEnd()) })
 		}
-		if err != nil && (!errors.Is(err, engine.ErrLost) || o.unsure.Load() > 0) {
-			h.spawn(func(ctx context.Context) { h.withdraw(ctx, o, nil, o.serverEnd()) })
-		}
-		h.left(o)
+		m.retired(o)
 	}()
-	err = h.giveBack(ctx, o, next)
-	h.released(o, err)
+	err = m.giveBack(ctx, o, next)
+	m.released(o, err)
 	told(err)
 	return err
 }

@@ -5,50 +5,51 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // What tests reach of the inside, and what callers do not.
 
 // MinCheck is the shortest time between two check-ins.
-const MinCheck = minCheck
+const MinCheck = queue.MinCheck
 
 // Spanning is the least TTL of which d can be believed.
 func Spanning(d time.Duration) time.Duration { return spanning(d) }
 
 // Tasks is how many goroutines are in the background.
-func (h *Manager) Tasks() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.tasks
+func (m *Manager) Tasks() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tasks
 }
 
 // Owed is how many holds are to be given back.
-func (h *Manager) Owed() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.owed)
+func (m *Manager) Owed() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.owed)
 }
 
 // Ends is how many ends are to be announced.
-func (h *Manager) Ends() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.ends)
+func (m *Manager) Ends() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.ends)
 }
 
-// Names is how many names have a line.
-func (h *Manager) Names() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.lines)
+// Names is how many names have a queue.
+func (m *Manager) Names() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.queues)
 }
 
 // Unbelieved is how many leases are without validity.
-func (h *Manager) Unbelieved() (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, o := range h.holds {
-		if o.stage == held && o.valid.Load() == 0 {
+func (m *Manager) Unbelieved() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.holds {
+		if o.waiter.State() == queue.Held && o.valid.Load() == 0 {
 			n++
 		}
 	}
@@ -56,21 +57,21 @@ func (h *Manager) Unbelieved() (n int) {
 }
 
 // Holds are all that wait or hold.
-func (h *Manager) Holds() (all []*Hold) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, o := range h.holds {
+func (m *Manager) Holds() (all []*Hold) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.holds {
 		all = append(all, o)
 	}
 	return all
 }
 
 // Queued is one hold in the server's queue, or nil.
-func (h *Manager) Queued() *Hold {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, o := range h.holds {
-		if o.stage == queued {
+func (m *Manager) Queued() *Hold {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.holds {
+		if o.waiter.State() == queue.Queued {
 			return o
 		}
 	}
@@ -78,45 +79,51 @@ func (h *Manager) Queued() *Hold {
 }
 
 // StopWatchdog has nothing renewed or asked for any more.
-func (h *Manager) StopWatchdog() { h.dog.stop() }
+func (m *Manager) StopWatchdog() { m.dog.stop() }
 
-// Engine is what keeps h's locks.
-func (h *Manager) Engine() engine.Engine { return h.eng }
+// Engine is what keeps m's locks.
+func (m *Manager) Engine() engine.Engine { return m.eng }
 
 // SetEngine puts another engine in its place.
-func (h *Manager) SetEngine(e engine.Engine) { h.eng = e }
+func (m *Manager) SetEngine(e engine.Engine) { m.eng = e }
 
 // Ask sends a request as Status does.
-func (h *Manager) Ask(ctx context.Context, send func(context.Context) error) error {
-	return h.ask(ctx, send)
+func (m *Manager) Ask(ctx context.Context, send func(context.Context) error) error {
+	return m.ask(ctx, send)
 }
 
 // Settle is an answer to a request of o.
-func (h *Manager) Settle(o *Hold, ans engine.Answer) { h.settle(o, ans, nil) }
+func (m *Manager) Settle(o *Hold, ans engine.Answer) { m.answered(o, ans, nil) }
 
 // Renewed is an answer to a renewal of o by the watchdog.
-func (h *Manager) Renewed(o *Hold, ans engine.Answer) { h.dog.renewed(o, ans, nil) }
+func (m *Manager) Renewed(o *Hold, ans engine.Answer) { m.dog.renewed(o, ans, nil) }
 
 // Renew is a renewal of o by the watchdog.
-func (h *Manager) Renew(o *Hold) engine.Pulse { return h.dog.renew(o) }
+func (m *Manager) Renew(o *Hold) engine.Pulse { return m.dog.renew(o) }
 
 // Wait has a new hold wait for a lock, in the server's queue.
-func (h *Manager) Wait(l *Lock, id string) *Hold {
-	o := h.newHold(context.Background(), l, "", true)
-	o.req.Hold, o.stage = id, queued
-	h.holds[id] = o
+func (m *Manager) Wait(l *Lock, id string) *Hold {
+	o := m.newHold(context.Background(), l, "", true)
+	o.req.Hold = id
+	r := o.req
+	if err := m.enter(o); err != nil || !m.send(o, &r, nil) {
+		panic("it does not ask")
+	}
+	m.answered(o, engine.Answer{State: engine.Waiting, Sent: time.Now()}, nil)
 	return o
 }
 
-// Forget takes o out of the host; it reports whether o was granted its lock.
-func (h *Manager) Forget(o *Hold) bool {
-	delete(h.holds, o.req.Hold)
-	return o.stage == granted
+// Forget takes o out of the manager; it reports whether o was granted its lock.
+func (m *Manager) Forget(o *Hold) bool {
+	granted := m.stateOf(o) == queue.Granted
+	m.retire(o, queue.GaveUp)
+	m.retired(o)
+	return granted
 }
 
 // Watched reports whether the watchdog knows of o.
 func (o *Hold) Watched() bool {
-	w := &o.lock.host.dog
+	w := &o.lock.manager.dog
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return o.index > 0
@@ -130,24 +137,22 @@ func (o *Hold) Renewal(ttl time.Duration) *engine.Renewal { return o.renewal(ttl
 
 // AddInFlight notes n more acquires that are not answered, and returns how many
 // there are.
-func (o *Hold) AddInFlight(n int32) int32 { return o.unsure.Add(n) }
+func (o *Hold) AddInFlight(n int32) int32 {
+	o.copies.Add(n)
+	o.lock.manager.mu.Lock()
+	defer o.lock.manager.mu.Unlock()
+	return o.inFlight()
+}
 
 // Heard is the last answer to o that was no grant.
 func (o *Hold) Heard() engine.Answer {
-	o.lock.host.mu.Lock()
-	defer o.lock.host.mu.Unlock()
+	o.lock.manager.mu.Lock()
+	defer o.lock.manager.mu.Unlock()
 	return o.heard()
 }
 
-// AgeAnswer has the last answer to o be older by d.
-func (o *Hold) AgeAnswer(d time.Duration) {
-	o.lock.host.mu.Lock()
-	defer o.lock.host.mu.Unlock()
-	o.last.Sent = o.last.Sent.Add(-d)
-}
-
 // RunOut has o's validity be over, before any timer has run.
-func (o *Hold) RunOut() { o.valid.Store(o.lock.host.clock()) }
+func (o *Hold) RunOut() { o.valid.Store(o.lock.manager.clock()) }
 
 // Believe is an answer from now that gives o so long.
 func (o *Hold) Believe(left time.Duration) { o.believe(validity{time.Now(), left}) }
@@ -172,15 +177,15 @@ func (c *Group) Order(ctx context.Context) ([]Part, error) {
 }
 
 // Observe has all that is told of o told.
-func (h *Manager) Observe(o *Hold) {
-	ctx := h.called(context.Background(), o)
-	h.granted(o)
-	h.acquired(o)
-	h.returned(o, nil)
-	h.renewed(o, o.answer, nil)
-	_, told := h.givesBack(ctx, o)
-	h.released(o, nil)
+func (m *Manager) Observe(o *Hold) {
+	ctx := m.called(context.Background(), o)
+	m.granted(o)
+	m.acquired(o)
+	m.returned(o, nil)
+	m.renewed(o, o.grant(), nil)
+	_, told := m.givesBack(ctx, o)
+	m.released(o, nil)
 	told(nil)
-	o.tellEnd(h.cfg.Observer.Lost, ReasonGone)
-	o.tellEnd(h.cfg.Observer.End, ReasonLease)
+	o.tellEnd(m.cfg.Observer.Lost, ReasonGone)
+	o.tellEnd(m.cfg.Observer.End, ReasonLease)
 }

@@ -12,24 +12,8 @@ import (
 
 // outlasted returns err, as one that is for good if it has lasted for longer than
 // such an error may.
-func (h *Manager) outlasted(err error, lasted time.Duration) error {
-	return engine.Outlasted(err, int(lasted/h.cfg.Call))
-}
-
-// judged is outlasted for what an acquire of o came to, which waits for longer
-// than one call.
-func (h *Manager) judged(o *Hold, err error) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case err == nil:
-		o.refusedSince = time.Time{}
-	case o.refusedSince.IsZero() && engine.IsLimited(err):
-		o.refusedSince = time.Now()
-	case !o.refusedSince.IsZero():
-		return h.outlasted(err, time.Since(o.refusedSince))
-	}
-	return err
+func (m *Manager) outlasted(err error, lasted time.Duration) error {
+	return engine.Outlasted(err, int(lasted/m.cfg.Call))
 }
 
 // trouble is what err comes to, in a sentence about Redis.
@@ -56,9 +40,9 @@ func soFar(last, err error) error {
 	return err
 }
 
-// telling returns the error of a request and its resend that says more of the
+// latest returns the error of a request and its resend that says more of the
 // server: that the resend was cut off by the end of ctx says nothing.
-func telling(ctx context.Context, last, err error) error {
+func latest(ctx context.Context, last, err error) error {
 	if last != nil && ctx.Err() != nil && engine.Unanswered(err) {
 		return last
 	}

@@ -2,97 +2,94 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
-// take makes a lease of a granted hold; it returns nil and nil if the grant is
-// too old to use.
-func (h *Manager) take(ctx context.Context, o *Hold) (*Hold, error) {
-	v := o.trusts(o.answer, o.req.TTL)
-	o.token = o.answer.Token
-	h.granted(o)
+// An outcome is what came of a grant.
+type outcome uint8
+
+const (
+	inVain   outcome = iota // nothing, for the error beside it: the call is over
+	leased                  // a lease
+	unusable                // nothing, and the wait goes on: it is too old, or was taken away
+)
+
+// take makes a lease of o's grant. Whatever else comes of it is for the caller to
+// give up.
+func (m *Manager) take(ctx context.Context, o *Hold) (outcome, error) {
+	o.token = o.grant().Token
+	m.granted(o)
 	if o.lock.terms.MaxHold > 0 {
-		o.lastEnd = h.grantedAt(ctx, o).Add(o.lock.terms.MaxHold).Sub(h.epoch)
+		o.lastEnd = m.grantedAt(ctx, o).Add(o.lock.terms.MaxHold).Sub(m.epoch)
 	}
-	if h.needsRenewal(o, v) {
+	v := o.trusts(o.grant(), o.req.TTL)
+	if m.needsRenewal(o, v) {
 		var err error
-		if v, err = h.confirm(ctx, o, v); errors.Is(err, engine.ErrNotReplicated) {
-			// What is reported as released should be, if Redis can be reached.
-			released := make(chan struct{})
-			drop := h.drop(o)
-			h.spawn(func(ctx context.Context) { drop(ctx); close(released) })
-			h.left(o)
-			_ = h.once(ctx, func(ctx context.Context) error {
-				select {
-				case <-released:
-				case <-ctx.Done():
-				}
-				return nil
-			})
-			return nil, err
-		} else if err != nil {
-			return nil, h.abandon(o, err)
+		if v, err = m.confirm(ctx, o, v); err != nil {
+			return inVain, err
 		}
 	}
 	now := time.Now()
-	if v.remaining(now) <= 0 || o.lastEnd > 0 && now.Sub(h.epoch) >= o.lastEnd {
-		if !o.req.Wait {
-			return nil, h.abandon(o, fmt.Errorf("%w: answered after the hold had ended", engine.ErrLost))
-		}
-		return nil, nil
+	if v.remaining(now) <= 0 || o.lastEnd > 0 && now.Sub(m.epoch) >= o.lastEnd {
+		return o.useless("answered after the hold had ended")
 	}
-	o.began = now.Sub(h.epoch)
-	err := h.begin(ctx, o, v)
-	if errors.Is(err, errForced) {
-		if !o.req.Wait {
-			return nil, h.abandon(o, fmt.Errorf("%w: it was taken away at once", engine.ErrLost))
-		}
-		return nil, nil
-	}
-	return o, err
+	o.began = now.Sub(m.epoch)
+	return m.begin(ctx, o, v)
 }
 
-// errForced is a grant that was taken away before it was a lease.
-var errForced = errors.New("taken away")
+// useless has a waiter wait on, and ends a try.
+func (o *Hold) useless(why string) (outcome, error) {
+	if o.req.Wait {
+		return unusable, nil
+	}
+	return inVain, fmt.Errorf("%w: %s", engine.ErrLost, why)
+}
 
 // grantedAt returns an instant no later than o's grant. A message does not tell
 // how long ago the grant was; the server does.
-func (h *Manager) grantedAt(ctx context.Context, o *Hold) time.Time {
-	if o.byMessage {
+func (m *Manager) grantedAt(ctx context.Context, o *Hold) time.Time {
+	if o.isByMessage() {
 		sent := time.Now()
 		var st engine.Status
-		err := h.onceOpen(ctx, func(ctx context.Context) (err error) {
-			st, err = h.eng.Status(ctx, o.req.Name)
+		err := m.onceOpen(ctx, func(ctx context.Context) (err error) {
+			st, err = m.eng.Status(ctx, o.req.Name)
 			return err
 		})
 		if err == nil && st.Token == o.token {
 			return sent.Add(-st.Age)
 		}
 	}
-	return o.answer.Sent
+	return o.grant().Sent
 }
 
 // needsRenewal tells whether a grant must be renewed before Lock returns: one
 // that came by message lives shorter than a TTL, and is as old as the last
 // check-in. It may also be shorter than the lock's minimum.
-func (h *Manager) needsRenewal(o *Hold, v validity) bool {
+func (m *Manager) needsRenewal(o *Hold, v validity) bool {
 	if o.lock.terms.Replicas > 0 {
 		return true
 	}
-	return o.byMessage && (o.lock.terms.Fixed || o.answer.Left < o.req.Keep || v.remaining(time.Now()) < v.left/2)
+	return o.isByMessage() && (o.lock.terms.Fixed || o.grant().Left < o.req.Keep || v.remaining(time.Now()) < v.left/2)
+}
+
+// isByMessage reports whether o's grant came by a message that does not say when it
+// was made.
+func (o *Hold) isByMessage() bool {
+	_, via := o.waiter.Grant()
+	return via == queue.ByMessage
 }
 
 // confirm renews a grant. A validity that has run out says that the hold is
 // gone, or cannot be had in time.
-func (h *Manager) confirm(ctx context.Context, o *Hold, v validity) (validity, error) {
+func (m *Manager) confirm(ctx context.Context, o *Hold, v validity) (validity, error) {
 	for n := 0; v.remaining(time.Now()) > 0; n++ {
 		var ans engine.Answer
-		err := h.onceOpen(ctx, func(ctx context.Context) (err error) {
-			ans, err = h.eng.Renew(ctx, o.renewal(o.req.Grant()))
+		err := m.onceOpen(ctx, func(ctx context.Context) (err error) {
+			ans, err = m.eng.Renew(ctx, o.renewal(o.req.Grant()))
 			return err
 		})
 		switch {
@@ -101,8 +98,8 @@ func (h *Manager) confirm(ctx context.Context, o *Hold, v validity) (validity, e
 		case err == nil:
 			return validity{}, nil
 		case ctx.Err() != nil:
-			return v, h.waitEnded(ctx, o, err)
-		case h.open.Err() != nil:
+			return v, m.waitEnded(ctx, o, err)
+		case m.open.Err() != nil:
 			return v, engine.ErrClosed
 		case !engine.IsTransient(err):
 			return v, err
@@ -112,38 +109,37 @@ func (h *Manager) confirm(ctx context.Context, o *Hold, v validity) (validity, e
 	return v, nil
 }
 
-// begin makes o a lease, watched before Lock returns.
-func (h *Manager) begin(ctx context.Context, o *Hold, v validity) error {
-	h.mu.Lock()
-	if h.closed || ctx.Err() != nil {
-		// Cancelled after the grant: put it back, so that an error always means
-		// that nothing is held.
-		h.mu.Unlock()
-		if ctx.Err() != nil {
-			return h.abandon(o, h.waitEnded(ctx, o, nil))
-		}
-		return h.abandon(o, engine.ErrClosed)
+// begin makes o a lease, watched before Lock returns. One that was cancelled after
+// the grant is none, so that an error always means that nothing is held.
+func (m *Manager) begin(ctx context.Context, o *Hold, v validity) (outcome, error) {
+	if ctx.Err() != nil {
+		return inVain, m.waitEnded(ctx, o, nil)
 	}
-	if o.forced == o.token {
-		h.mu.Unlock()
-		return errForced
+	switch began, err := m.hold(o, v); {
+	case err != nil:
+		return inVain, err
+	case !began:
+		return o.useless("it was taken away at once")
+	}
+	m.acquired(o)
+	m.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})
+	return leased, nil
+}
+
+// hold has o be held, and reports whether it is: not if its grant was taken away.
+func (m *Manager) hold(o *Hold, v validity) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false, engine.ErrClosed
+	}
+	if m.stepOf(o, queue.Event{Kind: queue.Took}); o.waiter.State() != queue.Held {
+		return false, nil
 	}
 	o.mayLast(max(v.left, o.req.Grant()))
-	o.believe(v) // before it is one: Close would end a lease without validity as lost
-	o.stage = held
+	o.believe(v)
 	o.ready = nil // nothing wakes a lease, and one of many should be small
-	h.waiting--
-	h.holding++
-	ln := h.lineOf(o)
-	if o.place != nil {
-		ln.waiters.Remove(o.place)
-		o.place = nil
-	}
-	if ln.holder == nil || ln.holder.token < o.token {
-		ln.holder = o
-	}
-	h.mu.Unlock()
-	h.acquired(o)
-	h.dog.watch(o, engine.Answer{Sent: v.sent, Left: v.left})
-	return nil
+	m.waiting--
+	m.holding++
+	return true, nil
 }

@@ -45,10 +45,10 @@ func NewGroup(members []Member) (*Group, error) {
 	var names []string
 	for i, m := range members {
 		p := &part{Lock: m.Lock, whose: m.Whose, place: i}
-		if p.host == nil {
+		if p.manager == nil {
 			return nil, engine.Invalid("member %d is a zero lock", i)
 		}
-		key := heldKey{p.host, p.Name}
+		key := heldKey{p.manager, p.Name}
 		if seen[key] {
 			return nil, engine.Invalid("lock %q is a member twice", p.Name)
 		}
@@ -169,7 +169,7 @@ func (c *Group) tryAll(ctx context.Context) ([]*Hold, error) {
 func take(ctx context.Context, group []*part, owners []string, holds []*Hold) error {
 	if len(group) == 1 {
 		p := group[0]
-		o, err := p.host.acquire(ctx, p.watched(), owners[p.place], false)
+		o, err := p.manager.acquire(ctx, p.watched(), owners[p.place], false)
 		holds[p.place] = o
 		return p.wrap(err)
 	}
@@ -178,7 +178,7 @@ func take(ctx context.Context, group []*part, owners []string, holds []*Hold) er
 	for i, p := range group {
 		locks[i], whose[i] = p.watched(), owners[p.place]
 	}
-	had, err := group[0].host.tryAll(ctx, locks, whose)
+	had, err := group[0].manager.tryAll(ctx, locks, whose)
 	for i, o := range had {
 		holds[group[i].place] = o
 	}
@@ -188,15 +188,15 @@ func take(ctx context.Context, group []*part, owners []string, holds []*Hold) er
 // groups are the members that one request can take.
 func (c *Group) groups() (groups [][]*part) {
 	type slot struct {
-		host *Manager
-		name string
+		manager *Manager
+		name    string
 	}
 	at := map[slot]int{}
 	for _, p := range c.members {
-		b, ok := p.host.eng.(engine.Batcher)
+		b, ok := p.manager.eng.(engine.Batcher)
 		var s slot
 		if ok && p.terms.Replicas == 0 {
-			s = slot{p.host, b.Slot(p.Name)}
+			s = slot{p.manager, b.Slot(p.Name)}
 			if i, found := at[s]; found {
 				groups[i] = append(groups[i], p)
 				continue
@@ -236,7 +236,7 @@ func (c *Group) collectAfter(ctx context.Context, first error) ([]*Hold, error) 
 // again.
 func (c *Group) collect(ctx context.Context) ([]*Hold, error) {
 	for {
-		began, call := time.Now(), c.members[0].host.cfg.Call
+		began, call := time.Now(), c.members[0].manager.cfg.Call
 		sorted, err := c.order(ctx)
 		for n := 0; err != nil && engine.IsTransientAfter(err, int(time.Since(began)/call)) && engine.Sleep(ctx, engine.Pause(n)); n++ {
 			sorted, err = c.order(ctx)
@@ -250,7 +250,7 @@ func (c *Group) collect(ctx context.Context) ([]*Hold, error) {
 		}
 		holds := make([]*Hold, len(c.members))
 		for _, p := range sorted {
-			o, err := p.host.acquire(ctx, p.watched(), owners[p.place], true)
+			o, err := p.manager.acquire(ctx, p.watched(), owners[p.place], true)
 			if err != nil {
 				giveBackAll(holds)
 				return nil, p.wrap(err)
@@ -291,15 +291,15 @@ func (c *Group) seal(ctx context.Context, holds []*Hold, err error) (Lease, erro
 
 // fix makes of a lease that the watchdog has kept one that ends a TTL from now.
 func (o *Hold) fix(ctx context.Context) error {
-	h := o.lock.host
+	m := o.lock.manager
 	if err := o.renewNow(ctx, o.req.TTL); err != nil {
 		return o.wrap(err)
 	}
-	h.dog.mu.Lock()
-	defer h.dog.mu.Unlock()
+	m.dog.mu.Lock()
+	defer m.dog.mu.Unlock()
 	o.lock.terms.Fixed = true
 	if o.index > 0 {
-		h.dog.set(o, o.nextDue())
+		m.dog.set(o, o.nextDue())
 	}
 	return o.err()
 }
@@ -309,7 +309,7 @@ func (o *Hold) fix(ctx context.Context) error {
 func giveBackAll(holds []*Hold) {
 	for _, o := range holds {
 		if o != nil {
-			o.lock.host.spawn(func(ctx context.Context) { _ = o.unlock(ctx) })
+			o.lock.manager.spawn(func(ctx context.Context) { _ = o.unlock(ctx) })
 		}
 	}
 }

@@ -26,7 +26,7 @@ func newGroupLease(ctx context.Context, name string, holds []*Hold) *groupLease 
 	b := &groupLease{name: name}
 	values := heldContext{context.WithoutCancel(ctx), map[heldKey]*Hold{}}
 	for _, o := range holds {
-		values.held[heldKey{o.lock.host, o.lock.Name}] = o
+		values.held[heldKey{o.lock.manager, o.lock.Name}] = o
 		b.all = append(b.all, o)
 	}
 	b.ctx, b.cancel = context.WithCancelCause(values)
@@ -125,10 +125,10 @@ func (b *groupLease) lose(o *Hold) {
 	}
 	ended := e.over == ReasonLease || e.over == ReasonMaxHold
 	for _, other := range b.all {
-		if other == o || ended && other.lock.host.dog.isFixed(other) {
+		if other == o || ended && other.lock.manager.dog.isFixed(other) {
 			continue
 		}
-		other.lock.host.spawn(func(ctx context.Context) {
+		other.lock.manager.spawn(func(ctx context.Context) {
 			other.awaitUser(other.validUntil)
 			_ = other.unlock(ctx)
 		})

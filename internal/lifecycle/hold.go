@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // A Hold is one Lock call: it waits, holds, and ends.
@@ -16,28 +17,14 @@ type Hold struct {
 	lock   *Lock
 	req    engine.Request
 	from   context.Context // Lock's; for its values
-	unsure atomic.Int32    // acquires that were sent and not answered: late copies may come
+	copies atomic.Int32    // that the engine made of acquires, and that may come late
+	index  int32           // in the watchdog's heap, from 1; 0: not in it. Guarded by its mutex
 
-	// As a waiter; guarded by host.mu.
-	stage        stage
-	via          Via            // how the grant came
-	waited       bool           // it had to wait for its turn
-	place        *place         // in its line; nil for an owner that is not fresh
-	ready        chan struct{}  // a buffer of one: the stage has changed
-	interrupt    func()         // ends the acquire that is under way
-	first        time.Time      // when the first request about it left
-	last         *engine.Answer // the last "waiting", or "taken"; nil before that
-	answer       engine.Answer  // the grant
-	byMessage    bool           // it came by message: it is as old as the last check-in
-	ahead        int32          // how many were in front of it when it began to wait
-	failure      error          // why it cannot be had
-	blind        bool           // grants to it cannot be heard: it asks often
-	behind       bool           // it found others of this client in front of it
-	joined       bool           // it was in the server's queue
-	missed       bool           // a grant may have been lost since its last request left
-	refusedSince time.Time      // since when its requests were sent to the wrong server; zero: they are not
-	forced       int64          // the token that this client took away while it asked
-	told         bool           // as a lease: the log has that this same client waits for it
+	// As a waiter; guarded by Manager.mu.
+	waiter    queue.Waiter
+	queue     *queue.Queue  // of its name
+	ready     chan struct{} // a buffer of one: its state has changed
+	interrupt func()        // ends the acquire that is under way
 
 	// As a lease.
 	token     int64
@@ -45,29 +32,28 @@ type Hold struct {
 	lastEnd   time.Duration // of WithMaxHold, since epoch; 0: none
 	valid     atomic.Int64  // nanoseconds since epoch
 	heldUntil atomic.Int64  // as valid: until when the server may hold it
-	blurred   atomic.Bool   // an Extend had no answer
 	cause     atomic.Pointer[ending]
+	blurred   atomic.Bool // an Extend had no answer
 	unlocked  atomic.Bool // or detached
 	had       atomic.Bool // the caller has had it, so that its minimum counts
+	retries   int32       // of renewals in a row; guarded by the watchdog's mutex
 	ctxMu     sync.Mutex
 	inUse     <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 
 	// In the watchdog's heap; guarded by its mutex.
-	due     time.Time
-	index   int // in the heap, from 1; 0: not in it
+	due     time.Duration // since epoch
 	renewAt time.Time
-	retries int
 }
 
-func (h *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool) *Hold {
-	id := h.newID()
+func (m *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool) *Hold {
+	id := m.newID()
 	shared := owner != ""
 	if !shared {
 		owner = engine.OwnerPrefix() + id
 	}
-	check := min(h.cfg.Check, l.terms.TTL/3)
+	check := min(m.cfg.Check, l.terms.TTL/3)
 	o := &Hold{
 		lock: l, from: ctx, ready: make(chan struct{}, 1),
 		req: engine.Request{
@@ -75,20 +61,49 @@ func (h *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool)
 			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
 		},
 	}
-	o.req.Copies = &o.unsure
+	_, each := m.eng.(engine.Individual)
+	o.waiter.Of, o.waiter.Wait, o.waiter.Fresh, o.waiter.Check = o, wait, !shared && !each, check
+	o.req.Copies = &o.copies
 	return o
 }
 
-// heard returns the last "waiting", or "taken". It needs host.mu.
-func (o *Hold) heard() engine.Answer {
-	if o.last == nil {
-		return engine.Answer{}
-	}
-	return *o.last
+// inFlight is how many acquires of o, copies included, were sent and may come late.
+// It needs Manager.mu.
+func (o *Hold) inFlight() int32 { return o.waiter.InFlight() + o.copies.Load() }
+
+// outlives returns an instant at which the server has nothing of a call that was
+// given up now, whatever is still on its way.
+func (o *Hold) outlives() time.Time {
+	return time.Now().Add(max(o.req.Grant(), o.lock.manager.cfg.Call))
 }
 
-// checkEvery is how often o asks for its state while it waits.
-func (o *Hold) checkEvery() time.Duration { return o.req.Life / 3 }
+// heard returns who is in o's way, as it was last told; zero: nobody was. It needs
+// Manager.mu.
+func (o *Hold) heard() engine.Answer {
+	if heard := o.waiter.Heard(); heard != nil {
+		return *heard
+	}
+	return engine.Answer{}
+}
+
+// grant returns the grant that o has.
+func (o *Hold) grant() engine.Answer {
+	grant, _ := o.waiter.Grant()
+	return grant
+}
+
+// via is how o's grant came.
+func (o *Hold) via() Via {
+	switch _, via := o.waiter.Grant(); via {
+	case queue.ByMessage, queue.ByVoucher:
+		return ViaMessage
+	case queue.ByRelease:
+		return ViaRelease
+	case queue.ByCheckIn:
+		return ViaCheckIn
+	}
+	return ViaRequest
+}
 
 // context returns the lease's context, made at the first call: most leases
 // never need one.
@@ -96,7 +111,7 @@ func (o *Hold) context() context.Context {
 	o.ctxMu.Lock()
 	defer o.ctxMu.Unlock()
 	if o.ctx == nil {
-		values := context.WithValue(context.WithoutCancel(o.from), heldKey{o.lock.host, o.lock.Name}, o)
+		values := context.WithValue(context.WithoutCancel(o.from), heldKey{o.lock.manager, o.lock.Name}, o)
 		o.ctx, o.cancel = context.WithCancelCause(values)
 		if cause := o.cause.Load(); cause != nil {
 			o.cancel(cause.err)
@@ -109,18 +124,18 @@ func (o *Hold) err() error {
 	if cause := o.cause.Load(); cause != nil {
 		return cause.err
 	}
-	if o.lock.host.clock() >= o.valid.Load() {
+	if o.lock.manager.clock() >= o.valid.Load() {
 		return engine.ErrLost
 	}
 	return nil
 }
 
 func (o *Hold) validUntil() time.Time {
-	return o.lock.host.epoch.Add(time.Duration(o.valid.Load()))
+	return o.lock.manager.epoch.Add(time.Duration(o.valid.Load()))
 }
 
 // held is for how long o has been a lease.
-func (o *Hold) held() time.Duration { return time.Since(o.lock.host.epoch) - o.began }
+func (o *Hold) held() time.Duration { return time.Since(o.lock.manager.epoch) - o.began }
 
 func (o *Hold) wrap(err error) error { return o.lock.wrap(err) }
 
@@ -177,7 +192,7 @@ func (o *Hold) Detach() error { return o.wrap(o.detach()) }
 // believe moves the end of the lease's validity to v's, never back, and never
 // past WithMaxHold.
 func (o *Hold) believe(v validity) {
-	until := v.until().Sub(o.lock.host.epoch)
+	until := v.until().Sub(o.lock.manager.epoch)
 	if o.lastEnd > 0 {
 		until = min(until, o.lastEnd)
 	}
@@ -200,8 +215,8 @@ func (o *Hold) extend(ctx context.Context, d time.Duration) error {
 	if err := engine.CheckTTL("Extend", d); err != nil {
 		return err
 	}
-	h := o.lock.host
-	if o.lastEnd > 0 && h.clock()+int64(d) > int64(o.lastEnd) {
+	m := o.lock.manager
+	if o.lastEnd > 0 && m.clock()+int64(d) > int64(o.lastEnd) {
 		return engine.Invalid("Extend(%v) goes beyond WithMaxHold(%v)", d, o.lock.terms.MaxHold)
 	}
 	until := time.Now().Add(d)
@@ -216,22 +231,22 @@ func (o *Hold) extend(ctx context.Context, d time.Duration) error {
 
 // renewNow gives the hold ttl from now on.
 func (o *Hold) renewNow(ctx context.Context, ttl time.Duration) error {
-	h := o.lock.host
+	m := o.lock.manager
 	var ans engine.Answer
 	r := o.renewal(ttl)
-	err := h.insist(ctx, func(ctx context.Context) (err error) {
+	err := m.insist(ctx, func(ctx context.Context) (err error) {
 		if err := o.err(); err != nil {
 			return err
 		}
 		o.mayLast(ttl)
-		ans, err = h.eng.Renew(ctx, r)
+		ans, err = m.eng.Renew(ctx, r)
 		o.mayLast(ttl)
 		if errors.Is(err, engine.ErrUnknown) {
 			o.blurred.Store(true)
 		}
 		return err
 	})
-	h.renewed(o, ans, err)
+	m.renewed(o, ans, err)
 	switch {
 	case o.err() != nil:
 		return o.err()
@@ -242,6 +257,6 @@ func (o *Hold) renewNow(ctx context.Context, ttl time.Duration) error {
 		return engine.ErrLost
 	}
 	o.believe(o.trusts(ans, ttl))
-	h.dog.watch(o, ans)
+	m.dog.watch(o, ans)
 	return nil
 }

@@ -10,14 +10,14 @@ import (
 // does.
 type patient struct {
 	engine.Inspector
-	host *Manager
+	manager *Manager
 }
 
-// Inspector returns one that asks as often as the host does.
-func (h *Manager) Inspector(in engine.Inspector) engine.Inspector { return patient{in, h} }
+// Inspector returns one that asks as often as the manager does.
+func (m *Manager) Inspector(in engine.Inspector) engine.Inspector { return patient{in, m} }
 
 func (p patient) Queue(ctx context.Context, name string, most int) (st engine.Status, queue []engine.Waiter, err error) {
-	err = p.host.ask(ctx, func(ctx context.Context) (err error) {
+	err = p.manager.ask(ctx, func(ctx context.Context) (err error) {
 		st, queue, err = p.Inspector.Queue(ctx, name, most)
 		return err
 	})
@@ -25,7 +25,7 @@ func (p patient) Queue(ctx context.Context, name string, most int) (st engine.St
 }
 
 func (p patient) Force(ctx context.Context, name string, token int64) (freed bool, err error) {
-	err = p.host.ask(ctx, func(ctx context.Context) (err error) {
+	err = p.manager.ask(ctx, func(ctx context.Context) (err error) {
 		freed, err = p.Inspector.Force(ctx, name, token)
 		return err
 	})

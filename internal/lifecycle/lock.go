@@ -9,7 +9,7 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
-// Config is what a host is made with.
+// Config is what a manager is made with.
 type Config struct {
 	Check    time.Duration // how often a waiter asks for its state
 	Call     time.Duration // bounds each request
@@ -27,7 +27,7 @@ type NotAcquired struct {
 	Token int64
 	Since time.Time
 	TTL   time.Duration
-	Local bool  // by a lease of the host that was asked
+	Local bool  // by a lease of the manager that was asked
 	Cause error // why the wait ended; nil: it was one try
 }
 
@@ -60,26 +60,26 @@ type waitOverError time.Duration
 
 func (w waitOverError) Error() string { return fmt.Sprintf("WithWait(%v) is over", time.Duration(w)) }
 
-// A Lock is one name on one host.
+// A Lock is one name on one manager.
 type Lock struct {
-	host  *Manager
-	Name  string
-	terms Terms
+	manager *Manager
+	Name    string
+	terms   Terms
 }
 
 // Lock returns the lock of that name.
-func (h *Manager) Lock(name string, t Terms) Lock { return Lock{host: h, Name: name, terms: t} }
+func (m *Manager) Lock(name string, t Terms) Lock { return Lock{manager: m, Name: name, terms: t} }
 
 // heldKey finds the lease of one lock in a context.
 type heldKey struct {
-	host *Manager
-	name string
+	manager *Manager
+	name    string
 }
 
 // HeldIn returns the owner of the hold of this very lock that ctx comes from, if
 // it is still held, and else "".
 func (l *Lock) HeldIn(ctx context.Context) string {
-	o, _ := ctx.Value(heldKey{l.host, l.Name}).(*Hold)
+	o, _ := ctx.Value(heldKey{l.manager, l.Name}).(*Hold)
 	if o == nil || o.err() != nil {
 		return ""
 	}
@@ -106,7 +106,7 @@ func (l *Lock) Acquire(ctx context.Context, whose Whose, wait bool) (*Hold, erro
 	if err != nil {
 		return nil, l.wrap(err)
 	}
-	o, err := l.host.acquire(ctx, l, owner, wait)
+	o, err := l.manager.acquire(ctx, l, owner, wait)
 	if err != nil {
 		return nil, l.wrap(err)
 	}
@@ -120,8 +120,8 @@ func (l *Lock) Status(ctx context.Context) (engine.Status, error) {
 		return engine.Status{}, l.terms.Err
 	}
 	var st engine.Status
-	err := l.host.ask(ctx, func(ctx context.Context) (err error) {
-		st, err = l.host.eng.Status(ctx, l.Name)
+	err := l.manager.ask(ctx, func(ctx context.Context) (err error) {
+		st, err = l.manager.eng.Status(ctx, l.Name)
 		return err
 	})
 	if err != nil {
@@ -146,8 +146,8 @@ func (l *Lock) ForceUnlock(ctx context.Context) (bool, error) {
 	}
 	since := Ago(st.Held, st.Age)
 	var freed bool
-	err = l.host.ask(ctx, func(ctx context.Context) (err error) {
-		freed, err = l.host.eng.Force(ctx, l.Name, st.Token)
+	err = l.manager.ask(ctx, func(ctx context.Context) (err error) {
+		freed, err = l.manager.eng.Force(ctx, l.Name, st.Token)
 		return err
 	})
 	if err != nil {
@@ -155,9 +155,9 @@ func (l *Lock) ForceUnlock(ctx context.Context) (bool, error) {
 	}
 	// Not freed, it is gone all the same: a first copy of the request may have
 	// done it, whose answer was lost.
-	l.host.loseAll(l.Name, st.Token)
+	l.manager.loseAll(l.Name, st.Token)
 	if freed {
-		l.host.forced(ctx, l.Name, st, since)
+		l.manager.forced(ctx, l.Name, st, since)
 	}
 	return freed, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // A Manager runs the life of locks over one engine: waiting, leases, the watchdog
@@ -29,13 +30,13 @@ type Manager struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	lines   map[string]*line
-	holds   map[string]*Hold       // by id: who waits, and who holds
-	waiting int                    // of those, who wait
-	holding int                    // of those, who hold
-	tasks   int                    // goroutines in the background
-	owed    map[*Hold]debt         // what is to be given back in the background, and was not yet
-	ends    map[string]*time.Timer // what is to be sent at the end of a hold, by its id
+	queues  map[string]*queue.Queue // by name: of those that somebody waits for, or holds
+	holds   map[string]*Hold        // by id: who waits, and who holds
+	waiting int                     // of those, who wait
+	holding int                     // of those, who hold
+	tasks   int                     // goroutines in the background
+	owed    map[*Hold]debt          // what is to be given back in the background, and was not yet
+	ends    map[string]*time.Timer  // what is to be sent at the end of a hold, by its id
 	closed  bool
 	drained chan struct{} // closed when closed, and holds and tasks are none
 }
@@ -43,29 +44,29 @@ type Manager struct {
 // New returns a Manager of the locks that eng keeps. id is its own: it begins the id
 // of each of its holds.
 func New(eng engine.Engine, id string, cfg Config) *Manager {
-	h := &Manager{
+	m := &Manager{
 		eng: eng, id: id, cfg: cfg, epoch: time.Now(),
-		lines:   map[string]*line{},
+		queues:  map[string]*queue.Queue{},
 		holds:   map[string]*Hold{},
 		owed:    map[*Hold]debt{},
 		ends:    map[string]*time.Timer{},
 		drained: make(chan struct{}),
 	}
-	h.open, h.shut = context.WithCancel(context.Background())
-	h.bg, h.cancel = context.WithCancel(context.Background())
-	h.dog.host = h
-	eng.Start(h)
-	return h
+	m.open, m.shut = context.WithCancel(context.Background())
+	m.bg, m.cancel = context.WithCancel(context.Background())
+	m.dog.manager = m
+	eng.Start(m)
+	return m
 }
 
 // SupportsReplicas returns why replicas cannot be waited for, or nil.
-func (h *Manager) SupportsReplicas() error { return h.eng.SupportsReplicas() }
+func (m *Manager) SupportsReplicas() error { return m.eng.SupportsReplicas() }
 
-// clock is the monotonic time since the host was made.
-func (h *Manager) clock() int64 { return int64(time.Since(h.epoch)) }
+// clock is the monotonic time since the manager was made.
+func (m *Manager) clock() int64 { return int64(time.Since(m.epoch)) }
 
-func (h *Manager) newID() string {
-	return h.id + "." + strconv.FormatUint(h.seq.Add(1), 36)
+func (m *Manager) newID() string {
+	return m.id + "." + strconv.FormatUint(m.seq.Add(1), 36)
 }
 
 // wrap adds which lock it was about.
@@ -77,41 +78,41 @@ func (l *Lock) wrap(err error) error {
 }
 
 // once sends one request, bounded by the call timeout.
-func (h *Manager) once(ctx context.Context, send func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.Call)
+func (m *Manager) once(ctx context.Context, send func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.Call)
 	defer cancel()
 	return send(ctx)
 }
 
 // onceOpen is once for a call that waits for a lock, which close cuts short.
-func (h *Manager) onceOpen(ctx context.Context, send func(context.Context) error) error {
+func (m *Manager) onceOpen(ctx context.Context, send func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(h.open, cancel)()
-	return h.once(ctx, send)
+	defer context.AfterFunc(m.open, cancel)()
+	return m.once(ctx, send)
 }
 
 // ask sends a request that waits for nothing until it is answered, for no
 // longer than the call timeout altogether. Where nothing can be sent that is the
 // answer: who asks for nothing but this may ask again.
-func (h *Manager) ask(ctx context.Context, send func(context.Context) error) error {
-	return h.askUnless(ctx, func(err error) bool { return errors.Is(err, engine.ErrUnsent) }, send)
+func (m *Manager) ask(ctx context.Context, send func(context.Context) error) error {
+	return m.askUnless(ctx, func(err error) bool { return errors.Is(err, engine.ErrUnsent) }, send)
 }
 
 // insist is ask for a holder, whose request is worth waiting for a connection.
-func (h *Manager) insist(ctx context.Context, send func(context.Context) error) error {
-	return h.askUnless(ctx, func(err error) bool { return engine.ClassOf(err) == engine.Denied }, send)
+func (m *Manager) insist(ctx context.Context, send func(context.Context) error) error {
+	return m.askUnless(ctx, func(err error) bool { return engine.ClassOf(err) == engine.Denied }, send)
 }
 
 // askUnless asks again what passes, unless it is final.
-func (h *Manager) askUnless(ctx context.Context, final func(error) bool, send func(context.Context) error) error {
-	return h.once(ctx, func(bounded context.Context) error {
+func (m *Manager) askUnless(ctx context.Context, final func(error) bool, send func(context.Context) error) error {
+	return m.once(ctx, func(bounded context.Context) error {
 		began := time.Now()
 		var err error
 		for n := 0; ; n++ {
-			err = telling(bounded, err, soFar(err, send(bounded)))
+			err = latest(bounded, err, soFar(err, send(bounded)))
 			if err == nil || !engine.IsTransient(err) || final(err) || !engine.Sleep(bounded, engine.Pause(n)) {
-				err = h.outlasted(err, time.Since(began))
+				err = m.outlasted(err, time.Since(began))
 				if err != nil && ctx.Err() != nil {
 					return fmt.Errorf("%w: %w", engine.ContextError(ctx), err)
 				}
@@ -122,46 +123,35 @@ func (h *Manager) askUnless(ctx context.Context, final func(error) bool, send fu
 }
 
 // spawn runs f in the background; close waits for it.
-func (h *Manager) spawn(f func(ctx context.Context)) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.spawnLocked(f)
+func (m *Manager) spawn(f func(ctx context.Context)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spawnLocked(f)
 }
 
-// spawnLocked needs h.mu.
-func (h *Manager) spawnLocked(f func(ctx context.Context)) {
-	h.tasks++
+// spawnLocked needs m.mu.
+func (m *Manager) spawnLocked(f func(ctx context.Context)) {
+	m.tasks++
 	go func() {
-		defer h.taskDone()
-		f(h.bg)
+		defer m.taskDone()
+		f(m.bg)
 	}()
 }
 
-// left ends the task that leave began: what remained to be done is done, or a
-// task of its own. Until then the host knows the hold, so that a message about
-// it that is late is not taken for a grant to nobody.
-func (h *Manager) left(o *Hold) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.holds, o.req.Hold)
-	h.tasks--
-	h.checkDrained()
+func (m *Manager) taskDone() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tasks--
+	m.checkDrained()
 }
 
-func (h *Manager) taskDone() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.tasks--
-	h.checkDrained()
-}
-
-// checkDrained needs h.mu.
-func (h *Manager) checkDrained() {
-	if h.closed && h.tasks == 0 && len(h.holds) == 0 {
+// checkDrained needs m.mu.
+func (m *Manager) checkDrained() {
+	if m.closed && m.tasks == 0 && len(m.holds) == 0 {
 		select {
-		case <-h.drained:
+		case <-m.drained:
 		default:
-			close(h.drained)
+			close(m.drained)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // mostEnds bounds how many ends of minimums and of fixed leases a client has to
@@ -35,65 +36,53 @@ func (o *Hold) trusts(ans engine.Answer, ttl time.Duration) validity {
 // passes the free lock on. left counts from now, after the server said so, so it
 // is not sent too early; where it is all the same, by a clock that is too fast,
 // nothing happens but that the server says what is left.
-func (h *Manager) keeps(r *engine.Release, left time.Duration) {
+func (m *Manager) keeps(r *engine.Release, left time.Duration) {
 	again := &engine.Release{Name: r.Name, Hold: r.Hold, Token: r.Token, Keep: left, Lease: r.Lease}
-	h.later(r.Hold, left, func(ctx context.Context) { h.announce(ctx, again) })
+	m.later(r.Hold, left, func(ctx context.Context) { m.announce(ctx, again) })
 }
 
 // later has f run in the background after d, in place of what was to run for that
 // hold, and reports whether it will. Close drops it.
-func (h *Manager) later(hold string, d time.Duration, f func(context.Context)) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if old := h.ends[hold]; old != nil {
+func (m *Manager) later(hold string, d time.Duration, f func(context.Context)) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if old := m.ends[hold]; old != nil {
 		old.Stop() // a copy of its release was answered as well
-	} else if h.closed || len(h.ends) >= mostEnds {
+	} else if m.closed || len(m.ends) >= mostEnds {
 		return false
 	}
 	var end *time.Timer
-	end = time.AfterFunc(max(d, minCheck), func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.ends[hold] == end {
-			delete(h.ends, hold)
-			h.spawnLocked(f)
+	end = time.AfterFunc(max(d, queue.MinCheck), func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.ends[hold] == end {
+			delete(m.ends, hold)
+			m.spawnLocked(f)
 		}
 	})
-	h.ends[hold] = end
+	m.ends[hold] = end
 	return true
 }
 
 // announce sends the release that is due at an end. If it is lost, the first waiters ask then;
 // close does not wait for it.
-func (h *Manager) announce(ctx context.Context, r *engine.Release) {
+func (m *Manager) announce(ctx context.Context, r *engine.Release) {
 	var rel engine.Released
-	err := h.onceOpen(ctx, func(ctx context.Context) error {
-		return h.ask(ctx, func(ctx context.Context) (err error) {
-			rel, err = h.eng.Release(ctx, r)
+	err := m.onceOpen(ctx, func(ctx context.Context) error {
+		return m.ask(ctx, func(ctx context.Context) (err error) {
+			rel, err = m.eng.Release(ctx, r)
 			return err
 		})
 	})
 	if err == nil && rel.Kept > 0 {
-		h.keeps(r, rel.Kept)
+		m.keeps(r, rel.Kept)
 	}
 }
 
-// dropEnds leaves the ends to the server. It needs h.mu.
-func (h *Manager) dropEnds() {
-	for hold, end := range h.ends {
+// dropEnds leaves the ends to the server. It needs m.mu.
+func (m *Manager) dropEnds() {
+	for hold, end := range m.ends {
 		end.Stop()
-		delete(h.ends, hold)
-	}
-}
-
-// Nudge has a waiter ask when the lock will be free. Where a request of its is
-// under way, what it is told may be from before the lock was given back: it asks
-// once more.
-func (h *Manager) Nudge(m engine.Message) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if o := h.holds[m.Hold]; o != nil && o.stage.grantable() {
-		o.missed = true
-		h.dog.at(o, time.Now().Add(max(m.Left, minCheck)))
+		delete(m.ends, hold)
 	}
 }

@@ -45,7 +45,7 @@ func TestWhatWasNoLeaseIsFreeAtOnce(t *testing.T) {
 			got := make(chan *relock.Lease)
 			go func() { got <- behaviour.LockOf(b.T, c.Mutex("a", long)) }()
 			o := waiterOf(b.T, c)
-			o.AgeAnswer(time.Minute)
+			messagesAreLate(c)
 			behaviour.Unlock(b.T, lease)
 			next := <-got
 			if behaviour.HoldOf(next) == o {

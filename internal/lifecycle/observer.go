@@ -101,11 +101,11 @@ type counts struct {
 }
 
 // Stats returns what the manager's locks have come to.
-func (h *Manager) Stats() Stats {
-	h.mu.Lock()
-	held, waiting := h.holding, h.waiting
-	h.mu.Unlock()
-	n := &h.counts
+func (m *Manager) Stats() Stats {
+	m.mu.Lock()
+	held, waiting := m.holding, m.waiting
+	m.mu.Unlock()
+	n := &m.counts
 	return Stats{
 		Held: held, Waiting: waiting,
 		Acquired: n.acquired.Load(), HandOffs: n.handOffs.Load(), CheckIns: n.checkIns.Load(),
@@ -135,12 +135,18 @@ func (o *Hold) event() Event {
 	return Event{Name: o.req.Name, Hold: o.req.Hold, Owner: o.req.Owner, Token: o.token}
 }
 
+// waited fills in how o has waited.
+func (e *Event) waited(o *Hold) {
+	ahead := o.waiter.Ahead()
+	e.Waited, e.Queued, e.Ahead = time.Since(o.req.Arrived), ahead >= 0, max(ahead, 0)
+}
+
 // What follows is where the life of a lock is counted, logged and observed: each
 // is one call in it.
 
 // called is when o's call begins; it returns the context for its requests.
-func (h *Manager) called(ctx context.Context, o *Hold) context.Context {
-	tell := h.cfg.Observer.AcquireStart
+func (m *Manager) called(ctx context.Context, o *Hold) context.Context {
+	tell := m.cfg.Observer.AcquireStart
 	if tell == nil {
 		return ctx
 	}
@@ -152,55 +158,55 @@ func (h *Manager) called(ctx context.Context, o *Hold) context.Context {
 }
 
 // returned is when o's call returns.
-func (h *Manager) returned(o *Hold, err error) {
+func (m *Manager) returned(o *Hold, err error) {
 	switch {
 	case err == nil, o.valid.Load() != 0: // begin has counted it
 	case errors.Is(err, engine.ErrNotAcquired):
-		h.counts.notAcquired.Add(1)
+		m.counts.notAcquired.Add(1)
 	default:
-		h.counts.failed.Add(1)
+		m.counts.failed.Add(1)
 	}
-	if tell := h.cfg.Observer.AcquireEnd; tell != nil {
+	if tell := m.cfg.Observer.AcquireEnd; tell != nil {
 		e := o.event()
 		e.Try, e.Err = !o.req.Wait, err
-		e.Waited, e.Queued, e.Ahead = time.Since(o.req.Arrived), o.waited, int(o.ahead)
+		e.waited(o)
 		tell(o.traced(), e)
 	}
 }
 
 // granted is when the server has given o the lock.
-func (h *Manager) granted(o *Hold) {
-	if tell := h.cfg.Observer.Grant; tell != nil {
+func (m *Manager) granted(o *Hold) {
+	if tell := m.cfg.Observer.Grant; tell != nil {
 		e := o.event()
-		e.Count, e.Via = o.answer.Count, o.via
-		e.Waited, e.Queued, e.Ahead = time.Since(o.req.Arrived), o.waited, int(o.ahead)
+		e.Count, e.Via = o.grant().Count, o.via()
+		e.waited(o)
 		tell(o.traced(), e)
 	}
 }
 
 // acquired is when o becomes a lease.
-func (h *Manager) acquired(o *Hold) {
-	h.counts.acquired.Add(1)
-	switch o.via {
+func (m *Manager) acquired(o *Hold) {
+	m.counts.acquired.Add(1)
+	switch o.via() {
 	case ViaMessage, ViaRelease:
-		h.counts.handOffs.Add(1)
+		m.counts.handOffs.Add(1)
 	case ViaCheckIn:
-		h.counts.checkIns.Add(1)
+		m.counts.checkIns.Add(1)
 	}
 }
 
 // renewed is when a renewal of o was answered or has failed. What comes after
 // the lease's end says nothing of it.
-func (h *Manager) renewed(o *Hold, ans engine.Answer, err error) {
+func (m *Manager) renewed(o *Hold, ans engine.Answer, err error) {
 	if o.cause.Load() != nil {
 		return
 	}
 	if err == nil && ans.State == engine.Granted {
-		h.counts.renewals.Add(1)
+		m.counts.renewals.Add(1)
 	} else {
-		h.counts.renewFailures.Add(1)
+		m.counts.renewFailures.Add(1)
 	}
-	tell := h.cfg.Observer.Renew
+	tell := m.cfg.Observer.Renew
 	if tell == nil {
 		return
 	}
@@ -216,20 +222,20 @@ func (h *Manager) renewed(o *Hold, ans engine.Answer, err error) {
 }
 
 // ended is when o ended as e, and not by Unlock or Close.
-func (h *Manager) ended(o *Hold, e *ending) {
+func (m *Manager) ended(o *Hold, e *ending) {
 	switch {
 	case e.lost != "":
-		h.counts.lost.Add(1)
-		h.cfg.Log.Warn("relock: lease lost", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "reason", e.lost)
-		o.tellEnd(h.cfg.Observer.Lost, e.lost)
+		m.counts.lost.Add(1)
+		m.cfg.Log.Warn("relock: lease lost", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "reason", e.lost)
+		o.tellEnd(m.cfg.Observer.Lost, e.lost)
 		return
 	case e.over == ReasonDetached:
-		h.counts.detached.Add(1)
+		m.counts.detached.Add(1)
 	default:
-		h.counts.ended.Add(1)
+		m.counts.ended.Add(1)
 	}
-	h.cfg.Log.Debug("relock: lease ended", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "reason", e.over)
-	o.tellEnd(h.cfg.Observer.End, e.over)
+	m.cfg.Log.Debug("relock: lease ended", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "reason", e.over)
+	o.tellEnd(m.cfg.Observer.End, e.over)
 }
 
 func (o *Hold) tellEnd(tell func(context.Context, Event), reason string) {
@@ -242,47 +248,47 @@ func (o *Hold) tellEnd(tell func(context.Context, Event), reason string) {
 
 // givesBack is when the release of o is sent; it returns the context for it, and a
 // function that tells what came of it.
-func (h *Manager) givesBack(ctx context.Context, o *Hold) (context.Context, func(error)) {
-	if h.cfg.Observer.ReleaseStart == nil {
+func (m *Manager) givesBack(ctx context.Context, o *Hold) (context.Context, func(error)) {
+	if m.cfg.Observer.ReleaseStart == nil {
 		return ctx, nothing
 	}
-	return h.givingBack(ctx, o)
+	return m.givingBack(ctx, o)
 }
 
 func nothing(error) {}
 
 // givingBack is apart from givesBack since what its function captures is made
 // where it begins.
-func (h *Manager) givingBack(ctx context.Context, o *Hold) (context.Context, func(error)) {
+func (m *Manager) givingBack(ctx context.Context, o *Hold) (context.Context, func(error)) {
 	start := time.Now()
 	e := o.event()
 	e.Held = o.held()
-	ctx = h.cfg.Observer.ReleaseStart(ctx, e)
+	ctx = m.cfg.Observer.ReleaseStart(ctx, e)
 	return ctx, func(err error) {
 		e.Took, e.Err = time.Since(start), err
-		h.cfg.Observer.ReleaseEnd(ctx, e)
+		m.cfg.Observer.ReleaseEnd(ctx, e)
 	}
 }
 
 // released is when the release of o was answered, or has failed.
-func (h *Manager) released(o *Hold, err error) {
+func (m *Manager) released(o *Hold, err error) {
 	switch {
 	case err == nil:
-		h.counts.released.Add(1)
+		m.counts.released.Add(1)
 	case errors.Is(err, engine.ErrLost):
-		h.ended(o, o.goneAtRelease())
+		m.ended(o, o.goneAtRelease())
 	default:
-		h.counts.unanswered.Add(1)
-		h.cfg.Log.Warn("relock: release not answered, sent again in the background",
+		m.counts.unanswered.Add(1)
+		m.cfg.Log.Warn("relock: release not answered, sent again in the background",
 			"lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "error", err)
 	}
 }
 
 // forced is when a lock was taken away from whom st says, who had it since then.
-func (h *Manager) forced(ctx context.Context, name string, st engine.Status, since time.Time) {
-	h.counts.forced.Add(1)
-	h.cfg.Log.Info("relock: lock taken away by force", "lock", name, "owner", st.Owner, "token", st.Token, "since", since)
-	if tell := h.cfg.Observer.Force; tell != nil {
+func (m *Manager) forced(ctx context.Context, name string, st engine.Status, since time.Time) {
+	m.counts.forced.Add(1)
+	m.cfg.Log.Info("relock: lock taken away by force", "lock", name, "owner", st.Owner, "token", st.Token, "since", since)
+	if tell := m.cfg.Observer.Force; tell != nil {
 		tell(ctx, Event{Name: name, Owner: st.Owner, Token: st.Token, Since: since})
 	}
 }

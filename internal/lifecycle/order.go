@@ -42,11 +42,11 @@ func (p *part) compare(q *part) int {
 }
 
 func (p *part) identify(ctx context.Context) error {
-	known, ok := p.host.eng.(engine.Identified)
+	known, ok := p.manager.eng.(engine.Identified)
 	if !ok {
 		return engine.Invalid("lock %q: its servers have no ids to order it by", p.Name)
 	}
-	err := p.host.ask(ctx, func(ctx context.Context) (err error) {
+	err := p.manager.ask(ctx, func(ctx context.Context) (err error) {
 		p.id, err = known.ServerID(ctx)
 		return err
 	})

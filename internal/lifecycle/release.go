@@ -11,38 +11,46 @@ import (
 // release is the request that gives o back, or withdraws it.
 func (o *Hold) release(token int64) *engine.Release {
 	return &engine.Release{
-		Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.unsure.Load() > 0,
+		Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.mayComeLate(),
 		Keep: o.minimum(), Lease: o.token,
 	}
+}
+
+// mayComeLate reports whether an acquire of o may yet come, so that what ends o must
+// have the server refuse it.
+func (o *Hold) mayComeLate() bool {
+	m := o.lock.manager
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return o.inFlight() > 0
+}
+
+// mayBeBack reports whether the server may hold o though a release has found it
+// gone: an acquire that came late may have put it there under another token.
+func (o *Hold) mayBeBack() bool {
+	m := o.lock.manager
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return o.waiter.IsRepeated() || o.inFlight() > 0
 }
 
 // sendRelease sends one release or withdrawal of o, with next handed over. If
 // it is not answered next asks for itself: an acquire of the same hold id is
 // safe beside a release that may still name it.
-func (h *Manager) sendRelease(ctx context.Context, o, next *Hold, token int64) (engine.Released, error) {
+func (m *Manager) sendRelease(ctx context.Context, o, next *Hold, token int64) (rel engine.Released, err error) {
 	r := o.release(token)
 	if next != nil {
-		h.mu.Lock()
 		req := next.req
-		h.mu.Unlock()
 		r.Next = &req
+		err = engine.ErrUnknown // if a hook panics
+		defer func() { m.answered(next, rel.Next, err) }()
 	}
-	var rel engine.Released
-	err := h.once(ctx, func(ctx context.Context) (err error) {
-		rel, err = h.eng.Release(ctx, r)
+	err = m.once(ctx, func(ctx context.Context) (err error) {
+		rel, err = m.eng.Release(ctx, r)
 		return err
 	})
 	if rel.Kept > 0 {
-		h.keeps(r, rel.Kept)
-	}
-	if next == nil {
-		return rel, err
-	}
-	next.answered(err)
-	if err != nil {
-		h.toAsk(next)
-	} else {
-		h.settle(next, rel.Next, nil)
+		m.keeps(r, rel.Kept)
 	}
 	return rel, err
 }
@@ -54,16 +62,16 @@ func (h *Manager) sendRelease(ctx context.Context, o, next *Hold, token int64) (
 // "Gone" as the first answer is a loss. As the answer to a resend, or to one of
 // several copies, it is the work of another copy, and what the lock protected was
 // protected: the lease was valid when Unlock was called.
-func (h *Manager) giveBack(ctx context.Context, o, next *Hold) error {
+func (m *Manager) giveBack(ctx context.Context, o, next *Hold) error {
 	if ctx.Err() != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
 	start := time.Now()
 	var last error
 	for n := 0; ; n++ {
-		rel, err := h.sendRelease(ctx, o, next, o.token)
+		rel, err := m.sendRelease(ctx, o, next, o.token)
 		next = nil
-		last = telling(ctx, last, err)
+		last = latest(ctx, last, err)
 		err = last
 		switch {
 		case err == nil && rel.Gone && !rel.Copied && n == 0:
@@ -72,7 +80,7 @@ func (h *Manager) giveBack(ctx context.Context, o, next *Hold) error {
 			return nil
 		case ctx.Err() != nil:
 			return engine.Join(engine.ContextError(ctx), err)
-		case !engine.IsTransient(err), engine.ClassOf(err) == engine.Denied, time.Until(o.validUntil()) < 0, n > 0 && time.Since(start) > h.cfg.Call:
+		case !engine.IsTransient(err), engine.ClassOf(err) == engine.Denied, time.Until(o.validUntil()) < 0, n > 0 && time.Since(start) > m.cfg.Call:
 			return err
 		}
 		engine.Sleep(ctx, engine.Pause(n))
@@ -82,18 +90,18 @@ func (h *Manager) giveBack(ctx context.Context, o, next *Hold) error {
 // withdraw gives up in the background what o may have on the server, under
 // whichever token: a late copy of its acquire may have brought it back under
 // another. It ends when it is answered, or with until: what is there expires.
-func (h *Manager) withdraw(ctx context.Context, o, next *Hold, until time.Time) {
-	h.owe(o, until)
-	err := h.persist(ctx, until, func() error {
-		_, err := h.sendRelease(ctx, o, next, 0)
+func (m *Manager) withdraw(ctx context.Context, o, next *Hold, until time.Time) {
+	m.owe(o, until)
+	err := m.persist(ctx, until, func() error {
+		_, err := m.sendRelease(ctx, o, next, 0)
 		next = nil
 		return err
 	})
-	h.paid(o, err)
+	m.paid(o, err)
 }
 
 // persist sends until that is answered, or in vain.
-func (h *Manager) persist(ctx context.Context, until time.Time, send func() error) error {
+func (m *Manager) persist(ctx context.Context, until time.Time, send func() error) error {
 	for n := 0; ; n++ {
 		err := send()
 		if err == nil || errors.Is(err, engine.ErrDisconnected) || ctx.Err() != nil || time.Now().After(until) {

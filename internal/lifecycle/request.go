@@ -7,266 +7,163 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
-// askFor sends the acquire of o until it is answered. A waiter first asks
-// without joining the queue, unless grants can be heard already: a free lock
-// then costs no subscription.
-func (h *Manager) askFor(ctx context.Context, o *Hold) (engine.Answer, error) {
+// askFor asks for o until its state is another, or nothing comes of it.
+func (m *Manager) askFor(ctx context.Context, o *Hold) error {
 	if !o.req.Wait {
-		bounded, cancel := context.WithTimeout(ctx, h.cfg.Call)
+		bounded, cancel := context.WithTimeout(ctx, m.cfg.Call)
 		defer cancel()
 		ctx = bounded
 	}
 	var last error
-	for n := 0; ; n++ {
-		ans, err := h.sendAcquire(ctx, o)
-		if err == nil && ans.State == engine.Taken && o.req.Wait {
-			h.noteTaken(o, ans)
-			if err = h.listen(ctx); err == nil || engine.IsTransient(err) && ctx.Err() == nil {
-				// Without a subscription, or with one that comes and goes, it
-				// queues all the same, and asks often instead.
-				o.blind = err != nil || n > 1
+	for {
+		next, err := m.request(ctx, o)
+		if next.Do == queue.Listen {
+			if err = m.listen(ctx, o); err == nil || engine.IsTransient(err) && ctx.Err() == nil {
 				continue
 			}
 		}
 		if !o.req.Wait {
 			err = soFar(last, err)
 		}
-		last = telling(ctx, last, h.judged(o, err))
-		err = last
+		last = latest(ctx, last, err)
+		state := m.stateOf(o)
 		switch {
-		case err == nil:
-			return ans, nil
-		case h.stageOf(o) != asking:
-			return ans, nil // the grant came by itself
+		case last == nil:
+			return nil
+		case state != queue.Asking && state != queue.Failed:
+			return nil // the grant came by itself
 		case ctx.Err() != nil:
-			return ans, h.waitEnded(ctx, o, err)
-		case h.open.Err() != nil:
-			return ans, engine.ErrClosed
-		case !engine.IsTransient(err), !o.req.Wait && (engine.ClassOf(err) == engine.NoQuorum || errors.Is(err, engine.ErrUnsent)):
-			return ans, err
+			return m.waitEnded(ctx, o, last)
+		case m.open.Err() != nil:
+			return engine.ErrClosed
+		case state == queue.Failed:
+			return nil
+		case !o.req.Wait && (engine.ClassOf(last) == engine.NoQuorum || errors.Is(last, engine.ErrUnsent)):
+			return last
 		}
-		if n == 3 {
-			h.cfg.Log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
-		}
-		select {
-		case <-h.open.Done():
-			return ans, engine.ErrClosed
-		default:
-			h.rest(ctx, o, engine.Pause(n))
-		}
-		if ctx.Err() != nil && h.stageOf(o) == asking {
-			return ans, h.waitEnded(ctx, o, err) // a request that cannot be answered would have to be withdrawn
+		m.warnOf(o, next.N, last)
+		m.rest(ctx, o, engine.Pause(next.N))
+		if ctx.Err() != nil && m.stateOf(o) == queue.Asking {
+			return m.waitEnded(ctx, o, last) // a request that cannot be answered would have to be withdrawn
 		}
 	}
 }
 
-// rest waits before a resend, but not once o is granted or the host closed.
-func (h *Manager) rest(ctx context.Context, o *Hold, d time.Duration) {
+// warnOf logs that a waiter is in trouble, at the third attempt in a row that
+// brought it no further.
+func (m *Manager) warnOf(o *Hold, attempt int, err error) {
+	if attempt == 3 {
+		m.cfg.Log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
+	}
+}
+
+// rest waits before a resend, but not once o is granted or the manager closed.
+func (m *Manager) rest(ctx context.Context, o *Hold, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-ctx.Done():
-	case <-h.open.Done():
+	case <-m.open.Done():
 	case <-o.ready:
 	}
 }
 
-func (h *Manager) listen(ctx context.Context) error {
-	return h.onceOpen(ctx, h.eng.Listen)
-}
-
-func (h *Manager) sendAcquire(ctx context.Context, o *Hold) (engine.Answer, error) {
-	bounded, cancel := context.WithTimeout(ctx, min(h.cfg.Call, o.req.TTL))
+// request sends the acquire of o, and takes the answer to its queue. It returns
+// what is next, and the error of the request.
+func (m *Manager) request(ctx context.Context, o *Hold) (queue.Effect, error) {
+	bounded, cancel := context.WithTimeout(ctx, min(m.cfg.Call, o.req.TTL))
 	defer cancel()
 	r := o.req
-	r.Wait = r.Wait && (o.blind || h.eng.Listening() || h.eng.Deaf())
-	h.mu.Lock()
-	if o.stage != asking || h.closed {
-		h.mu.Unlock()
-		return engine.Answer{}, engine.ErrUnknown
+	if !m.send(o, &r, cancel) {
+		return queue.Effect{}, engine.ErrUnknown
 	}
-	o.interrupt = cancel
-	o.missed = false // what is lost from here on
-	if o.first.IsZero() {
-		o.first = time.Now()
-	}
-	h.mu.Unlock()
-	o.unsure.Add(1)
-	ans, err := h.eng.Acquire(bounded, &r)
-	o.answered(err)
-	return ans, err
+	ans, err := m.eng.Acquire(bounded, &r)
+	return m.answered(o, ans, err), err
 }
 
-// answered notes that an acquire was answered, unless err leaves that open.
-func (o *Hold) answered(err error) {
-	if !errors.Is(err, engine.ErrUnknown) {
-		o.unsure.Add(-1)
+// send has the request r of o leave, which interrupt ends, unless o's state is
+// another by now, or the manager is closed.
+func (m *Manager) send(o *Hold, r *engine.Request, interrupt func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || o.waiter.State() != queue.Asking {
+		return false
 	}
+	r.Wait = m.stepOf(o, queue.Event{Kind: queue.Sending, Subscription: m.subscription()}).Join
+	o.interrupt = interrupt
+	return true
 }
 
-func (h *Manager) noteTaken(o *Hold, ans engine.Answer) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.hears(o, ans)
-}
-
-// hears notes who is in o's way. It needs h.mu.
-func (h *Manager) hears(o *Hold, ans engine.Answer) {
-	o.last = &ans
-	h.lineOf(o).seen = &ans
-}
-
-// settle makes of an answer the stage it stands for. A grant that came by
-// itself in the meantime stays.
-func (h *Manager) settle(o *Hold, ans engine.Answer, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !o.stage.grantable() {
-		return
-	}
-	switch {
-	case err != nil:
-		o.failure = err
-		o.to(failed)
-	case ans.State == engine.Granted:
-		h.grant(o, ans, viaOf(o.stage))
-	case ans.State == engine.Waiting:
-		o.joined = true
-		if ans.Sent.After(o.heard().Sent) || o.heard().State != engine.Waiting {
-			h.hears(o, ans)
-		}
-		if o.stage == named && !h.eng.Listening() && !h.eng.Deaf() {
-			o.to(asking) // it has joined the queue, but its grant would not be heard
-			return
-		}
-		o.waits(ans.Place)
-		o.stage = queued
-		h.dog.await(o, ans)
-		if o.missed {
-			h.dog.at(o, time.Now())
-		}
-	case ans.State == engine.Taken:
-		taken := ans
-		o.last = &taken
-		o.failure = o.notAcquired(nil)
-		o.to(failed)
-	case o.stage == named:
-		o.to(asking) // nobody took it over
-	default:
-		o.failure = fmt.Errorf("relock: the server refused hold %s: it was withdrawn", o.req.Hold)
-		o.to(failed)
-	}
-}
-
-// viaOf is how an answer grants a lock to a hold that has come as far as s.
-func viaOf(s stage) Via {
-	switch s {
-	case named:
-		return ViaRelease
-	case queued:
-		return ViaCheckIn
-	}
-	return ViaRequest
-}
-
-// grant gives o the lock. It needs h.mu.
-func (h *Manager) grant(o *Hold, ans engine.Answer, via Via) {
-	o.answer, o.via = ans, via
-	h.dog.forget(o)
-	if o.interrupt != nil {
-		o.interrupt()
-		o.interrupt = nil
-	}
-	o.to(granted)
-}
-
-// Deliver hands over a grant that came by message: the message is the grant.
-//
-// Its validity counts from when the last request left that was answered
-// "waiting": the server granted it after that. A token that is not greater than
-// the one in that answer is from before it: the grant has ended since, and o
-// queues again. An engine that knows when it asked for the grant says so, and
-// vouches for it.
-func (h *Manager) Deliver(m engine.Message) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	o := h.holds[m.Hold]
-	if o == nil {
-		h.spawnLocked(func(ctx context.Context) { h.returnStray(ctx, m) })
-		return
-	}
-	if !o.stage.grantable() {
-		return
-	}
-	sent := m.Sent
-	if sent.IsZero() {
-		if m.Token <= o.heard().Token {
-			return
-		}
-		if sent = o.first; o.heard().State == engine.Waiting {
-			sent = o.heard().Sent
-		}
-		o.byMessage = true
-	}
-	h.grant(o, engine.Answer{State: engine.Granted, Token: m.Token, Count: 1, Left: m.Left, Sent: sent}, ViaMessage)
+// listen asks for the subscription by which o's grant is heard. Without one, or
+// with one that comes and goes, it is to queue all the same, and ask often instead.
+func (m *Manager) listen(ctx context.Context, o *Hold) error {
+	err := m.onceOpen(ctx, m.eng.Listen)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stepOf(o, queue.Event{Kind: queue.Listened, Err: err, Final: err != nil && !engine.IsTransient(err)})
+	return err
 }
 
 // returnStray releases a grant for nobody: its waiter is gone, and its
 // withdrawal may have been lost.
-func (h *Manager) returnStray(ctx context.Context, m engine.Message) {
-	_ = h.ask(ctx, func(ctx context.Context) error {
-		_, err := h.eng.Release(ctx, &engine.Release{Name: m.Name, Hold: m.Hold, Token: m.Token})
+func (m *Manager) returnStray(ctx context.Context, msg engine.Message) {
+	_ = m.ask(ctx, func(ctx context.Context) error {
+		_, err := m.eng.Release(ctx, &engine.Release{Name: msg.Name, Hold: msg.Hold, Token: msg.Token})
 		return err
 	})
 }
 
 // waitEnded is the error of a wait that ctx ended: ErrNotAcquired if another is
 // known to hold the lock, else what came of asking Redis.
-func (h *Manager) waitEnded(ctx context.Context, o *Hold, err error) error {
+func (m *Manager) waitEnded(ctx context.Context, o *Hold, err error) error {
 	cause := engine.ContextError(ctx)
 	if cause == nil {
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if o.heard().Owner != "" || o.behind && err == nil {
-		if ln := h.lines[o.req.Name]; o.heard().Owner == "" && ln != nil {
-			if ln.seen != nil {
-				o.last = ln.seen
-			}
-			if ln.holder != nil {
-				holder := ln.holder.asHolder()
-				o.last = &holder
-			}
-		}
-		return o.notAcquired(cause)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := o.heard()
+	if last.Owner == "" && err == nil && o.waiter.Ahead() >= 0 {
+		last = o.inFront()
+	} else if last.Owner == "" {
+		return afterTrouble(cause, err)
 	}
+	return o.notAcquired(last, cause)
+}
+
+// afterTrouble is the error of a wait that cause ended, of which err is what came of
+// asking; nil: nothing did.
+func afterTrouble(cause, err error) error {
 	if err == nil {
 		return cause
 	}
 	return fmt.Errorf("%s: %w: %w", trouble(err), cause, err)
 }
 
-// notAcquired needs host.mu.
-func (o *Hold) notAcquired(cause error) error {
-	last := o.heard()
-	holder := o.lock.host.holderOf(o.req.Name)
-	return o.lock.host.cfg.NotAcquired(NotAcquired{
+// inFront describes whom one that has heard of nobody waits behind. It needs
+// Manager.mu.
+func (o *Hold) inFront() engine.Answer {
+	if holder := o.localHolder(); holder != nil {
+		return holder.asHolder()
+	}
+	if seen := o.queue.Seen(); seen != nil {
+		return *seen
+	}
+	return o.heard()
+}
+
+// notAcquired says that last is in o's way. It needs Manager.mu.
+func (o *Hold) notAcquired(last engine.Answer, cause error) error {
+	holder := o.localHolder()
+	return o.lock.manager.cfg.NotAcquired(NotAcquired{
 		Name: o.req.Name, Owner: last.Owner, Token: last.Token,
 		Since: Ago(last.Owner != "", last.Age), TTL: max(last.Left, 0), Cause: cause,
 		Local: holder != nil && holder.req.Owner == last.Owner && holder.err() == nil,
 	})
-}
-
-// holderOf returns this client's lease on a lock, if it has one. It needs h.mu.
-func (h *Manager) holderOf(name string) *Hold {
-	if ln := h.lines[name]; ln != nil {
-		return ln.holder
-	}
-	return nil
 }
 
 // asHolder describes a local hold to one that waits behind it.

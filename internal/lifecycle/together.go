@@ -2,22 +2,22 @@ package lifecycle
 
 import (
 	"context"
-	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
 // tryAll takes several locks of one slot, or none. It returns the holds, or why
 // there are none.
-func (h *Manager) tryAll(ctx context.Context, ls []*Lock, owners []string) ([]*Hold, error) {
+func (m *Manager) tryAll(ctx context.Context, ls []*Lock, owners []string) ([]*Hold, error) {
 	holds := make([]*Hold, len(ls))
 	for i, l := range ls {
-		holds[i] = h.newHold(ctx, l, owners[i], false)
-		h.called(ctx, holds[i])
+		holds[i] = m.newHold(ctx, l, owners[i], false)
+		m.called(ctx, holds[i])
 	}
-	err := h.obtainAll(ctx, holds)
+	err := m.obtainAll(ctx, holds)
 	for _, o := range holds {
-		h.returned(o, err)
+		m.returned(o, err)
 	}
 	if err != nil {
 		return nil, err
@@ -26,60 +26,64 @@ func (h *Manager) tryAll(ctx context.Context, ls []*Lock, owners []string) ([]*H
 }
 
 // obtainAll takes the locks of all holds, or of none.
-func (h *Manager) obtainAll(ctx context.Context, holds []*Hold) error {
-	requests := make([]*engine.Request, len(holds))
+func (m *Manager) obtainAll(ctx context.Context, holds []*Hold) error {
 	for i, o := range holds {
-		if err := h.enter(o, false); err != nil {
-			return h.abandonAll(holds[:i], err)
+		if err := m.enter(o); err != nil {
+			m.giveUpAll(holds[:i])
+			return err
 		}
-		o.first = time.Now()
-		requests[i] = &o.req
 	}
-	var answers []engine.Answer
-	err := h.ask(ctx, func(ctx context.Context) (err error) {
-		for _, o := range holds {
-			o.unsure.Add(1) // each copy on its own: one that is lost may come after the one that is answered
-		}
-		answers, err = h.eng.(engine.Batcher).AcquireAll(ctx, requests)
-		for _, o := range holds {
-			o.answered(err)
-		}
+	if err := m.askForAll(ctx, holds); err != nil {
+		m.giveUpAll(holds)
 		return err
-	})
-	if err != nil {
-		for _, o := range holds {
-			h.settle(o, engine.Answer{}, err) // one that left nothing there need not be withdrawn
-		}
-		return h.abandonAll(holds, err)
 	}
 	for i, o := range holds {
-		if answers[i].State == engine.Absent {
-			if o.unsure.Load() == 0 { // else an earlier copy may yet arrive
-				o.first = time.Time{} // the server has nothing of it
-			}
-			continue
-		}
-		h.settle(o, answers[i], nil)
-	}
-	for _, o := range holds {
-		if h.stageOf(o) == failed {
-			return h.abandonAll(holds, o.failure)
-		}
-	}
-	for i, o := range holds {
-		if _, err := h.take(ctx, o); err != nil {
+		if _, err := m.take(ctx, o); err != nil {
 			for _, had := range holds[:i] {
-				h.spawn(func(ctx context.Context) { _ = had.unlock(ctx) })
+				m.spawn(func(ctx context.Context) { _ = had.unlock(ctx) })
 			}
-			return h.abandonAll(holds[i+1:], err)
+			m.giveUpAll(holds[i:])
+			return err
 		}
 	}
 	return nil
 }
 
-func (h *Manager) abandonAll(holds []*Hold, err error) error {
-	for _, o := range holds {
-		_ = h.abandon(o, err)
+// askForAll asks for all holds by one request until it is answered.
+func (m *Manager) askForAll(ctx context.Context, holds []*Hold) error {
+	var answers []engine.Answer
+	err := m.ask(ctx, func(ctx context.Context) (err error) {
+		requests := make([]*engine.Request, len(holds))
+		for i, o := range holds {
+			if !m.send(o, &o.req, nil) {
+				return engine.ErrClosed
+			}
+			requests[i] = &o.req
+		}
+		answers, err = m.eng.(engine.Batcher).AcquireAll(ctx, requests)
+		for i, o := range holds {
+			ans := engine.Answer{}
+			if i < len(answers) {
+				ans = answers[i]
+			}
+			m.answered(o, ans, err)
+		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	return err
+	for i, o := range holds {
+		// One that would have been granted, were it not for the others, is Absent.
+		if answers[i].State != engine.Absent && m.stateOf(o) == queue.Failed {
+			return m.failure(o)
+		}
+	}
+	return nil
+}
+
+func (m *Manager) giveUpAll(holds []*Hold) {
+	for _, o := range holds {
+		m.giveUp(o)
+	}
 }

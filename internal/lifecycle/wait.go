@@ -1,78 +1,40 @@
 package lifecycle
 
 import (
-	"container/list"
 	"context"
 	"errors"
-	"time"
+	"fmt"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
-
-// stage is how far a hold has come. Who waits is woken at each change.
-//
-//	local -> asking | named -> queued -> granted -> held
-//
-// From any but local and held it may also fail; every stage but held may be
-// given up, which takes the hold out of the host's map.
-type stage uint8
-
-const (
-	local   stage = iota // behind another hold of this client; the server knows nothing of it
-	asking               // its own goroutine asks the server
-	named                // a release is under way that hands it over as next
-	queued               // in the server's queue; the watchdog checks in
-	granted              // it has the lock; its goroutine has not seen that yet
-	failed               // it cannot be had
-	held                 // a lease
-	gone                 // given up: no answer changes it any more
-)
-
-// grantable tells whether the server may grant to a hold that has come as far as s.
-func (s stage) grantable() bool { return s == asking || s == named || s == queued }
-
-type place = list.Element
-
-// A line is the queue of one name in this client. Only its first waiter is
-// registered with the server, so that the server's queue grows with clients and
-// not with goroutines. While a local hold lasts nobody needs to be: its release
-// hands the first over, by name, with the time it has waited, which is its
-// place among the clients.
-//
-// Invariant, whenever host.mu is free: if waiters is not empty, either holder is
-// set or the first waiter is not in stage local.
-type line struct {
-	holder  *Hold          // the hold whose release will name the first waiter
-	waiters list.List      // of *hold, by arrival; fresh owners only
-	seen    *engine.Answer // the holder in the way of the first, as last heard; nil: nothing was
-}
 
 // acquire is the life of every Lock and TryLock call, as others are told of it.
-func (h *Manager) acquire(ctx context.Context, l *Lock, owner string, wait bool) (*Hold, error) {
-	o := h.newHold(ctx, l, owner, wait)
-	ctx = h.called(ctx, o)
-	o, err := h.obtain(ctx, o, owner == "" && wait)
-	h.returned(o, err)
+func (m *Manager) acquire(ctx context.Context, l *Lock, owner string, wait bool) (*Hold, error) {
+	o := m.newHold(ctx, l, owner, wait)
+	ctx = m.called(ctx, o)
+	o, err := m.obtain(ctx, o)
+	m.returned(o, err)
 	if err != nil {
 		return nil, err
 	}
 	return o, nil
 }
 
-// obtain takes o's lock, in its line if it is to queue. It returns the hold that
-// it is by then: one that was retried is another.
-func (h *Manager) obtain(ctx context.Context, o *Hold, queue bool) (*Hold, error) {
-	if err := h.enter(o, queue); err != nil {
+// obtain takes o's lock. It returns the hold that it is by then: one whose grant
+// could not be used is another.
+func (m *Manager) obtain(ctx context.Context, o *Hold) (*Hold, error) {
+	if err := m.enter(o); err != nil {
 		return o, err
 	}
 	returns := false
 	defer func() {
 		if !returns { // a hook or a tracer panics: whoever recovers goes on without o
-			_ = h.abandon(o, nil)
+			m.giveUp(o)
 		}
 	}()
 	for {
-		done, err := h.step(ctx, &o)
+		done, err := m.advance(ctx, &o)
 		if done {
 			returns = true
 			return o, err
@@ -80,289 +42,178 @@ func (h *Manager) obtain(ctx context.Context, o *Hold, queue bool) (*Hold, error
 	}
 }
 
-// step takes o on by one stage, and reports whether that was the last. It puts
-// another hold in the place of one that is retried.
-func (h *Manager) step(ctx context.Context, o **Hold) (done bool, err error) {
-	switch h.stageOf(*o) {
-	case asking:
-		ans, err := h.askFor(ctx, *o)
-		h.settle(*o, ans, err)
-		return false, nil
-	case granted:
-		lease, err := h.take(ctx, *o)
-		if lease != nil || err != nil {
-			return true, err
+// advance takes o on by one state, and reports whether that was the last: o is a
+// lease then, or given up. It puts another hold in the place of one whose grant
+// cannot be used.
+func (m *Manager) advance(ctx context.Context, o **Hold) (done bool, err error) {
+	switch m.stateOf(*o) {
+	case queue.Asking:
+		err = m.askFor(ctx, *o)
+	case queue.Granted:
+		var got outcome
+		switch got, err = m.take(ctx, *o); got {
+		case leased:
+			return true, nil
+		case unusable:
+			*o = m.replace(*o)
+			return false, nil
 		}
-		*o = h.retry(*o)
-		return false, nil
-	case failed:
-		return true, h.abandon(*o, (*o).failure)
+	case queue.Failed:
+		err = m.failure(*o)
+	default:
+		err = m.park(ctx, *o)
 	}
-	if err := h.park(ctx, *o); err != nil {
-		return true, h.abandon(*o, err)
+	if err != nil {
+		m.giveUpFor(ctx, *o, err)
 	}
-	return false, nil
+	return err != nil, err
 }
 
-// park waits for o's stage to change.
-func (h *Manager) park(ctx context.Context, o *Hold) error {
-	var patience <-chan time.Time
-	if o.behind {
-		t := time.NewTimer(o.checkEvery())
-		defer t.Stop()
-		patience = t.C
-	}
+// park waits for o's state to change.
+func (m *Manager) park(ctx context.Context, o *Hold) error {
 	select {
 	case <-o.ready:
-	case <-patience:
-		h.registerFirst(o)
+		return nil
 	case <-ctx.Done():
-		return h.waitEnded(ctx, o, nil)
-	case <-h.open.Done():
+		return m.waitEnded(ctx, o, nil)
+	case <-m.open.Done():
 		return engine.ErrClosed
 	}
-	return nil
 }
 
-// registerFirst has o ask the server if it is the first behind a local hold that
-// has lasted for an interval: that hold may have been lost on the server and not
-// know it, as a fixed lease that was taken away.
-func (h *Manager) registerFirst(o *Hold) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.tellLocal(o)
-	if ln := h.lines[o.req.Name]; o.stage == local && ln.waiters.Front() == o.place {
-		o.to(asking)
+// enter adds o to the manager, and to the queue of its name.
+func (m *Manager) enter(o *Hold) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return engine.ErrClosed
 	}
+	o.queue = m.queues[o.req.Name]
+	if o.queue == nil {
+		o.queue = new(queue.Queue)
+		m.queues[o.req.Name] = o.queue
+	}
+	m.holds[o.req.Hold] = o
+	m.waiting++
+	m.stepOf(o, queue.Event{Kind: queue.Entered})
+	return nil
 }
 
 // HowToReenter is for those who expect a lock to know its holder by the thread.
 const HowToReenter = "a Reentrant re-enters with the context of that lease"
 
-// tellLocal logs, once for a lease, that this same client waits for it: it may be
-// its own caller that does, and then for ever. It needs h.mu.
-func (h *Manager) tellLocal(o *Hold) {
-	holder := h.holderOf(o.req.Name)
-	if holder == nil || holder.told || holder.err() != nil {
+// tellLocal logs that this same client waits for its lease o. It needs m.mu.
+func (m *Manager) tellLocal(o *Hold) {
+	if o.err() == nil {
+		m.cfg.Log.Info("relock: waiting for a lease of this same client; "+HowToReenter,
+			"lock", o.req.Name, "owner", o.req.Owner, "token", o.token, "held", o.held())
+	}
+}
+
+// localHolder returns this client's lease on o's lock, whose release names the
+// first waiter; nil: there is none. It needs Manager.mu.
+func (o *Hold) localHolder() *Hold { return holdOf(o.queue.Holder()) }
+
+func (m *Manager) stateOf(o *Hold) queue.State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return o.waiter.State()
+}
+
+// retire takes o out of its queue, by an event that ends it, and returns what is
+// left to do for it on the server. That is a task until retired is called.
+func (m *Manager) retire(o *Hold, how queue.Kind) queue.Effect {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tasks++
+	switch o.waiter.State() {
+	case queue.Gone:
+		return queue.Effect{}
+	case queue.Held:
+		m.holding--
+	default:
+		m.waiting--
+		o.token = 0
+	}
+	left := m.stepOf(o, queue.Event{Kind: how})
+	if o.queue.Empty() {
+		delete(m.queues, o.req.Name)
+	}
+	return left
+}
+
+// retired ends the task that retire began: what remained to be done is done, or a
+// task of its own. Until then the manager knows the hold, so that a message about
+// it that is late is not taken for a grant to nobody.
+func (m *Manager) retired(o *Hold) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.holds, o.req.Hold)
+	m.tasks--
+	m.checkDrained()
+}
+
+// giveUp ends a call that has no lease. What may have reached the server is
+// withdrawn in the background, and passed on to the next waiter: a grant that
+// crosses a cancel is never swallowed. It returns a channel that is closed when the
+// withdrawal is over; nil: there is none.
+func (m *Manager) giveUp(o *Hold) <-chan struct{} {
+	defer m.retired(o)
+	left := m.retire(o, queue.GaveUp)
+	if left.Do != queue.Withdraw {
+		return nil
+	}
+	withdrawn := make(chan struct{})
+	m.spawn(func(ctx context.Context) {
+		defer close(withdrawn)
+		m.withdraw(ctx, o, holdOf(left.Next), o.outlives())
+	})
+	return withdrawn
+}
+
+// giveUpFor gives up o for err. What is reported as released should be, if Redis can
+// be reached.
+func (m *Manager) giveUpFor(ctx context.Context, o *Hold, err error) {
+	withdrawn := m.giveUp(o)
+	if withdrawn == nil || !errors.Is(err, engine.ErrNotReplicated) {
 		return
 	}
-	holder.told = true
-	h.cfg.Log.Info("relock: waiting for a lease of this same client; "+HowToReenter,
-		"lock", o.req.Name, "owner", holder.req.Owner, "token", holder.token, "held", holder.held())
-}
-
-// enter adds o to the host, and to its line if it is to wait there.
-func (h *Manager) enter(o *Hold, queue bool) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return engine.ErrClosed
-	}
-	h.holds[o.req.Hold] = o
-	h.waiting++
-	o.stage = asking
-	ln := h.lineOf(o)
-	if queue {
-		// An owner of its own never waits here: a stranger in front of it may be
-		// waiting for that very owner, in another process.
-		if ln.holder != nil || ln.waiters.Len() > 0 {
-			o.stage, o.behind = local, true
-			o.waits(ln.waiters.Len())
+	_ = m.once(ctx, func(ctx context.Context) error {
+		select {
+		case <-withdrawn:
+		case <-ctx.Done():
 		}
-		o.place = ln.waiters.PushBack(o)
-	}
-	return nil
-}
-
-// waits notes that o begins to wait, behind so many. It needs host.mu.
-func (o *Hold) waits(ahead int) {
-	if !o.waited {
-		o.waited, o.ahead = true, int32(ahead)
-	}
-}
-
-// lineOf needs h.mu.
-func (h *Manager) lineOf(o *Hold) *line {
-	ln := h.lines[o.req.Name]
-	if ln == nil {
-		ln = &line{}
-		h.lines[o.req.Name] = ln
-	}
-	return ln
-}
-
-// tidy drops the line if it is empty. It needs h.mu.
-func (h *Manager) tidy(o *Hold) {
-	if ln := h.lines[o.req.Name]; ln != nil && ln.holder == nil && ln.waiters.Len() == 0 {
-		delete(h.lines, o.req.Name)
-	}
-}
-
-func (h *Manager) stageOf(o *Hold) stage {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return o.stage
-}
-
-// to changes the stage of o and wakes it. It needs h.mu.
-func (o *Hold) to(s stage) {
-	o.stage = s
-	select {
-	case o.ready <- struct{}{}:
-	default: // it has not seen the last change yet, and will see both
-	}
-}
-
-// nextOf returns the first waiter of ln, now named, if the server does not know
-// it yet. It needs h.mu.
-func (h *Manager) nextOf(ln *line) *Hold {
-	if ln == nil || ln.holder != nil || ln.waiters.Len() == 0 {
 		return nil
+	})
+}
+
+// replace gives up a grant that cannot be used, and returns a waiter in its place,
+// with the time it has waited, under a new id: the old one is withdrawn, and
+// refused from then on.
+func (m *Manager) replace(old *Hold) *Hold {
+	o := &Hold{lock: old.lock, req: old.req, from: old.from, queue: old.queue, ready: make(chan struct{}, 1)}
+	o.req.Hold, o.req.Copies, o.waiter.Of = m.newID(), &o.copies, o
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.holds, old.req.Hold)
+	m.holds[o.req.Hold] = o
+	old.token = 0
+	if left := m.stepOf(old, queue.Event{Kind: queue.TooOld, Again: &o.waiter}); left.Do == queue.Withdraw {
+		m.spawnLocked(func(ctx context.Context) { m.withdraw(ctx, old, nil, old.outlives()) })
 	}
-	o := ln.waiters.Front().Value.(*Hold)
-	if o.stage != local {
-		return nil
-	}
-	// From here on a request may carry it: its cancel must withdraw it, and have
-	// the server refuse what comes late.
-	o.stage, o.first = named, time.Now()
-	o.unsure.Add(1)
 	return o
 }
 
-// unname has a waiter ask the server itself that no request will carry after
-// all.
-func (h *Manager) unname(o *Hold) {
-	o.unsure.Add(-1)
-	h.toAsk(o)
-}
-
-// toAsk has a named waiter ask the server itself.
-func (h *Manager) toAsk(o *Hold) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if o.stage == named {
-		o.to(asking)
+// failure is why o cannot be had.
+func (m *Manager) failure(o *Hold) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch err := o.waiter.Err(); err {
+	case nil:
+		return o.notAcquired(o.heard(), nil)
+	case queue.ErrRefused:
+		return fmt.Errorf("relock: the server refused hold %s: it was withdrawn", o.req.Hold)
+	default:
+		return engine.Outlasted(err, engine.Forever-1)
 	}
-}
-
-// CheckIn has every waiter ask for its state now. Where a request is under way,
-// its answer may be from before what was lost: "waiting" has it ask again.
-func (h *Manager) CheckIn() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, o := range h.holds {
-		if o.stage.grantable() {
-			o.missed = true
-			h.dog.at(o, time.Now())
-		}
-	}
-}
-
-// Idle tells whether nobody waits.
-func (h *Manager) Idle() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.waiting == 0
-}
-
-// leave takes o out of the host. It returns the next waiter of its line, now
-// named, if o's end is its turn. What remains to be done for o is a task until
-// left is called.
-func (h *Manager) leave(o *Hold) *Hold {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.leaveLocked(o)
-}
-
-func (h *Manager) leaveLocked(o *Hold) *Hold {
-	h.tasks++
-	if o.stage == gone {
-		return nil
-	}
-	if o.stage == held {
-		h.holding--
-	} else {
-		h.waiting--
-	}
-	o.stage = gone
-	ln := h.lines[o.req.Name]
-	if o.place != nil {
-		ln.waiters.Remove(o.place)
-		o.place = nil
-	}
-	if ln != nil && ln.holder == o {
-		ln.holder = nil
-	}
-	next := h.nextOf(ln)
-	h.tidy(o)
-	return next
-}
-
-// abandon gives up a hold that is no lease yet, and returns err. What may have
-// reached the server is withdrawn in the background, and passed on to the next
-// waiter: a grant that crosses a cancel is never swallowed.
-func (h *Manager) abandon(o *Hold, err error) error {
-	if drop := h.drop(o); drop != nil {
-		h.spawn(drop)
-	}
-	h.left(o)
-	return err
-}
-
-// drop takes a hold that is no lease yet out of the host, and returns what is
-// left to do for that on the server, or nil.
-func (h *Manager) drop(o *Hold) func(context.Context) {
-	h.mu.Lock()
-	h.dog.forget(o)
-	known := o.stage != local && !o.first.IsZero() && !o.refused()
-	o.token = 0
-	next := h.leaveLocked(o)
-	h.mu.Unlock()
-	if !known {
-		if next != nil {
-			h.unname(next)
-		}
-		return nil
-	}
-	until := time.Now().Add(max(o.req.Grant(), o.req.Life, h.cfg.Call))
-	return func(ctx context.Context) { h.withdraw(ctx, o, next, until) }
-}
-
-// refused tells whether o failed and left nothing on the server: every request
-// about it was answered or never left, the last one with "taken" or an error of
-// the server's, and none with a place in the queue. One command was enough then;
-// and where Redis refuses them all, calls in vain do not pile up withdrawals in
-// vain. It needs h.mu.
-func (o *Hold) refused() bool {
-	if o.stage != failed || o.joined || o.unsure.Load() > 0 {
-		return false
-	}
-	switch engine.ClassOf(o.failure) {
-	case engine.Refused, engine.Unsent, engine.Denied, engine.Closed:
-		return true
-	}
-	return errors.Is(o.failure, engine.ErrNotAcquired)
-}
-
-// retry gives up a grant that is too old to use, and returns a waiter in its
-// place, with the time it has waited, under a new id: the old one is withdrawn,
-// and refused from then on.
-func (h *Manager) retry(old *Hold) *Hold {
-	o := &Hold{
-		lock: old.lock, req: old.req, from: old.from, ready: make(chan struct{}, 1), stage: asking,
-		waited: old.waited, ahead: old.ahead,
-	}
-	o.req.Hold, o.req.Copies = h.newID(), &o.unsure
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.holds, old.req.Hold)
-	h.holds[o.req.Hold] = o
-	if o.place = old.place; o.place != nil {
-		o.place.Value = o
-	}
-	old.place, old.token, old.stage = nil, 0, gone
-	until := time.Now().Add(max(old.req.Grant(), h.cfg.Call))
-	h.spawnLocked(func(ctx context.Context) { h.withdraw(ctx, old, nil, until) })
-	return o
 }

@@ -7,22 +7,20 @@ import (
 	"time"
 
 	"github.com/relock-go/relock/internal/engine"
+	"github.com/relock-go/relock/internal/lifecycle/queue"
 )
 
-// minCheck keeps a waiter from spinning on a lock whose time left is tiny.
-const minCheck = 10 * time.Millisecond
-
 // PollInterval is how often a waiter asks that cannot hear its grant.
-const PollInterval = 100 * time.Millisecond
+const PollInterval = queue.PollInterval
 
-// A watchdog renews a host's leases, ends those whose validity has run out, and
-// checks in for its waiters. It is one heap and one runtime timer: between its
+// A watchdog renews a manager's leases, ends those whose validity has run out, and
+// brings its waiters their intervals. It is one heap and one runtime timer: between its
 // ticks it has no goroutine at all. What is due at nearly the same time leaves
 // in one batch.
 //
-// Its mutex comes after host.mu; it is never held while host.mu is taken.
+// Its mutex comes after Manager.mu; it is never held while Manager.mu is taken.
 type watchdog struct {
-	host *Manager
+	manager *Manager
 
 	mu      sync.Mutex
 	heap    dues
@@ -36,11 +34,14 @@ type dues []*Hold
 
 func (d dues) Len() int { return len(d) }
 
-func (d dues) Less(i, j int) bool { return d[i].due.Before(d[j].due) }
+func (d dues) Less(i, j int) bool { return d[i].due < d[j].due }
 
-func (d dues) Swap(i, j int) { d[i], d[j] = d[j], d[i]; d[i].index, d[j].index = i+1, j+1 }
+func (d dues) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].index, d[j].index = int32(i+1), int32(j+1)
+}
 
-func (d *dues) Push(x any) { o := x.(*Hold); *d = append(*d, o); o.index = len(*d) }
+func (d *dues) Push(x any) { o := x.(*Hold); *d = append(*d, o); o.index = int32(len(*d)) }
 
 func (d *dues) Pop() any {
 	old := *d
@@ -53,9 +54,9 @@ func (d *dues) Pop() any {
 
 // set puts o into the heap for due. It needs w.mu.
 func (w *watchdog) set(o *Hold, due time.Time) {
-	o.due = due
+	o.due = due.Sub(w.manager.epoch)
 	if o.index > 0 {
-		heap.Fix(&w.heap, o.index-1)
+		heap.Fix(&w.heap, int(o.index-1))
 	} else {
 		heap.Push(&w.heap, o)
 	}
@@ -68,7 +69,7 @@ func (w *watchdog) arm() {
 	if len(w.heap) == 0 || w.stopped {
 		return
 	}
-	due := w.heap[0].due
+	due := w.manager.epoch.Add(w.heap[0].due)
 	if !w.armed.IsZero() && !due.Before(w.armed) {
 		return
 	}
@@ -80,31 +81,21 @@ func (w *watchdog) arm() {
 	w.timer.Reset(time.Until(due))
 }
 
-// at moves o to due if that is earlier. It does nothing for a hold that is not
-// watched.
-func (w *watchdog) at(o *Hold, due time.Time) {
+// schedule has o's next interval be at due.
+func (w *watchdog) schedule(o *Hold, due time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if o.index > 0 && due.Before(o.due) {
-		w.set(o, due)
-	}
+	w.set(o, due)
 }
 
-// await has o check in while it waits, by what the server said last. The first
-// in the queue also asks when the holder's time is up, and the second where there
-// is no holder any more.
-func (w *watchdog) await(o *Hold, ans engine.Answer) {
-	every := o.checkEvery()
-	if !w.host.eng.Listening() || w.host.eng.Deaf() {
-		every = min(every, PollInterval)
-	}
-	if ans.Place == 0 || ans.Place == 1 && ans.Owner == engine.KeptOwner {
-		every = min(every, max(ans.Left, minCheck))
-	}
+// hasten moves o to due if that is earlier. It does nothing for a hold that is not
+// watched.
+func (w *watchdog) hasten(o *Hold, due time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	o.retries = 0
-	w.set(o, ans.Sent.Add(every))
+	if o.index > 0 && due.Sub(w.manager.epoch) < o.due {
+		w.set(o, due)
+	}
 }
 
 // watch has o's lease renewed a third into what was granted, give or take a
@@ -145,7 +136,7 @@ func (w *watchdog) forget(o *Hold) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if o.index > 0 {
-		heap.Remove(&w.heap, o.index-1)
+		heap.Remove(&w.heap, int(o.index-1))
 	}
 }
 
@@ -163,11 +154,12 @@ func (w *watchdog) stop() {
 func (w *watchdog) tick() {
 	var due []*Hold
 	now := time.Now()
+	clock := now.Sub(w.manager.epoch)
 	w.mu.Lock()
 	w.armed = time.Time{}
 	for len(w.heap) > 0 && !w.stopped {
 		o := w.heap[0]
-		if early := o.due.Sub(now); early > 0 && (early > o.req.TTL/60 || !o.due.Equal(o.renewAt)) {
+		if early := o.due - clock; early > 0 && (early > o.req.TTL/60 || o.due != o.renewAt.Sub(w.manager.epoch)) {
 			break
 		}
 		due = append(due, heap.Pop(&w.heap).(*Hold))
@@ -181,10 +173,12 @@ func (w *watchdog) tick() {
 func (w *watchdog) send(due []*Hold, now time.Time) {
 	batch := make([]engine.Pulse, 0, len(due))
 	for _, o := range due {
-		switch p, waits := w.checkIn(o); {
-		case waits:
-			batch = append(batch, p)
-		case o.valid.Load() == 0, o.cause.Load() != nil: // granted or given up just now; ended just now
+		switch {
+		case o.valid.Load() == 0: // it waits, or was granted or given up just now
+			if w.manager.interval(o) {
+				batch = append(batch, w.checkIn(o))
+			}
+		case o.cause.Load() != nil: // ended just now
 		case !now.Before(o.validUntil()):
 			o.expire()
 		case w.isFixed(o):
@@ -194,7 +188,7 @@ func (w *watchdog) send(due []*Hold, now time.Time) {
 		}
 	}
 	if len(batch) > 0 {
-		w.host.eng.Pulse(w.host.bg, batch)
+		w.manager.eng.Pulse(w.manager.bg, batch)
 	}
 }
 
@@ -217,12 +211,12 @@ func (w *watchdog) renew(o *Hold) engine.Pulse {
 // renewed takes the answer to a renewal. An error leaves the lease as it is: it
 // is asked again until its validity ends, by itself.
 func (w *watchdog) renewed(o *Hold, ans engine.Answer, err error) {
-	w.host.renewed(o, ans, err)
+	w.manager.renewed(o, ans, err)
 	o.mayLast(o.req.TTL) // it was executed by now, or never
 	switch {
 	case err != nil:
 		if w.again(o) == 3 {
-			w.host.cfg.Log.Warn("relock: no renewal for a third time", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token,
+			w.manager.cfg.Log.Warn("relock: no renewal for a third time", "lock", o.req.Name, "owner", o.req.Owner, "token", o.token,
 				"error", err, "left", time.Until(o.validUntil()))
 		}
 	case ans.State != engine.Granted:
@@ -237,60 +231,40 @@ func (w *watchdog) renewed(o *Hold, ans engine.Answer, err error) {
 
 // again has o renewed once more, and returns how often in a row that was not
 // answered.
-func (w *watchdog) again(o *Hold) int {
+func (w *watchdog) again(o *Hold) int32 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if o.cause.Load() != nil {
 		return 0
 	}
-	o.renewAt = time.Now().Add(min(engine.Pause(o.retries), o.req.TTL/10))
+	o.renewAt = time.Now().Add(min(engine.Pause(int(o.retries)), o.req.TTL/10))
 	o.retries++
 	w.set(o, o.nextDue())
 	return o.retries
 }
 
-// checkIn returns the request of one that waits, and false for a lease.
-func (w *watchdog) checkIn(o *Hold) (engine.Pulse, bool) {
-	h := w.host
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if o.stage != queued {
-		return engine.Pulse{}, false
-	}
+// interval tells a waiter that its interval is over, and reports whether it is to
+// check in.
+func (m *Manager) interval(o *Hold) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stepOf(o, queue.Event{Kind: queue.Interval}).Do == queue.CheckIn
+}
+
+// checkIn returns the request of one that waits.
+func (w *watchdog) checkIn(o *Hold) engine.Pulse {
 	r := o.req
-	o.missed = false
-	o.unsure.Add(1)
-	w.mu.Lock()
-	w.set(o, time.Now().Add(o.checkEvery())) // the next, if this one is not answered by then
-	w.mu.Unlock()
-	return engine.Pulse{CheckIn: &r, Done: func(ans engine.Answer, err error) {
-		o.answered(err)
-		err = h.judged(o, err)
-		if err != nil && engine.IsTransient(err) {
-			w.checkInFailed(o, err)
-			return
-		}
-		h.settle(o, ans, err)
-	}}, true
+	return engine.Pulse{CheckIn: &r, Done: func(ans engine.Answer, err error) { w.checkedIn(o, ans, err) }}
 }
 
-// checkInFailed has a waiter ask again soon that was not answered.
-func (w *watchdog) checkInFailed(o *Hold, err error) {
-	if w.askSoon(o) == 3 {
-		w.host.cfg.Log.Warn("relock: "+trouble(err)+" yet", "lock", o.req.Name, "error", err)
+// checkedIn takes the answer to a check-in. One that was not answered is soon made
+// again.
+func (w *watchdog) checkedIn(o *Hold, ans engine.Answer, err error) {
+	next := w.manager.answered(o, ans, err)
+	if next.Do != queue.Pause {
+		return
 	}
-}
-
-// askSoon returns how often in a row o was not answered.
-func (w *watchdog) askSoon(o *Hold) int {
-	w.host.mu.Lock()
-	defer w.host.mu.Unlock()
-	if o.stage != queued {
-		return 0
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	o.retries++
-	w.set(o, time.Now().Add(min(engine.Pause(o.retries), o.checkEvery())))
-	return o.retries
+	attempt := next.N + 1
+	w.hasten(o, time.Now().Add(engine.Pause(attempt)))
+	w.manager.warnOf(o, attempt, err)
 }

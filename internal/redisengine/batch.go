@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -67,19 +66,16 @@ func (s *Engine) sendBatch(ctx context.Context, batch []engine.Pulse) {
 			checkIns = append(checkIns, p.CheckIn)
 		}
 	}
-	got, sent := s.sendAll(ctx, len(batch), checkIns, func(i int) *command { return s.pulseCommand(batch[i]) })
+	got := s.sendAll(ctx, len(batch), checkIns, func(i int) *command { return s.pulseCommand(batch[i]) })
 	for i, p := range batch {
 		err := got[i].err
 		s.refreshAfter(err)
-		switch {
-		case p.Release != nil:
-			_, err = s.released(ctx, p.Release, outcome{val: got[i].val, err: err, sent: sent, copies: 1})
+		if p.Release != nil {
+			_, err = s.released(ctx, p.Release, got[i])
 			p.Done(engine.Answer{}, err)
-		case err != nil:
-			p.Done(engine.Answer{}, err)
-		default:
-			p.Done(s.readAnswer(got[i].val, sent))
+			continue
 		}
+		p.Done(s.answer(got[i]))
 	}
 }
 
@@ -94,9 +90,9 @@ func (s *Engine) pulseCommand(p engine.Pulse) *command {
 }
 
 // sendAll sends n commands in one pipeline, and copies of it while it is not
-// answered. It returns the reply to each, and when the pipeline left. carried are
-// the requests in it that may take effect late.
-func (s *Engine) sendAll(ctx context.Context, n int, carried []*engine.Request, build func(i int) *command) ([]reply, time.Time) {
+// answered. It returns what came of each. carried are the requests in it that may
+// take effect late.
+func (s *Engine) sendAll(ctx context.Context, n int, carried []*engine.Request, build func(i int) *command) []outcome {
 	pipeline := func() (transmission, []*engine.Request) {
 		all := make([]*command, n)
 		for i := range all {
@@ -106,14 +102,15 @@ func (s *Engine) sendAll(ctx context.Context, n int, carried []*engine.Request, 
 	}
 	first, _ := pipeline()
 	got := s.sender.send(ctx, first, pipeline)
-	if replies, ok := got.val.([]reply); ok {
-		return replies, got.sent
+	replies, answered := got.val.([]reply)
+	all := make([]outcome, n)
+	for i := range all {
+		all[i] = outcome{err: got.err, sent: got.sent, copies: got.copies}
+		if answered {
+			all[i].val, all[i].err = replies[i].val, replies[i].err
+		}
 	}
-	replies := make([]reply, n)
-	for i := range replies {
-		replies[i].err = got.err
-	}
-	return replies, got.sent
+	return all
 }
 
 // commands are sent together.

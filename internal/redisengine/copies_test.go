@@ -170,3 +170,61 @@ func TestAServerThatStallsIsSentFewCopies(t *testing.T) {
 	}
 	held.Release()
 }
+
+// Another copy of an acquire may have had another answer than the one that came:
+// each answer says so, however its request left, and each error.
+func TestAnAnswerSaysThatItsRequestWasCopied(t *testing.T) {
+	request := func(hold string) *engine.Request {
+		return &engine.Request{Name: "a", Hold: hold, Owner: hold, TTL: behaviour.TTL, Life: behaviour.TTL, Arrived: time.Now()}
+	}
+	for _, tc := range []struct {
+		name   string
+		script string
+		ask    func(e *redisengine.Engine) (engine.Answer, error)
+	}{
+		{"an acquire", "acquire.lua", func(e *redisengine.Engine) (engine.Answer, error) {
+			return e.Acquire(behaviour.Bg, request("1"))
+		}},
+		{"a check-in", "acquire.lua", func(e *redisengine.Engine) (ans engine.Answer, err error) {
+			done := make(chan struct{})
+			e.Pulse(behaviour.Bg, []engine.Pulse{{CheckIn: request("1"), Done: func(a engine.Answer, e error) {
+				ans, err = a, e
+				close(done)
+			}}})
+			<-done
+			return ans, err
+		}},
+		{"several locks", "all.lua", func(e *redisengine.Engine) (engine.Answer, error) {
+			all, err := e.AcquireAll(behaviour.Bg, []*engine.Request{request("1")})
+			return all[0], err
+		}},
+		{"a release", "release.lua", func(e *redisengine.Engine) (engine.Answer, error) {
+			rel, err := e.Release(behaviour.Bg, &engine.Release{Name: "a", Hold: "2", Next: request("1")})
+			return rel.Next, err
+		}},
+	} {
+		for _, wrong := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, of a key that is not ours: %v", tc.name, wrong), func(t *testing.T) {
+				t.Parallel()
+				r := behaviour.NewRig(t)
+				c := r.Client(t, true)
+				behaviour.Unlock(t, behaviour.LockOf(t, c.Mutex("b"))) // loads the scripts
+				if wrong {
+					r.Direct.Set(behaviour.Bg, redisengine.KeyOf(relock.DefaultPrefix, redisengine.KindLock, "a"), "", 0)
+				}
+				if ans, _ := tc.ask(behaviour.EngineOf(c)); ans.Copied {
+					t.Error("it was not copied")
+				}
+				held := r.Proxy.Hold(faultproxy.Script(scripts.Source(tc.script)), 1)
+				defer held.Release()
+				ans, err := tc.ask(behaviour.EngineOf(c))
+				if !ans.Copied {
+					t.Error("it was copied, and does not say so")
+				}
+				if errors.Is(err, engine.ErrWrongType) != wrong {
+					t.Errorf("got error %v", err)
+				}
+			})
+		}
+	}
+}

@@ -184,10 +184,16 @@ func (s *Engine) Acquire(ctx context.Context, r *engine.Request) (engine.Answer,
 	got := s.run(ctx, s.acquireCommand(r), func() (transmission, []*engine.Request) {
 		return s.acquireCommand(r), []*engine.Request{r}
 	})
-	if got.err != nil {
-		return engine.Answer{}, got.err
+	return s.answer(got)
+}
+
+// answer reads the reply to an acquire.
+func (s *Engine) answer(got outcome) (ans engine.Answer, err error) {
+	if err = got.err; err == nil {
+		ans, err = s.readAnswer(got.val, got.sent)
 	}
-	return s.readAnswer(got.val, got.sent)
+	ans.Copied = got.copies > 1
+	return ans, err
 }
 
 // Renew is described in [engine.Engine].
@@ -234,11 +240,12 @@ func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (
 		got.copies += before - 1
 	}
 	if got.err != nil {
-		return engine.Released{}, got.err
+		return engine.Released{Next: engine.Answer{Copied: got.copies > 1}}, got.err
 	}
 	rd := readReply(got.val)
 	rel := rd.released(got.sent)
 	rel.Copied = got.copies > 1
+	rel.Next.Copied = rel.Copied
 	s.sees(rel.Next.Token)
 	return rel, rd.err
 }

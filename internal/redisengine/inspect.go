@@ -61,7 +61,7 @@ func (s *Engine) Statuses(ctx context.Context, names []string) ([]engine.Status,
 	all, errs := make([]engine.Status, 0, len(names)), make([]error, 0, len(names))
 	for part := range slices.Chunk(names, maxPipeline) {
 		ctx, cancel := context.WithTimeout(ctx, s.cfg.Call)
-		got, _ := s.sendAll(ctx, len(part), nil, func(k int) *command { return s.command(&statusScript, part[k]) })
+		got := s.sendAll(ctx, len(part), nil, func(k int) *command { return s.command(&statusScript, part[k]) })
 		cancel()
 		for _, r := range got {
 			var st engine.Status

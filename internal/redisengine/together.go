@@ -34,16 +34,14 @@ func (s *Engine) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine
 		return newCommand(&allScript, keys, args...)
 	}
 	got := s.run(ctx, c(), func() (transmission, []*engine.Request) { return c(), rs })
-	if got.err != nil {
-		return nil, got.err
-	}
-	rd := readReply(got.val)
 	answers := make([]engine.Answer, len(rs))
-	for i := range rs {
-		var err error
-		if answers[i], err = s.readAnswer(rd.next(), got.sent); err != nil {
-			return nil, err
-		}
+	rd := &reader{err: got.err}
+	if got.err == nil {
+		rd = readReply(got.val)
+	}
+	for i := range answers {
+		val := rd.next()
+		answers[i], rd.err = s.answer(outcome{val: val, err: rd.err, sent: got.sent, copies: got.copies})
 	}
 	return answers, rd.err
 }

@@ -131,7 +131,7 @@ func (w *world) checkQueue(c int8) {
 		}
 		arrived, listed = w.actors[id].call, listed+1
 	}
-	if listed != q.listed {
+	if listed != int(q.listed) {
 		w.broken("the queue of client %d has %d waiters, and counts %d", c, listed, q.listed)
 	}
 	first := w.firstOf(c)

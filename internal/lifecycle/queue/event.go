@@ -44,7 +44,7 @@ type Event struct {
 
 	Subscription Subscription  // of Sending and GotPlace: as it is now
 	Answer       engine.Answer // of Got events. Of Pushed: Token, Left, and Sent if the engine vouches for it. Of Nudged: Left. Of Forced: Token
-	Err          error         // of GotError and of a Listened in vain
+	Err          error         // of GotError, GotNoAnswer and a Listened in vain
 	Final        bool          // of Err: asking again changes nothing
 	Grace        time.Duration // of Err: > 0: it passes, but not if it lasts for so long
 	Leaves       bool          // of GotError: there may be something of it on the server, as of a quorum's minority
@@ -85,6 +85,7 @@ const (
 	Withdraw      // in the background: give up what the server may have of it, naming Next
 	Release       // give its lease back, naming Next
 	Return        // give the grant of a Pushed back, which is nobody's
+	Tell          // the log, once, that this same client waits for its lease: it may be its own caller that does, and then for ever
 	Impossible    // nothing; it is a defect, for the log
 )
 

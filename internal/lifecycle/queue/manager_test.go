@@ -107,7 +107,7 @@ func (w *world) giveUp(id int8, next *Waiter) {
 		w.broken("hold %d left nothing on the server, and is withdrawn", id)
 	}
 	w.spent++
-	w.send(msg{kind: release, purpose: withdraw, id: id, next: w.carry(next), tombstone: a.w.NeedsTombstone() || a.copies > 0, sent: w.now})
+	w.send(msg{kind: release, purpose: withdraw, id: id, next: w.carry(next), tombstone: a.w.InFlight() > 0 || a.copies > 0, sent: w.now})
 }
 
 func (w *world) giveBack(id int8, next *Waiter) {
@@ -115,6 +115,6 @@ func (w *world) giveBack(id int8, next *Waiter) {
 	w.spent++
 	w.send(msg{
 		kind: release, purpose: unlock, id: id, next: w.carry(next), token: int8(a.w.grant.Token),
-		tombstone: a.w.NeedsTombstone() || a.copies > 0, sent: w.now,
+		tombstone: a.w.InFlight() > 0 || a.copies > 0, sent: w.now,
 	})
 }

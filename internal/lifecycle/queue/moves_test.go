@@ -233,7 +233,7 @@ func (w *world) end(id int8, left bool) {
 	a := &w.actors[id]
 	a.excused, a.known = left, false
 	w.step(id, Event{Kind: Ended})
-	m := msg{kind: release, purpose: withdraw, id: id, next: none, tombstone: a.w.NeedsTombstone() || a.copies > 0, sent: w.now}
+	m := msg{kind: release, purpose: withdraw, id: id, next: none, tombstone: a.w.InFlight() > 0 || a.copies > 0, sent: w.now}
 	if left {
 		m.purpose = bury
 		if !m.tombstone {

@@ -142,7 +142,7 @@ func (w *world) unanswered(m msg, e Event) {
 	case unlock, withdraw, bury:
 		next := m.next
 		m.kind, m.next, m.late, m.verdict = release, none, false, verdict{}
-		m.tombstone = m.purpose != bury && (w.actors[m.id].w.NeedsTombstone() || w.actors[m.id].copies > 0) || m.tombstone
+		m.tombstone = m.purpose != bury && (w.actors[m.id].w.InFlight() > 0 || w.actors[m.id].copies > 0) || m.tombstone
 		w.spent++
 		w.send(m)
 		if next != none {

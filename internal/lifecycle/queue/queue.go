@@ -80,12 +80,10 @@ const (
 )
 
 const (
-	// minCheck keeps a waiter from spinning on a lock whose time left is tiny.
-	minCheck = 10 * time.Millisecond
-	// pollEvery is how often a waiter asks that cannot hear its grant.
-	pollEvery = 100 * time.Millisecond
-	// keptOwner is nobody: of a lock that stays taken until a minimum is over.
-	keptOwner = "!kept"
+	// MinCheck keeps a waiter from spinning on a lock whose time left is tiny.
+	MinCheck = 10 * time.Millisecond
+	// PollInterval is how often a waiter asks that cannot hear its grant.
+	PollInterval = 100 * time.Millisecond
 )
 
 // ErrRefused is why a waiter is Failed whose hold the server refuses, as withdrawn
@@ -93,11 +91,12 @@ const (
 var ErrRefused = errors.New("the server refused the hold")
 
 // A Waiter is one Lock or TryLock call, then its lease. Who makes one sets the
-// first three fields before Entered, and nothing later. Only Step writes the rest.
+// first four fields before Entered, and nothing later. Only Step writes the rest.
 type Waiter struct {
+	Of    any           // whose it is, for who performs the effects
+	Check time.Duration // how often it asks while it waits
 	Wait  bool          // where the lock is taken it waits; else it is one try
 	Fresh bool          // its owner is nobody else's: it waits in the queue
-	Check time.Duration // how often it asks while it waits
 
 	state      State
 	via        Via
@@ -105,10 +104,11 @@ type Waiter struct {
 	registered bool           // the server may have an entry or a hold of it, by an answer or by a copy of a request
 	repeated   bool           // more than one acquire of it left
 	polling    bool           // it queues though no grant can be heard
+	told       bool           // as a lease: that this same client waits for it
 	missed     bool           // a message may have been lost, and no request has left since that may be answered: "waiting" is not the last word
 	inFlight   int32          // acquires that were sent and not answered: late copies may come
 	attempts   int32          // requests in a row that brought it no further
-	ahead      int32          // how many were in front of it when it began to wait; -1: it did not wait
+	ahead      int32          // how many were in front of it when it began to wait, and one more; 0: it did not wait
 	since      time.Time      // when the request left that a grant by message is no older than
 	refused    time.Time      // since when it has been told to ask another server; zero: it is not
 	heard      *engine.Answer // who is in its way, as last told; nil: nobody was
@@ -131,12 +131,16 @@ func (w *Waiter) Err() error { return w.err }
 func (w *Waiter) Heard() *engine.Answer { return w.heard }
 
 // Ahead returns how many were in front of w when it began to wait; -1: it did not.
-func (w *Waiter) Ahead() int { return int(w.ahead) }
+func (w *Waiter) Ahead() int { return int(w.ahead) - 1 }
 
-// NeedsTombstone reports whether an acquire of w may come late, so that what gives
-// it up must have the server refuse it. So must who knows of copies that the engine
-// made.
-func (w *Waiter) NeedsTombstone() bool { return w.inFlight > 0 }
+// InFlight returns how many acquires of w were sent and not answered. Where one may
+// come late, what gives w up must have the server refuse it; copies that the engine
+// made count beside these.
+func (w *Waiter) InFlight() int32 { return w.inFlight }
+
+// MayRemain reports whether the server may have a hold or a place of w that was not
+// given up.
+func (w *Waiter) MayRemain() bool { return w.inFlight > 0 || w.registered }
 
 // IsRepeated reports whether the server may have granted w once more, under another
 // token, to an acquire that came late: a release of the one that finds it gone is
@@ -148,12 +152,12 @@ func (w *Waiter) IsRepeated() bool { return w.repeated }
 type Queue struct {
 	holder      *Waiter // the lease whose release names the first waiter
 	first, last *Waiter // by arrival; fresh owners only
-	listed      int
-	members     int            // who entered and is not Gone, in the list or not
+	listed      int32
+	members     int32          // who entered and is not Gone, in the list or not
+	impossible  int32          // pairs of state and event that cannot be
 	forced      int64          // the greatest token that this client took away: a grant under it is none
 	forcedAt    time.Time      // when it heard so last: what was asked for after that is newer
 	seen        *engine.Answer // who is in the way of the first, as last told
-	impossible  int            // pairs of state and event that cannot be
 }
 
 // Holder returns this client's lease, whose release names the first waiter; nil:
@@ -168,7 +172,7 @@ func (q *Queue) Empty() bool { return q.members == 0 }
 
 // Impossible returns how many events came to a waiter in a state in which they
 // cannot: each is a defect of whoever drives the queue, or of the engine.
-func (q *Queue) Impossible() int { return q.impossible }
+func (q *Queue) Impossible() int { return int(q.impossible) }
 
 // push adds w at the end of the list.
 func (q *Queue) push(w *Waiter) {

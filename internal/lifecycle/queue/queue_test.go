@@ -69,13 +69,13 @@ func TestWhenAWaiterChecksIn(t *testing.T) {
 	}{
 		"the first":                        {0, check / 2, "a", Subscribed, check / 2},
 		"the first, of a long lease":       {0, 2 * check, "a", Subscribed, check},
-		"the first, of one that is over":   {0, 0, "a", Subscribed, minCheck},
+		"the first, of one that is over":   {0, 0, "a", Subscribed, MinCheck},
 		"the second":                       {1, check / 2, "a", Subscribed, check},
-		"the second, behind a minimum":     {1, check / 2, keptOwner, Subscribed, check / 2},
-		"the third, behind a minimum":      {2, check / 2, keptOwner, Subscribed, check},
-		"without a subscription":           {1, check, "a", NotSubscribed, pollEvery},
-		"where there can be none":          {1, check, "a", CannotSubscribe, pollEvery},
-		"the first, where there can be no": {0, minCheck, "a", CannotSubscribe, minCheck},
+		"the second, behind a minimum":     {1, check / 2, engine.KeptOwner, Subscribed, check / 2},
+		"the third, behind a minimum":      {2, check / 2, engine.KeptOwner, Subscribed, check},
+		"without a subscription":           {1, check, "a", NotSubscribed, PollInterval},
+		"where there can be none":          {1, check, "a", CannotSubscribe, PollInterval},
+		"the first, where there can be no": {0, MinCheck, "a", CannotSubscribe, MinCheck},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var q Queue
@@ -126,4 +126,36 @@ func TestHowAGrantCame(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of a quorum enough nodes may have refused for good though another has no answer:
+// the wait is over then, and what the others may do late is withdrawn.
+func TestNoAnswerMayBeTheLastWord(t *testing.T) {
+	var q Queue
+	w, now := &Waiter{Wait: true, Fresh: true, Check: time.Second}, time.Now()
+	q.Step(Event{Kind: Entered, W: w}, now)
+	q.Step(Event{Kind: Sending, W: w}, now)
+	does(t, q.Step(Event{Kind: GotNoAnswer, W: w}, now), Pause)
+	q.Step(Event{Kind: Sending, W: w}, now)
+	does(t, q.Step(Event{Kind: GotNoAnswer, W: w, Err: engine.ErrWrongType, Final: true}, now), Unschedule, Wake)
+	if got := w.State(); got != Failed || w.Err() != engine.ErrWrongType {
+		t.Errorf("got state %d, error %v", got, w.Err())
+	}
+	does(t, q.Step(Event{Kind: GaveUp, W: w}, now), Unschedule, Withdraw)
+}
+
+func TestALeaseIsToldOfOnceThatItsOwnClientWaitsForIt(t *testing.T) {
+	var q Queue
+	now := time.Now()
+	holder := &Waiter{Wait: true, Fresh: true, Check: time.Second}
+	q.Step(Event{Kind: Entered, W: holder}, now)
+	q.Step(Event{Kind: Sending, W: holder}, now)
+	q.Step(Event{Kind: GotGrant, W: holder, Answer: engine.Answer{State: engine.Granted, Token: 1, Sent: now}}, now)
+	q.Step(Event{Kind: Took, W: holder}, now)
+	first := &Waiter{Wait: true, Fresh: true, Check: time.Second}
+	second := &Waiter{Wait: true, Fresh: true, Check: time.Second}
+	q.Step(Event{Kind: Entered, W: first}, now)
+	q.Step(Event{Kind: Entered, W: second}, now)
+	does(t, q.Step(Event{Kind: Interval, W: second}, now), Tell, Schedule)
+	does(t, q.Step(Event{Kind: Interval, W: first}, now), Wake)
 }

@@ -10,13 +10,13 @@ import (
 // for that holder to hand over; for no longer than an interval, see patience.
 func (q *Queue) enter(w *Waiter, now time.Time, fx *Effects) {
 	q.members++
-	w.state, w.ahead = Asking, -1
+	w.state = Asking
 	if !w.Wait || !w.Fresh {
 		return
 	}
 	if q.holder != nil || q.first != nil {
 		w.state = Parked
-		w.waits(q.listed)
+		w.waits(int(q.listed))
 		fx.add(Effect{Do: Schedule, W: w, At: now.Add(w.Check)})
 	}
 	q.push(w)
@@ -24,8 +24,8 @@ func (q *Queue) enter(w *Waiter, now time.Time, fx *Effects) {
 
 // waits notes that w begins to wait, behind so many.
 func (w *Waiter) waits(ahead int) {
-	if w.ahead < 0 {
-		w.ahead = int32(ahead)
+	if w.ahead == 0 {
+		w.ahead = int32(ahead) + 1
 	}
 }
 
@@ -130,10 +130,10 @@ func (q *Queue) placed(w *Waiter, e Event, now time.Time, fx *Effects) {
 func (w *Waiter) every(ans engine.Answer, s Subscription) time.Duration {
 	d := w.Check
 	if s != Subscribed {
-		d = min(d, pollEvery)
+		d = min(d, PollInterval)
 	}
-	if ans.Place == 0 || ans.Place == 1 && ans.Owner == keptOwner {
-		d = min(d, max(ans.Left, minCheck))
+	if ans.Place == 0 || ans.Place == 1 && ans.Owner == engine.KeptOwner {
+		d = min(d, max(ans.Left, MinCheck))
 	}
 	return d
 }
@@ -203,7 +203,7 @@ func (w *Waiter) refusedWith(e Event, now time.Time, fx *Effects) {
 func (w *Waiter) nudged(e Event, now time.Time, fx *Effects) {
 	w.missed = true
 	if w.state == Queued {
-		fx.add(Effect{Do: Hasten, W: w, At: now.Add(max(e.Answer.Left, minCheck))})
+		fx.add(Effect{Do: Hasten, W: w, At: now.Add(max(e.Answer.Left, MinCheck))})
 	}
 }
 
@@ -220,6 +220,10 @@ func (w *Waiter) lostMessages(now time.Time, fx *Effects) {
 // lasted for an interval: that may have been lost on the server and not know it, as
 // a fixed lease that was taken away.
 func (q *Queue) patience(w *Waiter, now time.Time, fx *Effects) {
+	if q.holder != nil && !q.holder.told {
+		q.holder.told = true
+		fx.add(Effect{Do: Tell, W: q.holder})
+	}
 	if q.first == w {
 		w.wakeTo(Asking, fx)
 		return

@@ -92,7 +92,7 @@ func (q *Queue) Step(e Event, now time.Time) (fx Effects) {
 	case GotNoAnswer:
 		switch w.state {
 		case Asking, Queued:
-			w.again(&fx)
+			w.refusedWith(e, now, &fx) // of a quorum some may have refused for good
 			return fx
 		case Successor: // an acquire of the same id is safe beside a release that may still name it
 			w.wakeTo(Asking, &fx)
