@@ -32,14 +32,14 @@ type notifier struct {
 	parse   func(payload string) (engine.Message, error)
 	sink    engine.Sink
 
-	deaf  atomic.Bool // SUBSCRIBE is refused
-	ready atomic.Bool // the subscription is confirmed
+	refusing atomic.Bool // SUBSCRIBE is refused
+	ready    atomic.Bool // the subscription is confirmed
 
 	mu        sync.Mutex
 	pubsub    *redis.PubSub // nil: no goroutine
 	confirmed chan struct{} // closed when this subscription is confirmed, or has failed once
 	failure   error         // why it cannot be heard now
-	again     time.Time     // deaf: when SUBSCRIBE may be tried again
+	again     time.Time     // where it is refused: when SUBSCRIBE may be tried again
 	closed    bool
 	stop      chan struct{} // closed by close
 }
@@ -51,8 +51,8 @@ func newNotifier(rdb Redis, channel string, set settings, parse func(string) (en
 // Start gives n the sink for what it hears.
 func (n *notifier) Start(sink engine.Sink) { n.sink = sink }
 
-// Deaf reports whether SUBSCRIBE is refused.
-func (n *notifier) Deaf() bool { return n.deaf.Load() }
+// CannotSubscribe reports whether SUBSCRIBE is refused.
+func (n *notifier) CannotSubscribe() bool { return n.refusing.Load() }
 
 // Listening reports whether grants are heard now.
 func (n *notifier) Listening() bool { return n.ready.Load() }
@@ -61,7 +61,7 @@ func (n *notifier) Listening() bool { return n.ready.Load() }
 // confirmed, when it cannot be had now, or when ctx ends. A refusal is no error:
 // the waiters ask often instead.
 func (n *notifier) Listen(ctx context.Context) error {
-	if n.ready.Load() || n.deaf.Load() {
+	if n.ready.Load() || n.refusing.Load() {
 		return nil
 	}
 	n.mu.Lock()
@@ -95,7 +95,7 @@ func (n *notifier) open() {
 // Retry tries a refused SUBSCRIBE again, in the background, if it is time for
 // that. Each request of a waiter calls it, so nothing runs while nobody waits.
 func (n *notifier) Retry() {
-	if !n.deaf.Load() {
+	if !n.refusing.Load() {
 		return
 	}
 	n.mu.Lock()
@@ -229,7 +229,7 @@ func (n *notifier) idle() bool {
 // accepted notes that grants can be heard.
 func (n *notifier) accepted() {
 	n.ready.Store(true)
-	if n.deaf.Swap(false) {
+	if n.refusing.Swap(false) {
 		n.set.log.Info("relock: SUBSCRIBE is accepted now: waiters are woken by messages")
 	}
 }
@@ -240,7 +240,7 @@ func (n *notifier) refused(err error) {
 	n.mu.Lock()
 	n.again = time.Now().Add(subscribeEvery)
 	n.mu.Unlock()
-	if !n.deaf.Swap(true) {
+	if !n.refusing.Swap(true) {
 		n.set.log.Warn("relock: SUBSCRIBE is refused: waiters check in instead",
 			"every", lifecycle.PollInterval, "retry", subscribeEvery, "error", err)
 	}

@@ -303,7 +303,7 @@ func (e *encoder) call(c *modelCall) {
 	}
 	if q := c.release; q != nil {
 		e.id(q.Hold)
-		e.bools(q.Bury, q.Leave)
+		e.bools(q.Tombstone, q.Detach)
 	}
 	if n := c.renewal; n != nil {
 		e.ints(int(n.verdict), n.poll.yes, n.poll.no, n.poll.pending, len(n.proven))

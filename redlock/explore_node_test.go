@@ -108,7 +108,7 @@ func (n *modelNode) acquire(now time.Time, r *engine.Request) (ans engine.Answer
 		return ans, "", fmt.Errorf("%w: the model forgot", engine.ErrForgot)
 	}
 	if slices.Contains(n.tombs, r.Hold) {
-		return engine.Answer{State: engine.Withdrawn}, "", nil
+		return engine.Answer{State: engine.Tombstoned}, "", nil
 	}
 	end := now.Add(r.TTL)
 	switch h := n.hold(r.Hold); {
@@ -178,13 +178,13 @@ func (n *modelNode) accept(p engine.Proposal) {
 // release is release.lua. gone reports that there was nothing.
 func (n *modelNode) release(now time.Time, r *engine.Release) (gone bool, told string) {
 	n.purge(now)
-	mine := n.hold(r.Hold) != nil && !r.Leave
+	mine := n.hold(r.Hold) != nil && !r.Detach
 	if mine {
 		n.holds = slices.DeleteFunc(n.holds, func(h modelHold) bool { return h.id == r.Hold })
 		n.purge(now)
 	}
 	left := n.leaveQueue(r.Hold)
-	if r.Bury && !slices.Contains(n.tombs, r.Hold) {
+	if r.Tombstone && !slices.Contains(n.tombs, r.Hold) {
 		n.tombs = append(n.tombs, r.Hold)
 		slices.Sort(n.tombs)
 	}

@@ -158,7 +158,7 @@ func TestALateAcquireIsRefusedAfterItsRelease(t *testing.T) {
 	unlock(t, lock(t, red.Mutex("warm")))
 	awaitClean(t, r.direct...)
 	for i := range 5 {
-		name := fmt.Sprint("buried-", i)
+		name := fmt.Sprint("withdrawn-", i)
 		held := p.Hold(faultproxy.Word("relock:redlock:{"+name+"}"), 1)
 		lease := lock(t, red.Mutex(name))
 		await(t, held.Arrived())

@@ -56,7 +56,7 @@ func (l *listener) Idle() bool { return l.q.sink.Idle() }
 func (q *quorum) Listening() bool {
 	n := 0
 	for _, p := range q.peers {
-		if p.node.Listening() || p.node.Deaf() {
+		if p.node.Listening() || p.node.CannotSubscribe() {
 			n++
 		}
 	}
@@ -68,10 +68,10 @@ func (q *quorum) Listen(ctx context.Context) error {
 	return q.each(ctx, func(ctx context.Context, p *peer) error { return p.node.Listen(ctx) }, q.Listening)
 }
 
-// Deaf reports whether some node cannot be heard.
-func (q *quorum) Deaf() bool {
+// CannotSubscribe reports whether some node cannot be heard.
+func (q *quorum) CannotSubscribe() bool {
 	for _, p := range q.peers {
-		if p.node.Deaf() {
+		if p.node.CannotSubscribe() {
 			return true
 		}
 	}

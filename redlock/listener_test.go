@@ -34,15 +34,15 @@ func (s *slowAnswers) Acquire(ctx context.Context, r *engine.Request) (engine.An
 
 func (s *slowAnswers) Start(sink engine.Sink) {
 	s.sink = sink
-	s.Node.Start(deafTo{sink, &s.mute})
+	s.Node.Start(muted{sink, &s.mute})
 }
 
-type deafTo struct {
+type muted struct {
 	engine.Sink
 	mute *bool
 }
 
-func (d deafTo) Deliver(m engine.Message) {
+func (d muted) Deliver(m engine.Message) {
 	if !*d.mute {
 		d.Sink.Deliver(m)
 	}

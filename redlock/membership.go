@@ -124,7 +124,7 @@ func (m *membership) identify(patience time.Duration, done chan struct{}) {
 	}
 	if list != "" {
 		m.ask(patience, func(ctx context.Context, i int) {
-			if got[i] != nil && refused[i] == nil && got[i].Roster == "" {
+			if got[i] != nil && refused[i] == nil && got[i].Membership == "" {
 				// Whoever fails here is told by the next process.
 				_, _ = m.q.peers[i].node.Enrol(ctx, got[i].ID, list)
 			}
@@ -170,8 +170,8 @@ func judge(addrs []string, got []*engine.Enrolment) (list string, refused []erro
 			return "", refused, invalid("nodes %s and %s are one server", addrs[j], addrs[i])
 		}
 		ids[e.ID] = i
-		if e.Roster != "" {
-			lists[e.Roster] = i
+		if e.Membership != "" {
+			lists[e.Membership] = i
 		}
 	}
 	known := make([]string, 0, len(ids))

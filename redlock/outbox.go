@@ -95,7 +95,7 @@ func (r *request) sendRelease(t *attempt, i int) {
 	v := &t.votes[i]
 	leave := t.fate == stays
 	r.did.add(action{do: doSend, node: i, attempt: t, resend: r.outboxes[i].resend, release: &engine.Release{
-		Name: t.req.Name, Hold: t.id, Bury: v.trace == unclear || leave, Leave: leave,
+		Name: t.req.Name, Hold: t.id, Tombstone: v.trace == unclear || leave, Detach: leave,
 	}})
 }
 

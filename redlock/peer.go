@@ -35,7 +35,7 @@ func (p *peer) acquire(ctx context.Context, r *engine.Request) (engine.Answer, e
 // listen makes grants of the node heard before one is waited for there. Where
 // that takes too long the check-ins must do.
 func (p *peer) listen(ctx context.Context, patience time.Duration) {
-	if p.node.Listening() || p.node.Deaf() {
+	if p.node.Listening() || p.node.CannotSubscribe() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)

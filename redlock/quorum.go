@@ -158,14 +158,14 @@ func await(ctx context.Context, got <-chan outcome) (engine.Answer, error) {
 	}
 }
 
-// Pulse sends check-ins and releases one by one, of which a check-in asks one node
+// SendBatch sends check-ins and releases one by one, of which a check-in asks one node
 // as long as it is queued, and renewals as one batch a node.
-func (q *quorum) Pulse(ctx context.Context, batch []engine.Pulse) {
+func (q *quorum) SendBatch(ctx context.Context, batch []engine.BatchItem) {
 	var renewals []*renewal
 	for _, p := range batch {
 		switch {
 		case p.CheckIn != nil:
-			go q.pulse(p)
+			go q.batchItem(p)
 			continue
 		case p.Release != nil:
 			go func() {
@@ -179,22 +179,22 @@ func (q *quorum) Pulse(ctx context.Context, batch []engine.Pulse) {
 		}
 	}
 	for i, p := range q.peers {
-		var part []engine.Pulse
+		var part []engine.BatchItem
 		for _, r := range renewals {
 			if r.asks(i) {
-				part = append(part, engine.Pulse{Renew: r.question(), Done: func(ans engine.Answer, err error) { r.renewed(i, ans, err) }})
+				part = append(part, engine.BatchItem{Renew: r.question(), Done: func(ans engine.Answer, err error) { r.renewed(i, ans, err) }})
 			}
 		}
 		if len(part) > 0 {
-			p.node.Pulse(ctx, part)
+			p.node.SendBatch(ctx, part)
 		}
 	}
 }
 
-func (q *quorum) pulse(p engine.Pulse) {
+func (q *quorum) batchItem(p engine.BatchItem) {
 	d := q.find(p.CheckIn.Hold)
 	if d == nil || !d.acquire(p.CheckIn, p.Done) { // released meanwhile
-		p.Done(engine.Answer{State: engine.Withdrawn}, nil)
+		p.Done(engine.Answer{State: engine.Tombstoned}, nil)
 	}
 }
 

@@ -17,7 +17,7 @@ func (q *quorum) Release(ctx context.Context, r *engine.Release) (engine.Release
 	if d == nil {
 		return engine.Released{Gone: true}, nil
 	}
-	d.take(&event{kind: ended, leave: r.Leave})
+	d.take(&event{kind: ended, leave: r.Detach})
 	for {
 		d.mu.Lock()
 		v, err := d.request.outcome()

@@ -70,7 +70,7 @@ func (r *request) asked(q *engine.Request) {
 	t := r.current
 	switch {
 	case r.state == closed:
-		r.finish(engine.Answer{State: engine.Withdrawn}, nil)
+		r.finish(engine.Answer{State: engine.Tombstoned}, nil)
 	case t == nil:
 		r.start(q)
 	case t.isHeld():
@@ -140,7 +140,7 @@ func (r *request) end(leave bool) {
 			}
 		}
 		r.state = closed
-		r.finish(engine.Answer{State: engine.Withdrawn}, nil)
+		r.finish(engine.Answer{State: engine.Tombstoned}, nil)
 	}
 	if r.last != nil {
 		for i := range r.last.votes {

@@ -111,7 +111,7 @@ func (l *lossy) Release(ctx context.Context, r *engine.Release) (engine.Released
 	return send(ctx, l, func(ctx context.Context) (engine.Released, error) { return l.Node.Release(ctx, r) })
 }
 
-func (l *lossy) Pulse(ctx context.Context, batch []engine.Pulse) {
+func (l *lossy) SendBatch(ctx context.Context, batch []engine.BatchItem) {
 	for _, p := range batch {
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, l.CallTimeout())

@@ -119,7 +119,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "a late copy of a detached lease's acquire is not refused",
-		edit:   edit{"internal/redisengine/engine.go", "if r.Leave && !r.Bury {", "if r.Leave {"},
+		edit:   edit{"internal/redisengine/engine.go", "if r.Detach && !r.Tombstone {", "if r.Detach {"},
 		killer: lifecycle("TestALateCopyOfAFixedLeasesAcquireIsRefused/detached"),
 	},
 	{
@@ -174,7 +174,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "Close sends a request for each lock",
-		edit:   edit{"internal/lifecycle/close.go", "	m.eng.Pulse(ctx, batch)\n", "	for _, p := range batch {\n		m.eng.Pulse(ctx, []engine.Pulse{p})\n	}\n"},
+		edit:   edit{"internal/lifecycle/close.go", "	m.eng.SendBatch(ctx, batch)\n", "	for _, p := range batch {\n		m.eng.SendBatch(ctx, []engine.BatchItem{p})\n	}\n"},
 		killer: lifecycle("TestCloseGivesBackManyByOneRoundTrip"),
 	},
 	{
@@ -189,7 +189,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "a quorum's votes are given back by a Detach",
-		edit:   edit{"redlock/outbox.go", "|| leave, Leave: leave,", "|| leave,"},
+		edit:   edit{"redlock/outbox.go", "|| leave, Detach: leave,", "|| leave,"},
 		also:   []edit{{"redlock/outbox.go", "case v.trace == none || l.attempt.fate == stays && v.hasVote() && v.trace != unclear:", "case v.trace == none:"}},
 		killer: redlock("TestADetachedQuorumStaysToItsEnd"),
 	},
@@ -264,7 +264,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "who cannot hear the nodes of a quorum asks seldom",
-		edit:   edit{"internal/lifecycle/step.go", "case m.eng.Deaf():", "case m.eng.Deaf() && !m.eng.Listening():"},
+		edit:   edit{"internal/lifecycle/step.go", "case m.eng.CannotSubscribe():", "case m.eng.CannotSubscribe() && !m.eng.Listening():"},
 		killer: redlock("TestNodesThatTakeNoSubscribe"),
 	},
 	{
@@ -294,7 +294,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a withdrawal leaves no tombstone though an acquire may be under way",
-		edit:   edit{"internal/lifecycle/release.go", "Token: token, Bury: o.mayComeLate(),", "Token: token,"},
+		edit:   edit{"internal/lifecycle/release.go", "Token: token, Tombstone: o.mayComeLate(),", "Token: token,"},
 		killer: redisengine("TestAnAcquireAfterItsWithdrawalIsRefused"),
 	},
 	{

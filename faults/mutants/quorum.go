@@ -127,7 +127,7 @@ var quorum = []mutant{
 	},
 	{
 		name:   "an attempt that was given up leaves no tombstone",
-		edit:   edit{"redlock/outbox.go", "Bury: v.trace == unclear || leave,", "Bury: v.trace > unclear || leave,"},
+		edit:   edit{"redlock/outbox.go", "Tombstone: v.trace == unclear || leave,", "Tombstone: v.trace > unclear || leave,"},
 		killer: redlock("TestALateAcquireIsRefusedAfterItsRelease"),
 	},
 	{

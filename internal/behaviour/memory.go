@@ -136,7 +136,7 @@ func (s *memory) join(l *memoryLock, r *engine.Request, sink engine.Sink) {
 func (s *memory) acquire(r *engine.Request, sink engine.Sink) engine.Answer {
 	now, l := time.Now(), s.lock(r.Name)
 	if s.tombstones[r.Hold] {
-		return engine.Answer{State: engine.Withdrawn, Sent: now}
+		return engine.Answer{State: engine.Tombstoned, Sent: now}
 	}
 	first := len(l.queue) == 0 || l.queue[0].hold == r.Hold
 	switch _, mine := l.holds[r.Hold]; {
@@ -160,10 +160,10 @@ func (s *memory) acquire(r *engine.Request, sink engine.Sink) engine.Answer {
 // release answers one release. It needs s.mu.
 func (s *memory) release(r *engine.Release, sink engine.Sink) engine.Released {
 	l := s.lock(r.Name)
-	if r.Bury {
+	if r.Tombstone {
 		s.tombstones[r.Hold] = true
 	}
-	if r.Leave {
+	if r.Detach {
 		return engine.Released{}
 	}
 	_, held := l.holds[r.Hold]
@@ -225,8 +225,8 @@ func (e *memoryEngine) Release(ctx context.Context, r *engine.Release) (rel engi
 	return rel, err
 }
 
-// Pulse is described in [engine.Engine].
-func (e *memoryEngine) Pulse(ctx context.Context, batch []engine.Pulse) {
+// SendBatch is described in [engine.Engine].
+func (e *memoryEngine) SendBatch(ctx context.Context, batch []engine.BatchItem) {
 	go func() {
 		for _, p := range batch {
 			switch {
@@ -276,8 +276,8 @@ func (e *memoryEngine) Listening() bool { return true }
 // Listen is described in [engine.Engine].
 func (e *memoryEngine) Listen(context.Context) error { return nil }
 
-// Deaf is described in [engine.Engine].
-func (e *memoryEngine) Deaf() bool { return false }
+// CannotSubscribe is described in [engine.Engine].
+func (e *memoryEngine) CannotSubscribe() bool { return false }
 
 // SupportsReplicas is described in [engine.Engine].
 func (e *memoryEngine) SupportsReplicas() error { return engine.Invalid("there are no replicas") }

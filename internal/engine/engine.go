@@ -60,11 +60,11 @@ type State int
 
 // The states of an [Answer].
 const (
-	Absent    State = iota // not a holder, not a waiter
-	Granted                // a holder
-	Waiting                // in the queue
-	Taken                  // held by another, and not in the queue
-	Withdrawn              // refused: it was given up before
+	Absent     State = iota // not a holder, not a waiter
+	Granted                 // a holder
+	Waiting                 // in the queue
+	Taken                   // held by another, and not in the queue
+	Tombstoned              // refused: it was given up before
 )
 
 // Answer is what became of a request.
@@ -99,12 +99,12 @@ type Renewal struct {
 
 // Release gives up a hold, or a place in the queue.
 type Release struct {
-	Name  string
-	Hold  string
-	Token int64    // 0: whichever it was granted, if any (a withdrawal)
-	Bury  bool     // an acquire of this hold may be under way: refuse it from now on
-	Leave bool     // leave the hold itself to its end; without Bury nothing need be sent
-	Next  *Request // joins the queue, or is granted at once if it is first
+	Name      string
+	Hold      string
+	Token     int64    // 0: whichever it was granted, if any (a withdrawal)
+	Tombstone bool     // an acquire of this hold may be under way: refuse it from now on
+	Detach    bool     // leave the hold itself to its end; without Tombstone nothing need be sent
+	Next      *Request // joins the queue, or is granted at once if it is first
 
 	Keep  time.Duration // > 0: the lock stays taken until so long after its grant, by nobody
 	Lease int64         // if this is the token of the hold
@@ -152,9 +152,9 @@ type Status struct {
 	Waiters int
 }
 
-// Pulse is one request of a batch: a check-in, a renewal, or a release without a
+// BatchItem is one request of a batch: a check-in, a renewal, or a release without a
 // Next, whose Answer says nothing.
-type Pulse struct {
+type BatchItem struct {
 	CheckIn *Request
 	Renew   *Renewal
 	Release *Release
@@ -193,9 +193,9 @@ type Engine interface {
 	// Renew answers Granted or Absent.
 	Renew(ctx context.Context, r *Renewal) (Answer, error)
 	Release(ctx context.Context, r *Release) (Released, error)
-	// Pulse sends a batch in the background, each request bounded as if it had a
+	// SendBatch sends a batch in the background, each request bounded as if it had a
 	// context of its own.
-	Pulse(ctx context.Context, batch []Pulse)
+	SendBatch(ctx context.Context, batch []BatchItem)
 	Force(ctx context.Context, name string, token int64) (bool, error)
 	Status(ctx context.Context, name string) (Status, error)
 
@@ -205,9 +205,9 @@ type Engine interface {
 	Listening() bool
 	// Listen makes grants reach the sink; it returns when that is confirmed.
 	Listen(ctx context.Context) error
-	// Deaf tells whether there are grants that cannot be heard (SUBSCRIBE is
+	// CannotSubscribe tells whether there are grants that cannot be heard (SUBSCRIBE is
 	// refused), so that waiters must check in often.
-	Deaf() bool
+	CannotSubscribe() bool
 	// SupportsReplicas returns why replicas cannot be waited for, or nil.
 	SupportsReplicas() error
 	// Close ends the subscription. Requests still go through.
@@ -226,14 +226,14 @@ type Node interface {
 	Prefix() string
 	// CallTimeout bounds each of its requests.
 	CallTimeout() time.Duration
-	// Enrol returns the node's id, which is id if it has none yet, and the roster
-	// it belongs to, which is roster if that is not empty and it has none yet.
-	// A roster is given to no server but the one with that id.
-	Enrol(ctx context.Context, id, roster string) (Enrolment, error)
+	// Enrol returns the node's id, which is id if it has none yet, and the membership
+	// it belongs to, which is membership if that is not empty and it has none yet.
+	// A membership is given to no server but the one with that id.
+	Enrol(ctx context.Context, id, membership string) (Enrolment, error)
 	// Trust has Acquire be refused with ErrForgot, from now on, by a server without
 	// that id.
 	Trust(id string)
 }
 
 // Enrolment is what a node remembers of the quorum it belongs to.
-type Enrolment struct{ ID, Roster string }
+type Enrolment struct{ ID, Membership string }

@@ -20,7 +20,7 @@ type lateEngine struct {
 	fail error // instead of the answer
 }
 
-func (e *lateEngine) Pulse(ctx context.Context, batch []engine.Pulse) {
+func (e *lateEngine) SendBatch(ctx context.Context, batch []engine.BatchItem) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range batch {
@@ -45,7 +45,7 @@ func (e *lateEngine) Pulse(ctx context.Context, batch []engine.Pulse) {
 		}
 		batch[i] = p
 	}
-	e.Engine.Pulse(ctx, batch)
+	e.Engine.SendBatch(ctx, batch)
 }
 
 func TestAWaiterThatGaveUpInAnOutageStaysAway(t *testing.T) {

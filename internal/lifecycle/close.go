@@ -126,14 +126,14 @@ func (m *Manager) returnEach(ctx context.Context, leases []*Hold) map[*Hold]erro
 		err error
 	}
 	got := make(chan outcome, len(leases))
-	batch := make([]engine.Pulse, len(leases))
+	batch := make([]engine.BatchItem, len(leases))
 	for i, o := range leases {
-		batch[i] = engine.Pulse{
+		batch[i] = engine.BatchItem{
 			Release: o.release(0),
 			Done:    func(_ engine.Answer, err error) { got <- outcome{o, err} },
 		}
 	}
-	m.eng.Pulse(ctx, batch)
+	m.eng.SendBatch(ctx, batch)
 	errs := make(map[*Hold]error, len(leases))
 	for range leases {
 		out := <-got

@@ -223,11 +223,11 @@ func (p *pipelines) Process(ctx context.Context, cmd redis.Cmder) error {
 
 func lockAll(t testing.TB, c *relock.Client, n int) {
 	t.Helper()
-	const lanes = 64
+	const workers = 64
 	var wg sync.WaitGroup
-	for lane := range lanes {
+	for worker := range workers {
 		wg.Go(func() {
-			for i := lane; i < n; i += lanes {
+			for i := worker; i < n; i += workers {
 				if _, err := c.Mutex(fmt.Sprint("many-", i), relock.WithTTL(time.Minute)).Lock(behaviour.Bg); err != nil {
 					t.Error(err)
 				}

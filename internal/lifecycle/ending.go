@@ -141,7 +141,7 @@ func (o *Hold) settleFate(e *ending) {
 	m.spawn(func(ctx context.Context) {
 		switch fate {
 		case staying, overdue:
-			m.bury(ctx, o)
+			m.layTombstone(ctx, o)
 			return
 		case deferred:
 			o.awaitUser(o.serverEnd)
@@ -216,13 +216,13 @@ func (o *Hold) awaitUser(end func() time.Time) {
 	}
 }
 
-// bury has the server refuse late copies of o's acquire, and leaves what it holds.
-func (m *Manager) bury(ctx context.Context, o *Hold) {
+// layTombstone has the server refuse late copies of o's acquire, and leaves what it holds.
+func (m *Manager) layTombstone(ctx context.Context, o *Hold) {
 	until := time.Now().Add(max(o.req.TTL, m.cfg.Call))
 	_ = m.persist(ctx, until, func() error {
 		return m.once(ctx, func(ctx context.Context) error {
 			_, err := m.eng.Release(ctx, &engine.Release{
-				Name: o.req.Name, Hold: o.req.Hold, Leave: true, Bury: o.mayComeLate(),
+				Name: o.req.Name, Hold: o.req.Hold, Detach: true, Tombstone: o.mayComeLate(),
 			})
 			return err
 		})

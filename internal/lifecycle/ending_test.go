@@ -155,16 +155,16 @@ func TestALateCopyOfAFixedLeasesAcquireIsRefused(t *testing.T) {
 	}
 }
 
-// deafToRenewals is an engine whose renewals are executed, and their answers lost.
-type deafToRenewals struct{ engine.Engine }
+// unansweredRenewals is an engine whose renewals are executed, and their answers lost.
+type unansweredRenewals struct{ engine.Engine }
 
-func (d deafToRenewals) Pulse(ctx context.Context, batch []engine.Pulse) {
+func (d unansweredRenewals) SendBatch(ctx context.Context, batch []engine.BatchItem) {
 	for i, p := range batch {
 		if p.Renew != nil {
 			batch[i].Done = func(engine.Answer, error) { p.Done(engine.Answer{}, engine.ErrUnknown) }
 		}
 	}
-	d.Engine.Pulse(ctx, batch)
+	d.Engine.SendBatch(ctx, batch)
 }
 
 // The holder's lease is over by its clock, and the server has it yet, for a
@@ -186,7 +186,7 @@ func TestWhatDoLosesByItsDeadlineIsGivenBackWhenItsFunctionHasReturned(t *testin
 				c, _ := b.Client()
 				other, _ := b.Client()
 				if test.opts == nil {
-					behaviour.ManagerOf(c).SetEngine(deafToRenewals{behaviour.ManagerOf(c).Engine()})
+					behaviour.ManagerOf(c).SetEngine(unansweredRenewals{behaviour.ManagerOf(c).Engine()})
 				}
 				over, returned := make(chan time.Time, 1), make(chan time.Time, 1)
 				go func() {
@@ -263,7 +263,7 @@ func TestCloseWaitsForNoFunction(t *testing.T) {
 	behaviour.InBubble(t, func(b *behaviour.Bubble) {
 		c, _ := b.Client()
 		direct := b.Rdb
-		behaviour.ManagerOf(c).SetEngine(deafToRenewals{behaviour.ManagerOf(c).Engine()})
+		behaviour.ManagerOf(c).SetEngine(unansweredRenewals{behaviour.ManagerOf(c).Engine()})
 		hang := make(chan struct{})
 		done := make(chan struct{})
 		go func() {

@@ -99,7 +99,7 @@ func (m *Manager) Settle(o *Hold, ans engine.Answer) { m.answered(o, ans, nil) }
 func (m *Manager) Renewed(o *Hold, ans engine.Answer) { m.dog.renewed(o, ans, nil) }
 
 // Renew is a renewal of o by the watchdog.
-func (m *Manager) Renew(o *Hold) engine.Pulse { return m.dog.renew(o) }
+func (m *Manager) Renew(o *Hold) engine.BatchItem { return m.dog.renew(o) }
 
 // Wait has a new hold wait for a lock, in the server's queue.
 func (m *Manager) Wait(l *Lock, id string) *Hold {

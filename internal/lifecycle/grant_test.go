@@ -224,7 +224,7 @@ func TestAnAnswerFromBeforeALostMessageIsNotTheLastWord(t *testing.T) {
 				other, _ := b.Client()
 				mine, _ := b.Client()
 				behaviour.ManagerOf(mine).SetEngine(slowAnswers{behaviour.ManagerOf(mine).Engine()})
-				behaviour.EngineOf(mine).Start(deafSink{behaviour.ManagerOf(mine)})
+				behaviour.EngineOf(mine).Start(unheardSink{behaviour.ManagerOf(mine)})
 				play(t, other, mine)
 			})
 		})

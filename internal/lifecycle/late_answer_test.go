@@ -141,7 +141,7 @@ func TestASlowCheckInPutsNothingOff(t *testing.T) {
 		mine, _ := b.Client()
 		e := &lateEngine{Engine: behaviour.ManagerOf(mine).Engine(), hold: true}
 		behaviour.ManagerOf(mine).SetEngine(e)
-		behaviour.EngineOf(mine).Start(deafSink{behaviour.ManagerOf(mine)})
+		behaviour.EngineOf(mine).Start(unheardSink{behaviour.ManagerOf(mine)})
 		lease := behaviour.LockOf(t, other.Mutex("a"))
 		got := waitingFor(t, mine.Mutex("a"))
 		behaviour.Pass(relock.DefaultCheckInterval + lag)

@@ -13,7 +13,7 @@ import (
 )
 
 // The copy that is late finds the tombstone, as it counts as under way; once it is
-// answered itself there is nothing to bury.
+// answered itself there is no tombstone to lay.
 func TestALateCopyCountsAsUnderWay(t *testing.T) {
 	for _, answered := range []bool{false, true} {
 		t.Run(fmt.Sprintf("answered before the Unlock: %v", answered), func(t *testing.T) {
@@ -46,9 +46,9 @@ func TestALateCopyCountsAsUnderWay(t *testing.T) {
 			if left := behaviour.KeysLeft(t, r.Direct); len(left) > 0 {
 				t.Errorf("a late copy has left %q", left)
 			}
-			buried := r.Direct.Exists(behaviour.Bg, redisengine.KeyOf(relock.DefaultPrefix, redisengine.KindTombstones, "a")).Val() == 1
-			if buried == answered {
-				t.Errorf("a tombstone is there: %v", buried)
+			hasTombstone := r.Direct.Exists(behaviour.Bg, redisengine.KeyOf(relock.DefaultPrefix, redisengine.KindTombstones, "a")).Val() == 1
+			if hasTombstone == answered {
+				t.Errorf("a tombstone is there: %v", hasTombstone)
 			}
 		})
 	}

@@ -193,7 +193,7 @@ func TestAWaiterWhoseMessagesAreLostHasTheLockWithinTheCheckInterval(t *testing.
 	behaviour.InBubble(t, func(b *behaviour.Bubble) {
 		holder, _ := b.Client()
 		waiter, _ := b.Client()
-		behaviour.EngineOf(waiter).Start(deafSink{behaviour.ManagerOf(waiter)})
+		behaviour.EngineOf(waiter).Start(unheardSink{behaviour.ManagerOf(waiter)})
 		for i := range 20 {
 			lease := behaviour.LockOf(t, holder.Mutex("a"))
 			got := make(chan *relock.Lease, 1)
@@ -210,10 +210,10 @@ func TestAWaiterWhoseMessagesAreLostHasTheLockWithinTheCheckInterval(t *testing.
 	})
 }
 
-// deafSink hears no grant.
-type deafSink struct{ engine.Sink }
+// unheardSink hears no grant.
+type unheardSink struct{ engine.Sink }
 
-func (deafSink) Deliver(engine.Message) {}
+func (unheardSink) Deliver(engine.Message) {}
 
 func TestCloseIsBoundedThoughNothingIsAnswered(t *testing.T) {
 	behaviour.InBubble(t, func(b *behaviour.Bubble) {

@@ -123,7 +123,7 @@ type lateCheckIn struct {
 	once sync.Once
 }
 
-func (e *lateCheckIn) Pulse(ctx context.Context, batch []engine.Pulse) {
+func (e *lateCheckIn) SendBatch(ctx context.Context, batch []engine.BatchItem) {
 	for i := range batch {
 		done := batch[i].Done
 		batch[i].Done = func(ans engine.Answer, err error) {
@@ -131,7 +131,7 @@ func (e *lateCheckIn) Pulse(ctx context.Context, batch []engine.Pulse) {
 			done(ans, err)
 		}
 	}
-	e.Engine.Pulse(ctx, batch)
+	e.Engine.SendBatch(ctx, batch)
 }
 
 // A nudge is heard before the answer to a check-in from before the lock was given

@@ -11,7 +11,7 @@ import (
 // release is the request that gives o back, or withdraws it.
 func (o *Hold) release(token int64) *engine.Release {
 	return &engine.Release{
-		Name: o.req.Name, Hold: o.req.Hold, Token: token, Bury: o.mayComeLate(),
+		Name: o.req.Name, Hold: o.req.Hold, Token: token, Tombstone: o.mayComeLate(),
 		Keep: o.minimum(), Lease: o.token,
 	}
 }

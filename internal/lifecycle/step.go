@@ -109,7 +109,7 @@ func leaves(err error) bool {
 // subscription is whether grants by message reach this client now.
 func (m *Manager) subscription() queue.Subscription {
 	switch {
-	case m.eng.Deaf():
+	case m.eng.CannotSubscribe():
 		return queue.CannotSubscribe
 	case m.eng.Listening():
 		return queue.Subscribed

@@ -171,7 +171,7 @@ func (w *watchdog) tick() {
 
 // send makes one batch of what is due, and ends what is over.
 func (w *watchdog) send(due []*Hold, now time.Time) {
-	batch := make([]engine.Pulse, 0, len(due))
+	batch := make([]engine.BatchItem, 0, len(due))
 	for _, o := range due {
 		switch {
 		case o.valid.Load() == 0: // it waits, or was granted or given up just now
@@ -188,13 +188,13 @@ func (w *watchdog) send(due []*Hold, now time.Time) {
 		}
 	}
 	if len(batch) > 0 {
-		w.manager.eng.Pulse(w.manager.bg, batch)
+		w.manager.eng.SendBatch(w.manager.bg, batch)
 	}
 }
 
 // renew returns the renewal of o, and sends the next one a third of the TTL
 // later if this one is not answered by then.
-func (w *watchdog) renew(o *Hold) engine.Pulse {
+func (w *watchdog) renew(o *Hold) engine.BatchItem {
 	w.mu.Lock()
 	o.renewAt = time.Now().Add(o.req.TTL / 3)
 	o.mayLast(o.req.TTL)
@@ -202,7 +202,7 @@ func (w *watchdog) renew(o *Hold) engine.Pulse {
 		w.set(o, o.nextDue())
 	}
 	w.mu.Unlock()
-	return engine.Pulse{
+	return engine.BatchItem{
 		Renew: o.renewal(o.req.TTL),
 		Done:  func(ans engine.Answer, err error) { w.renewed(o, ans, err) },
 	}
@@ -252,9 +252,9 @@ func (m *Manager) interval(o *Hold) bool {
 }
 
 // checkIn returns the request of one that waits.
-func (w *watchdog) checkIn(o *Hold) engine.Pulse {
+func (w *watchdog) checkIn(o *Hold) engine.BatchItem {
 	r := o.req
-	return engine.Pulse{CheckIn: &r, Done: func(ans engine.Answer, err error) { w.checkedIn(o, ans, err) }}
+	return engine.BatchItem{CheckIn: &r, Done: func(ans engine.Answer, err error) { w.checkedIn(o, ans, err) }}
 }
 
 // checkedIn takes the answer to a check-in. One that was not answered is soon made

@@ -15,12 +15,12 @@ type masters interface {
 	MasterForKey(ctx context.Context, key string) (*redis.Client, error)
 }
 
-// Pulse sends the batch as pipelines, one a shard: a shard that hangs keeps
+// SendBatch sends the batch as pipelines, one a shard: a shard that hangs keeps
 // nobody else's answers back. A renewal that waits for replicas goes alone,
 // since WAIT holds up what is behind it.
-func (s *Engine) Pulse(ctx context.Context, batch []engine.Pulse) {
+func (s *Engine) SendBatch(ctx context.Context, batch []engine.BatchItem) {
 	cluster, _ := s.rdb.(masters)
-	groups := map[*redis.Client][]engine.Pulse{}
+	groups := map[*redis.Client][]engine.BatchItem{}
 	for _, p := range batch {
 		if p.Renew != nil && p.Renew.Replicas > 0 {
 			go func() {
@@ -33,7 +33,7 @@ func (s *Engine) Pulse(ctx context.Context, batch []engine.Pulse) {
 		var shard *redis.Client
 		if cluster != nil {
 			// Where the shard cannot be told the pipeline will say why.
-			shard, _ = cluster.MasterForKey(ctx, s.lockKey(nameOfPulse(p)))
+			shard, _ = cluster.MasterForKey(ctx, s.lockKey(nameOfItem(p)))
 		}
 		groups[shard] = append(groups[shard], p)
 	}
@@ -47,7 +47,7 @@ func (s *Engine) Pulse(ctx context.Context, batch []engine.Pulse) {
 	}
 }
 
-func nameOfPulse(p engine.Pulse) string {
+func nameOfItem(p engine.BatchItem) string {
 	switch {
 	case p.Renew != nil:
 		return p.Renew.Name
@@ -57,7 +57,7 @@ func nameOfPulse(p engine.Pulse) string {
 	return p.CheckIn.Name
 }
 
-func (s *Engine) sendBatch(ctx context.Context, batch []engine.Pulse) {
+func (s *Engine) sendBatch(ctx context.Context, batch []engine.BatchItem) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Call)
 	defer cancel()
 	var checkIns []*engine.Request
@@ -66,7 +66,7 @@ func (s *Engine) sendBatch(ctx context.Context, batch []engine.Pulse) {
 			checkIns = append(checkIns, p.CheckIn)
 		}
 	}
-	got := s.sendAll(ctx, len(batch), checkIns, func(i int) *command { return s.pulseCommand(batch[i]) })
+	got := s.sendAll(ctx, len(batch), checkIns, func(i int) *command { return s.itemCommand(batch[i]) })
 	for i, p := range batch {
 		err := got[i].err
 		s.refreshAfter(err)
@@ -79,7 +79,7 @@ func (s *Engine) sendBatch(ctx context.Context, batch []engine.Pulse) {
 	}
 }
 
-func (s *Engine) pulseCommand(p engine.Pulse) *command {
+func (s *Engine) itemCommand(p engine.BatchItem) *command {
 	switch {
 	case p.Renew != nil:
 		return s.renewCommand(p.Renew)

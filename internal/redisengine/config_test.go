@@ -24,7 +24,7 @@ func (quiet) Listening() bool { return false }
 
 func (quiet) Listen(context.Context) error { return nil }
 
-func (quiet) Deaf() bool { return true }
+func (quiet) CannotSubscribe() bool { return true }
 
 func (quiet) Retry() {}
 

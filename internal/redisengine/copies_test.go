@@ -187,7 +187,7 @@ func TestAnAnswerSaysThatItsRequestWasCopied(t *testing.T) {
 		}},
 		{"a check-in", "acquire.lua", func(e *redisengine.Engine) (ans engine.Answer, err error) {
 			done := make(chan struct{})
-			e.Pulse(behaviour.Bg, []engine.Pulse{{CheckIn: request("1"), Done: func(a engine.Answer, e error) {
+			e.SendBatch(behaviour.Bg, []engine.BatchItem{{CheckIn: request("1"), Done: func(a engine.Answer, e error) {
 				ans, err = a, e
 				close(done)
 			}}})

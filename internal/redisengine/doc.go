@@ -64,7 +64,7 @@
 // the minimum is over, counted from when the owner took it, with the owner's last
 // hold under the owner !kept, whom nobody is. So a renewal, an acquire or a withdrawal
 // of <id> that comes late neither prolongs nor frees it (and where an acquire may be
-// under way, the id is buried), a copy of the request is told the same, and a process
+// under way, the id has a tombstone), a copy of the request is told the same, and a process
 // that knows of no minimum takes it for a hold. Its token stays, by which it can be
 // forced. The server is asked to grant for the TTL or the minimum, whichever is
 // longer, so that a lock whose release never arrives is taken for as long; the lease

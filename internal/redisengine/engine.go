@@ -33,7 +33,7 @@ type Subscription interface {
 	Start(engine.Sink)
 	Listening() bool
 	Listen(context.Context) error
-	Deaf() bool
+	CannotSubscribe() bool
 	// Retry subscribes again, in the background, where that was refused and it is
 	// time for it. Each request of a waiter calls it.
 	Retry()
@@ -108,7 +108,7 @@ func repeat(build func() *command) again {
 	return func() (transmission, []*engine.Request) { return build(), nil }
 }
 
-// suspect has a cluster client look for its masters again when one does not
+// refreshAfter has a cluster client look for its masters again when one does not
 // answer, as err says: go-redis itself does so on a MOVED only, and else once a
 // minute, which is longer than a lease.
 func (s *Engine) refreshAfter(err error) {
@@ -210,7 +210,7 @@ func (s *Engine) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, e
 
 // Release is described in [engine.Engine].
 func (s *Engine) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
-	if r.Leave && !r.Bury {
+	if r.Detach && !r.Tombstone {
 		return engine.Released{}, nil
 	}
 	got := s.run(ctx, s.releaseCommand(r), func() (transmission, []*engine.Request) {
@@ -226,8 +226,8 @@ func (s *Engine) Release(ctx context.Context, r *engine.Release) (engine.Release
 // refused.
 func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (engine.Released, error) {
 	if hasPrefix(got.err, "TRYAGAIN") || hasPrefix(got.err, "OOM") {
-		if r.Leave {
-			return engine.Released{}, got.err // there is nothing to give back, and to bury takes all keys
+		if r.Detach {
+			return engine.Released{}, got.err // there is nothing to give back, and a tombstone takes all keys
 		}
 		// Give back the lock itself, which is one key, and leave the queue to
 		// its check-ins.
@@ -254,16 +254,16 @@ func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (
 const noToken = -1
 
 func (s *Engine) releaseCommand(r *engine.Release) *command {
-	bury := int64(0)
-	if r.Bury {
-		bury = millis(engine.TombstoneLife)
+	tombstone := int64(0)
+	if r.Tombstone {
+		tombstone = millis(engine.TombstoneLife)
 	}
 	token := r.Token
-	if r.Leave {
+	if r.Detach {
 		token = noToken
 	}
 	args := make([]any, 0, 14)
-	args = append(args, r.Hold, token, bury, s.highWater.Load(), s.retention())
+	args = append(args, r.Hold, token, tombstone, s.highWater.Load(), s.retention())
 	if n := r.Next; n != nil {
 		args = append(args, n.Hold, n.Owner, millis(n.Grant()), s.channel, time.Since(n.Arrived).Microseconds(), millis(n.Life), s.subscribed())
 	} else {

@@ -93,7 +93,7 @@ func (r *fuzzRun) drawAsk(label string, wait bool) ask {
 		floor:  r.drawFloor(), subscribed: rapid.IntRange(0, 1).Draw(r.T, "subscribed"), retention: testRetention,
 	}
 	if wait {
-		a.channel = rapid.SampledFrom([]string{earChannel, earChannel, deafChannel}).Draw(r.T, "channel")
+		a.channel = rapid.SampledFrom([]string{heardChannel, heardChannel, unheardChannel}).Draw(r.T, "channel")
 	}
 	return a
 }
@@ -126,8 +126,8 @@ func (r *fuzzRun) drawWaiter() string {
 
 func (r *fuzzRun) drawGive(hold string, token int64) give {
 	g := give{hold: hold, token: token, floor: r.drawFloor()}
-	if r.buries && rapid.Bool().Draw(r.T, "bury") {
-		g.bury = 60_000
+	if r.laysTombstones && rapid.Bool().Draw(r.T, "tombstone") {
+		g.tombstone = 60_000
 	}
 	if rapid.Bool().Draw(r.T, "names a next") {
 		next := r.drawAsk("next", true)

@@ -11,11 +11,11 @@ import (
 // has it, who waits, and which holds were withdrawn. Its clock is set by the
 // test. Tokens are the server's: the model only knows which grants share one.
 type model struct {
-	now    int64 // us
-	lock   *modelLock
-	queue  []modelWaiter // by arrival
-	forgot int64         // ms: when the queue is forgotten unless somebody checks in
-	graves map[string]int64
+	now        int64 // us
+	lock       *modelLock
+	queue      []modelWaiter // by arrival
+	forgot     int64         // ms: when the queue is forgotten unless somebody checks in
+	tombstones map[string]int64
 
 	sent []modelMessage // by the last operation
 }
@@ -74,14 +74,14 @@ func (m *model) tick() {
 	if m.forgot <= m.ms() {
 		m.queue = nil
 	}
-	for hold, end := range m.graves {
+	for hold, end := range m.tombstones {
 		if end <= m.ms() {
-			delete(m.graves, hold)
+			delete(m.tombstones, hold)
 		}
 	}
 }
 
-func (m *model) buried(hold string) bool { return m.graves[hold] > m.ms() }
+func (m *model) hasTombstone(hold string) bool { return m.tombstones[hold] > m.ms() }
 
 func (m *model) holding(hold string) bool {
 	return m.lock != nil && m.lock.holds[hold] > 0
@@ -217,8 +217,8 @@ func (m *model) taken(state, place int) []any {
 
 func (m *model) acquire(a ask, heard func(string) bool) []any {
 	m.tick()
-	if m.buried(a.hold) {
-		return []any{replyWithdrawn}
+	if m.hasTombstone(a.hold) {
+		return []any{replyTombstoned}
 	}
 	if m.lock != nil && m.lock.owner == a.owner {
 		m.lock.holds[a.hold] = max(m.lock.holds[a.hold], m.ms()+a.ttl)
@@ -250,8 +250,8 @@ func (m *model) release(g give, heard func(string) bool) []any {
 	status := 0
 	if m.lock != nil && m.lock.owner == engine.KeptOwner && m.lock.kept[g.hold] > 0 {
 		m.leave(g.hold)
-		if g.bury > 0 {
-			m.graves[g.hold] = m.ms() + g.bury
+		if g.tombstone > 0 {
+			m.tombstones[g.hold] = m.ms() + g.tombstone
 		}
 		return []any{replyKept, left(m.lock.last() - m.ms()), 0}
 	}
@@ -274,8 +274,8 @@ func (m *model) release(g give, heard func(string) bool) []any {
 	case m.leave(g.hold):
 		status = 2
 	}
-	if g.bury > 0 {
-		m.graves[g.hold] = m.ms() + g.bury
+	if g.tombstone > 0 {
+		m.tombstones[g.hold] = m.ms() + g.tombstone
 	}
 	if status == 0 {
 		if g.keep > 0 && m.lock == nil {
@@ -284,7 +284,7 @@ func (m *model) release(g give, heard func(string) bool) []any {
 		return []any{0, anything{}, 0}
 	}
 	self := ""
-	if n := g.next; n != nil && !m.buried(n.hold) {
+	if n := g.next; n != nil && !m.hasTombstone(n.hold) {
 		self = n.hold
 		if !m.holding(self) {
 			m.join(*n, heard)

@@ -96,13 +96,13 @@ func (r *fuzzRun) checkInvariants(owners []string, holds map[string]int64, queue
 			r.Fatalf("hold %s has the lock, and waits for it", hold)
 		}
 	}
-	for hold := range r.m.graves {
+	for hold := range r.m.tombstones {
 		_, back := holds[hold]
-		if r.buried[hold] && (back || slices.Contains(queue, hold)) {
+		if r.hasTombstone[hold] && (back || slices.Contains(queue, hold)) {
 			r.Fatalf("hold %s was withdrawn, and is back", hold)
 		}
 		if !back {
-			r.buried[hold] = true
+			r.hasTombstone[hold] = true
 		}
 	}
 }

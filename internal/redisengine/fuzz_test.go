@@ -43,7 +43,7 @@ type fuzzWorld struct {
 	mini  *miniredis.Miniredis // nil: a real server
 	rdb   *redis.Client
 	now   time.Time // of mini
-	ear   *redis.PubSub
+	sub   *redis.PubSub
 	open  bool
 	heard chan string
 	times fuzzTimes
@@ -57,8 +57,8 @@ type fuzzTimes struct {
 }
 
 const (
-	earChannel  = "ear"
-	deafChannel = "nobody"
+	heardChannel   = "ear"
+	unheardChannel = "nobody"
 )
 
 func newFuzzWorld(tb testing.TB, embedded bool) *fuzzWorld {
@@ -75,14 +75,14 @@ func newFuzzWorld(tb testing.TB, embedded bool) *fuzzWorld {
 		w.rdb = redistest.StartT(tb).Client()
 		w.times = fuzzTimes{ttl: []int64{3_600_000, 7_200_000}, life: []int64{3_600_000, 9_000_000}, keep: []int64{3_600_000, 7_200_000}, slack: 60_000}
 	}
-	w.ear, w.open = w.rdb.Subscribe(context.Background(), earChannel), true
-	tb.Cleanup(func() { _ = w.ear.Close() })
-	if _, err := w.ear.Receive(context.Background()); err != nil {
+	w.sub, w.open = w.rdb.Subscribe(context.Background(), heardChannel), true
+	tb.Cleanup(func() { _ = w.sub.Close() })
+	if _, err := w.sub.Receive(context.Background()); err != nil {
 		tb.Fatal(err)
 	}
 	go func() {
 		for {
-			msg, err := w.ear.ReceiveMessage(context.Background())
+			msg, err := w.sub.ReceiveMessage(context.Background())
 			if err != nil {
 				return
 			}
@@ -93,7 +93,7 @@ func newFuzzWorld(tb testing.TB, embedded bool) *fuzzWorld {
 }
 
 // hears tells whether the server has a subscriber of channel.
-func (w *fuzzWorld) hears(channel string) bool { return w.open && channel == earChannel }
+func (w *fuzzWorld) hears(channel string) bool { return w.open && channel == heardChannel }
 
 // setOpen has the subscriber come or go, and returns when the server knows.
 func (w *fuzzWorld) setOpen(t *rapid.T, open bool) {
@@ -102,18 +102,18 @@ func (w *fuzzWorld) setOpen(t *rapid.T, open bool) {
 	}
 	ctx, subscribers := context.Background(), int64(0)
 	if w.open = open; open {
-		_ = w.ear.Subscribe(ctx, earChannel)
+		_ = w.sub.Subscribe(ctx, heardChannel)
 		subscribers = 1
 	} else {
-		_ = w.ear.Unsubscribe(ctx, earChannel)
+		_ = w.sub.Unsubscribe(ctx, heardChannel)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		got, err := w.rdb.PubSubNumSub(ctx, earChannel).Result()
-		if err == nil && got[earChannel] == subscribers {
+		got, err := w.rdb.PubSubNumSub(ctx, heardChannel).Result()
+		if err == nil && got[heardChannel] == subscribers {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("got %d subscribers, %v; want %d", got[earChannel], err, subscribers)
+			t.Fatalf("got %d subscribers, %v; want %d", got[heardChannel], err, subscribers)
 		}
 	}
 }
@@ -121,19 +121,19 @@ func (w *fuzzWorld) setOpen(t *rapid.T, open bool) {
 // A fuzzRun is one sequence on one lock.
 type fuzzRun struct {
 	*rapid.T
-	w      *fuzzWorld
-	m      *model
-	keys   []string
-	match  scriptTest
-	seats  []seat
-	start  int64             // of the sequence, on the model's clock
-	buries bool              // releases may leave tombstones
-	drawn  int64             // holds made so far
-	past   []func() string   // every request so far, to be sent again
-	tokens []int64           // of every grant, rising
-	buried map[string]bool   // holds that were withdrawn and are refused
-	owner  map[string]string // of every hold
-	came   map[string]time.Duration
+	w              *fuzzWorld
+	m              *model
+	keys           []string
+	match          scriptTest
+	seats          []seat
+	start          int64             // of the sequence, on the model's clock
+	laysTombstones bool              // releases may leave tombstones
+	drawn          int64             // holds made so far
+	past           []func() string   // every request so far, to be sent again
+	tokens         []int64           // of every grant, rising
+	hasTombstone   map[string]bool   // holds that were withdrawn and are refused
+	owner          map[string]string // of every hold
+	came           map[string]time.Duration
 }
 
 // A seat draws the holds of one owner, one generation after the other.
@@ -144,12 +144,12 @@ func (w *fuzzWorld) sequence(t *rapid.T) {
 	k := lockKeys("fuzz", strconv.Itoa(w.seq))
 	r := &fuzzRun{
 		T: t, w: w, keys: k[:], match: scriptTest{slack: w.times.slack},
-		m:      &model{now: w.clock(t), graves: map[string]int64{}},
-		buried: map[string]bool{}, owner: map[string]string{}, came: map[string]time.Duration{},
+		m:            &model{now: w.clock(t), tombstones: map[string]int64{}},
+		hasTombstone: map[string]bool{}, owner: map[string]string{}, came: map[string]time.Duration{},
 	}
 	r.start = r.m.now
 	w.setOpen(t, true)
-	r.buries = rapid.Bool().Draw(t, "buries")
+	r.laysTombstones = rapid.Bool().Draw(t, "laysTombstones")
 	if w.mini != nil {
 		w.mini.FlushAll()
 	}
@@ -226,7 +226,7 @@ func (r *fuzzRun) send(request func() string) {
 
 // over tells whether a hold was withdrawn so long ago that it may be refused or
 // not.
-func (r *fuzzRun) over(hold string) bool { return r.buried[hold] && !r.m.buried(hold) }
+func (r *fuzzRun) over(hold string) bool { return r.hasTombstone[hold] && !r.m.hasTombstone(hold) }
 
 // run runs a script, learns the token of a new grant, and compares the reply.
 func (r *fuzzRun) run(sc *Script, floor int64, want []any, args ...any) {
@@ -309,7 +309,7 @@ func (r *fuzzRun) wantMessage(m modelMessage) {
 func (r *fuzzRun) wantSilence() {
 	r.Helper()
 	r.w.setOpen(r.T, true)
-	if err := r.w.rdb.Publish(context.Background(), earChannel, "the end").Err(); err != nil {
+	if err := r.w.rdb.Publish(context.Background(), heardChannel, "the end").Err(); err != nil {
 		r.Fatal(err)
 	}
 	if got := r.hear(); got != "the end" {

@@ -17,7 +17,7 @@ type node struct{ *Engine }
 
 var _ engine.Node = node{}
 
-// ballot is what a node adds to a request.
+// voter is what a node adds to a request.
 type voter struct {
 	id      atomic.Pointer[string] // the id that the server is known by
 	cluster atomic.Bool            // it has no one server: it has refused keys of two slots
@@ -81,21 +81,21 @@ func (n node) Prefix() string { return n.cfg.Prefix }
 func (n node) CallTimeout() time.Duration { return n.cfg.Call }
 
 // Enrol is described in package engine.
-func (n node) Enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
-	return n.enrol(ctx, id, roster)
+func (n node) Enrol(ctx context.Context, id, membership string) (engine.Enrolment, error) {
+	return n.enrol(ctx, id, membership)
 }
 
 // Trust is described in package engine.
 func (n node) Trust(id string) { n.voter.id.Store(&id) }
 
-func (s *Engine) enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
-	c := func() *command { return newCommand(&enrolScript, []any{nodeKey(s.cfg.Prefix)}, id, roster) }
+func (s *Engine) enrol(ctx context.Context, id, membership string) (engine.Enrolment, error) {
+	c := func() *command { return newCommand(&enrolScript, []any{nodeKey(s.cfg.Prefix)}, id, membership) }
 	got := s.run(ctx, c(), repeat(c))
 	if got.err != nil {
 		return engine.Enrolment{}, got.err
 	}
 	rd := readReply(got.val)
-	return engine.Enrolment{ID: rd.string(), Roster: rd.string()}, rd.err
+	return engine.Enrolment{ID: rd.string(), Membership: rd.string()}, rd.err
 }
 
 // ServerID returns the id that the server keeps, the same for all its clients.

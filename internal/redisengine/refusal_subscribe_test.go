@@ -78,7 +78,7 @@ func TestARefusedSubscribeIsPolledAroundAndTriedAgain(t *testing.T) {
 				lease = <-next
 				got = waitsFor(t, c.Mutex("a"))
 				behaviour.Pass(refusedFor)
-				if !behaviour.EngineOf(c).Listening() || behaviour.EngineOf(c).Deaf() {
+				if !behaviour.EngineOf(c).Listening() || behaviour.EngineOf(c).CannotSubscribe() {
 					t.Error("not subscribed, though SUBSCRIBE is accepted now")
 				}
 				released = time.Now()
@@ -145,7 +145,7 @@ func TestASubscribeThatIsNotAcceptedYetIsTriedSoon(t *testing.T) {
 			lease := behaviour.LockOf(t, holder.Mutex("a"))
 			got := waitsFor(t, c.Mutex("a"))
 			behaviour.Pass(10 * time.Second)
-			if strings.Contains(said(), "refused") || !strings.Contains(said(), "no subscription") || behaviour.EngineOf(c).Deaf() {
+			if strings.Contains(said(), "refused") || !strings.Contains(said(), "no subscription") || behaviour.EngineOf(c).CannotSubscribe() {
 				t.Errorf("%s: logged\n%s", says, said())
 			}
 			g.Refuse("SUBSCRIBE", "")

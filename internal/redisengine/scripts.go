@@ -38,10 +38,10 @@ func millis(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / t
 
 // ids of the states in the scripts' replies.
 const (
-	replyGranted   = 1
-	replyWaiting   = 2
-	replyTaken     = 3
-	replyWithdrawn = 4
+	replyGranted    = 1
+	replyWaiting    = 2
+	replyTaken      = 3
+	replyTombstoned = 4
 )
 
 // What a release replies that is not just done.
@@ -112,8 +112,8 @@ func (r *reader) answer(sent time.Time) engine.Answer {
 	case replyTaken:
 		a.State = engine.Taken
 		r.holder(&a)
-	case replyWithdrawn:
-		a.State = engine.Withdrawn
+	case replyTombstoned:
+		a.State = engine.Tombstoned
 	}
 	return a
 }

@@ -27,7 +27,7 @@ func TestAcquireGrants(t *testing.T) {
 			s.wantGone(s.queue, s.waiters)
 		}},
 		{"a free lock is granted beside the tombstone of another hold", func(s *scriptTest) {
-			s.release(give{hold: "z1", bury: 60_000})
+			s.release(give{hold: "z1", tombstone: 60_000})
 			token := s.grant(ask{hold: "a1", owner: "a", channel: "c"})
 			s.wantLock("a", token, "a1")
 			s.wantQueue()
@@ -169,7 +169,7 @@ func TestForeignKeys(t *testing.T) {
 			return s.run(&releaseScript, s.keys, give{hold: "a1", token: 7}.args()...)
 		}},
 		{"withdrawal", func(s *scriptTest) ([]any, error) {
-			return s.run(&releaseScript, s.keys, give{hold: "a1", bury: 60_000}.args()...)
+			return s.run(&releaseScript, s.keys, give{hold: "a1", tombstone: 60_000}.args()...)
 		}},
 		{"one-key release", func(s *scriptTest) ([]any, error) {
 			return s.run(&releaseScript, s.keys[:1], give{hold: "a1", token: 7}.args()...)

@@ -56,7 +56,7 @@ func TestAcquireAll(t *testing.T) {
 			a.x.wantHolder("b")
 		}},
 		{"none is held where one was withdrawn", func(a allTest) {
-			a.y.release(give{hold: "y1", bury: 60_000})
+			a.y.release(give{hold: "y1", tombstone: 60_000})
 			a.want(ax, ay, none, []any{4})
 			a.x.wantGone(a.x.lock)
 		}},

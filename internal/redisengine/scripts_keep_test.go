@@ -157,8 +157,8 @@ func TestWhatIsLateAboutAKeptHold(t *testing.T) {
 		}, nil),
 		late("a withdrawal frees nothing", func(s *scriptTest, _ int64) {
 			s.want(s.release(give{hold: "a1"}), replyKept, left(testKeep), 0)
-			s.want(s.release(give{hold: "a1", bury: 60_000}), replyKept, left(testKeep), 0)
-			s.want(s.acquire(ask{hold: "a1", owner: "a"}), replyWithdrawn)
+			s.want(s.release(give{hold: "a1", tombstone: 60_000}), replyKept, left(testKeep), 0)
+			s.want(s.acquire(ask{hold: "a1", owner: "a"}), replyTombstoned)
 		}, nil),
 		late("a copy of the release is told the same, and joins no next", func(s *scriptTest, token int64) {
 			g := give{hold: "a1", token: token, keep: testKeep, next: &ask{hold: "n1", owner: "n", channel: "c"}}
@@ -167,10 +167,10 @@ func TestWhatIsLateAboutAKeptHold(t *testing.T) {
 		}, func(s *scriptTest, _ int64) { s.wantQueue() }),
 		{"a hold whose acquire may be under way is refused from then on", func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
-			s.release(give{hold: "a1", token: token, keep: testKeep, bury: 60_000})
-			s.want(s.acquire(ask{hold: "a1", owner: "a", channel: "c"}), replyWithdrawn)
+			s.release(give{hold: "a1", token: token, keep: testKeep, tombstone: 60_000})
+			s.want(s.acquire(ask{hold: "a1", owner: "a", channel: "c"}), replyTombstoned)
 			s.do("del", s.lock)
-			s.want(s.acquire(ask{hold: "a1", owner: "a"}), replyWithdrawn)
+			s.want(s.acquire(ask{hold: "a1", owner: "a"}), replyTombstoned)
 			s.wantQueue()
 		}},
 		{"a copy that comes when another has the lock changes nothing", func(s *scriptTest) {

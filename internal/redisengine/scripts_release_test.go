@@ -195,7 +195,7 @@ func TestReleaseNamesTheNext(t *testing.T) {
 			s.wantQueue()
 		}},
 		{"it is neither joined nor granted where it was withdrawn", func(s *scriptTest) {
-			s.release(give{hold: "n1", bury: 60_000})
+			s.release(give{hold: "n1", tombstone: 60_000})
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			s.acquire(ask{hold: "a2", owner: "a"})
 			s.want(s.release(give{hold: "a2", token: token, next: &next}), 1, 1, 0)
@@ -203,7 +203,7 @@ func TestReleaseNamesTheNext(t *testing.T) {
 			s.wantGone(s.lock, s.queue, s.waiters)
 		}},
 		{"others go on where it was withdrawn", func(s *scriptTest) {
-			s.release(give{hold: "n1", bury: 60_000})
+			s.release(give{hold: "n1", tombstone: 60_000})
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			s.wait(ask{hold: "b1", owner: "b"})
 			s.want(s.release(give{hold: "a1", token: token, next: &next})[:1], 1)
@@ -213,7 +213,7 @@ func TestReleaseNamesTheNext(t *testing.T) {
 		{"a withdrawal names the next too", func(s *scriptTest) {
 			s.grant(ask{hold: "a1", owner: "a"})
 			s.wait(ask{hold: "b1", owner: "b"})
-			got := s.release(give{hold: "b1", bury: 60_000, next: &next})
+			got := s.release(give{hold: "b1", tombstone: 60_000, next: &next})
 			s.want(got, 2, anything{}, 2, s.token(), "a", left(testTTL), age(0), 0)
 			s.wantQueue("n1")
 		}},
@@ -236,7 +236,7 @@ func TestWithdraw(t *testing.T) {
 			s.wait(ask{hold: "b1", owner: "b"})
 			s.wait(ask{hold: "c1", owner: "c"})
 			s.release(give{hold: "a1", token: token})
-			s.want(s.release(give{hold: "b1", bury: 60_000})[:1], 1)
+			s.want(s.release(give{hold: "b1", tombstone: 60_000})[:1], 1)
 			s.wantHolder("c")
 			s.wantQueue()
 		}},
@@ -250,7 +250,7 @@ func TestWithdraw(t *testing.T) {
 			s.wantQueue()
 		}},
 		{"a withdrawn hold is refused, whether the lock is free, taken or its owner's", func(s *scriptTest) {
-			s.want(s.release(give{hold: "b1", bury: 60_000}), 0, 0, 0)
+			s.want(s.release(give{hold: "b1", tombstone: 60_000}), 0, 0, 0)
 			s.wantTTL(s.tombstones, 60_000)
 			refused := func() {
 				s.Helper()
@@ -271,21 +271,21 @@ func TestWithdraw(t *testing.T) {
 		}},
 		{"a released hold is refused where an acquire of it may be under way", func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
-			s.want(s.release(give{hold: "a1", token: token, bury: 60_000}), 1, 0, 0)
+			s.want(s.release(give{hold: "a1", token: token, tombstone: 60_000}), 1, 0, 0)
 			s.want(s.acquire(ask{hold: "a1", owner: "a"}), 4)
 			s.grant(ask{hold: "a2", owner: "a"})
 		}},
 		{"an inner hold is refused as well", func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			s.acquire(ask{hold: "a2", owner: "a"})
-			s.want(s.release(give{hold: "a2", token: token, bury: 60_000}), 1, 1, 0)
+			s.want(s.release(give{hold: "a2", token: token, tombstone: 60_000}), 1, 1, 0)
 			s.want(s.acquire(ask{hold: "a2", owner: "a"}), 4)
 			s.wantLock("a", token, "a1")
 		}},
 		{"tombstones that are over are cleared away by the next", func(s *scriptTest) {
-			s.release(give{hold: "b1", bury: 60_000})
+			s.release(give{hold: "b1", tombstone: 60_000})
 			s.do("zadd", s.tombstones, s.clock()/1000-1, "b1")
-			s.release(give{hold: "c1", bury: 60_000})
+			s.release(give{hold: "c1", tombstone: 60_000})
 			s.want(s.do("zrange", s.tombstones, 0, -1).([]any), "c1")
 			s.grant(ask{hold: "b1", owner: "b"})
 		}},
@@ -302,7 +302,7 @@ func TestOneKeyRelease(t *testing.T) {
 		{"it frees the lock and leaves the queue to its check-ins", func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			s.wait(ask{hold: "b1", owner: "b"})
-			s.want(one(s, give{hold: "a1", token: token, bury: 60_000, next: &ask{hold: "n1", owner: "n", channel: "c"}}), 1, 0, 0)
+			s.want(one(s, give{hold: "a1", token: token, tombstone: 60_000, next: &ask{hold: "n1", owner: "n", channel: "c"}}), 1, 0, 0)
 			s.wantGone(s.lock, s.tombstones)
 			s.wantQueue("b1")
 			s.want(s.acquire(ask{hold: "b1", owner: "b", channel: "c"}), 1, anyToken{}, 1, testTTL)

@@ -35,7 +35,7 @@ func TestScriptsOnFullMemory(t *testing.T) {
 			refused(s, ask{hold: "a1", owner: "a", channel: "c"})
 		}},
 		{"a free lock cannot be acquired beside a tombstone either", func(s *scriptTest) {
-			s.release(give{hold: "z1", bury: 60_000})
+			s.release(give{hold: "z1", tombstone: 60_000})
 			full(s)
 			refused(s, ask{hold: "a1", owner: "a"})
 			refused(s, ask{hold: "a1", owner: "a", channel: "c"})
@@ -84,7 +84,7 @@ func TestScriptsOnFullMemory(t *testing.T) {
 			s.acquire(ask{hold: "a2", owner: "a"})
 			full(s)
 			s.want(s.release(give{hold: "a1", token: token, keep: testKeep}), 1, 1, 0)
-			s.want(s.release(give{hold: "a2", token: token, keep: testKeep, bury: 60_000}), replyKept, left(testKeep), 0)
+			s.want(s.release(give{hold: "a2", token: token, keep: testKeep, tombstone: 60_000}), replyKept, left(testKeep), 0)
 			s.wantLock(engine.KeptOwner, token, "a2/kept")
 		}},
 		{"a release passes the lock on", func(s *scriptTest) {
@@ -101,7 +101,7 @@ func TestScriptsOnFullMemory(t *testing.T) {
 		{"a release grants its next", func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			full(s)
-			got := s.release(give{hold: "a1", token: token, bury: 60_000, next: &ask{hold: "n1", owner: "n", channel: "c"}})
+			got := s.release(give{hold: "a1", token: token, tombstone: 60_000, next: &ask{hold: "n1", owner: "n", channel: "c"}})
 			s.want(got, 1, 0, 1, s.token(), 1, testTTL)
 			s.want(s.acquire(ask{hold: "a1", owner: "a"}), 4)
 		}},
@@ -127,13 +127,13 @@ func TestScriptsOnFullMemory(t *testing.T) {
 			s.grant(ask{hold: "a1", owner: "a"})
 			s.wait(ask{hold: "b1", owner: "b"})
 			full(s)
-			s.want(s.release(give{hold: "b1", bury: 60_000}), 2, 1, 0)
+			s.want(s.release(give{hold: "b1", tombstone: 60_000}), 2, 1, 0)
 			s.wantQueue()
 			s.want(s.acquire(ask{hold: "b1", owner: "b", channel: "c"}), 4)
 		}},
 		{"what never came is withdrawn, with a tombstone", func(s *scriptTest) {
 			full(s)
-			s.want(s.release(give{hold: "b1", bury: 60_000}), 0, 0, 0)
+			s.want(s.release(give{hold: "b1", tombstone: 60_000}), 0, 0, 0)
 			s.want(s.acquire(ask{hold: "b1", owner: "b", channel: "c"}), 4)
 		}},
 		{"a granted hold is withdrawn, and passed on", func(s *scriptTest) {
@@ -142,7 +142,7 @@ func TestScriptsOnFullMemory(t *testing.T) {
 			s.wait(ask{hold: "c1", owner: "c"})
 			s.release(give{hold: "a1", token: token})
 			full(s)
-			s.want(s.release(give{hold: "b1", bury: 60_000})[:1], 1)
+			s.want(s.release(give{hold: "b1", tombstone: 60_000})[:1], 1)
 			s.wantHolder("c")
 		}},
 		{"a lock is forced free, and passed on", func(s *scriptTest) {

@@ -76,8 +76,8 @@ func TestSingleReadsEveryReply(t *testing.T) {
 			s.wantAnswer(s.ask("b1", "b", true), engine.Answer{State: engine.Waiting, Token: a.Token, Owner: "a", Left: ttl})
 			s.wantAnswer(s.ask("c1", "c", true), engine.Answer{State: engine.Waiting, Token: a.Token, Owner: "a", Left: ttl, Place: 1})
 			s.wantAnswer(s.ask("d1", "d", false), engine.Answer{State: engine.Taken, Token: a.Token, Owner: "a", Left: ttl, Place: 2})
-			s.give(engine.Release{Hold: "b1", Bury: true})
-			s.wantAnswer(s.ask("b1", "b", true), engine.Answer{State: engine.Withdrawn})
+			s.give(engine.Release{Hold: "b1", Tombstone: true})
+			s.wantAnswer(s.ask("b1", "b", true), engine.Answer{State: engine.Tombstoned})
 			s.wantTTL(s.tombstones, engine.TombstoneLife.Milliseconds())
 		}},
 		{"renewed and absent", func(s *singleTest) {
@@ -163,7 +163,7 @@ func TestSingleReadsEveryReply(t *testing.T) {
 			done := func(i int) func(engine.Answer, error) {
 				return func(ans engine.Answer, err error) { answers[i] <- answer{ans, err} }
 			}
-			s.eng.Pulse(context.Background(), []engine.Pulse{
+			s.eng.SendBatch(context.Background(), []engine.BatchItem{
 				{Renew: &engine.Renewal{Name: s.name, Hold: "a1", Token: a.Token, TTL: ttl}, Done: done(0)},
 				{CheckIn: s.request("b1", "b", true), Done: done(1)},
 			})
@@ -215,7 +215,7 @@ func TestReleaseFallsBackToTheLocksKey(t *testing.T) {
 		cases = append(cases, scriptCase{"after " + word, func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})
 			eng := New(refuseMany{s.rdb, code}, "id", testConfig("t"))
-			rel, err := eng.Release(context.Background(), &engine.Release{Name: s.name, Hold: "a1", Token: token, Bury: true})
+			rel, err := eng.Release(context.Background(), &engine.Release{Name: s.name, Hold: "a1", Token: token, Tombstone: true})
 			if err != nil || rel.Gone {
 				s.Errorf("got %+v and error %v, want it released", rel, err)
 			}

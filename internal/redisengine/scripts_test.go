@@ -142,16 +142,16 @@ func (s *scriptTest) wait(a ask) {
 
 // give is a release.
 type give struct {
-	hold        string
-	token       int64
-	bury, floor int64
-	next        *ask
-	keep        int64 // ms; 0: no minimum
-	lease       int64 // its token; 0: token
+	hold             string
+	token            int64
+	tombstone, floor int64
+	next             *ask
+	keep             int64 // ms; 0: no minimum
+	lease            int64 // its token; 0: token
 }
 
 func (g give) args() []any {
-	args := []any{g.hold, g.token, g.bury, g.floor, testRetention}
+	args := []any{g.hold, g.token, g.tombstone, g.floor, testRetention}
 	if n := g.next; n != nil {
 		args = append(args, n.hold, n.owner, n.ms(n.ttl, testTTL), n.channel, n.waited.Microseconds(), n.ms(n.life, testLife), n.subscribed)
 	} else {

@@ -179,7 +179,7 @@ func TestVoteOfANodeThatForgot(t *testing.T) {
 
 func TestEnrol(t *testing.T) {
 	runScriptCases(t, []scriptCase{
-		{"id and roster are those of the first that gave them", func(s *scriptTest) {
+		{"id and membership are those of the first that gave them", func(s *scriptTest) {
 			keys := []string{nodeKey(s.name)}
 			s.want(s.mustRun(&enrolScript, keys, "x", ""), "x", "")
 			s.want(s.mustRun(&enrolScript, keys, "x", "x,z"), "x", "x,z")
@@ -187,7 +187,7 @@ func TestEnrol(t *testing.T) {
 			s.want(s.mustRun(&enrolScript, keys, "y", ""), "x", "x,z")
 			s.want([]any{s.do("pttl", keys[0])}, -1)
 		}},
-		{"a roster is given to no server but the one that was asked before", func(s *scriptTest) {
+		{"a membership is given to no server but the one that was asked before", func(s *scriptTest) {
 			keys := []string{nodeKey(s.name)}
 			s.want(s.mustRun(&enrolScript, keys, "x", "x,z"), "", "")
 			s.want([]any{s.do("exists", keys[0])}, 0)

@@ -111,8 +111,8 @@ func (w *world) any(is func(*msg) bool) bool {
 // up and left something has that taken back.
 func (w *world) checkCounts(id int8) {
 	a := &w.actors[id]
-	if int8(a.w.inFlight) != a.unsure {
-		w.broken("hold %d has %d requests in flight by its count, %d by what happened", id, a.w.inFlight, a.unsure)
+	if int8(a.w.inFlight) != a.inFlight {
+		w.broken("hold %d has %d requests in flight by its count, %d by what happened", id, a.w.inFlight, a.inFlight)
 	}
 }
 
@@ -177,9 +177,9 @@ func (w *world) hears(id int8) bool {
 	switch {
 	case a.w.state == Asking && a.pc != calling: // it has the next move
 		return true
-	case a.w.state == Queued && a.due <= w.now, a.mute, a.w.polling, w.sc.deaf:
+	case a.w.state == Queued && a.due <= w.now, a.mute, a.w.polling, w.sc.refusing:
 		return true
-	case !k.heard && k.opened && !w.sc.deaf: // it asks when there is a subscription again
+	case !k.heard && k.opened && !w.sc.refusing: // it asks when there is a subscription again
 		return true
 	}
 	return w.any(func(m *msg) bool {

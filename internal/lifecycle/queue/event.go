@@ -61,7 +61,7 @@ func EventOf(s engine.State) Kind {
 		return GotPlace
 	case engine.Taken:
 		return GotTaken
-	case engine.Withdrawn:
+	case engine.Tombstoned:
 		return GotTombstone
 	}
 	return GotNothing

@@ -11,12 +11,12 @@ import (
 
 // A scenario is who calls what, what was done before, and what may go wrong.
 type scenario struct {
-	name   string
-	calls  [2][]call
-	before []move // deaf to faults: what brings the world where it is to be explored from
-	deaf   bool   // the server refuses SUBSCRIBE
-	budget budget
-	depth  int
+	name     string
+	calls    [2][]call
+	before   []move // refusing to faults: what brings the world where it is to be explored from
+	refusing bool   // the server refuses SUBSCRIBE
+	budget   budget
+	depth    int
 }
 
 // A search goes through every order of moves of one scenario.
@@ -186,7 +186,7 @@ func (a *actor) hash(h *hasher) {
 	if p.heard != nil {
 		h.add(uint64(p.heard.State), uint64(p.heard.Token), uint64(p.heard.Sent.Unix()))
 	}
-	h.add(uint64(a.pc), uint64(a.due), uint64(a.until), uint64(a.unsure), uint64(a.copies), bit(a.known), bit(a.copied), bit(a.touched), bit(a.excused), bit(a.mute))
+	h.add(uint64(a.pc), uint64(a.due), uint64(a.until), uint64(a.inFlight), uint64(a.copies), bit(a.known), bit(a.copied), bit(a.touched), bit(a.excused), bit(a.mute))
 	h.add(bit(a.nudged), bit(a.unheard), uint64(a.listens), uint64(a.placed), uint64(a.wrong))
 }
 

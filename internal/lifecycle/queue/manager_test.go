@@ -7,7 +7,7 @@ func (w *world) step(id int8, e Event) {
 	w.pairs.visit(a.w.state, e.Kind)
 	switch e.Kind {
 	case GotGrant, GotPlace, GotTaken, GotNothing, GotTombstone, GotError:
-		a.unsure--
+		a.inFlight--
 		if e.Kind != GotError {
 			a.wrong = 0
 		}
@@ -87,7 +87,7 @@ func (w *world) ask(id int8, p purpose, join bool) {
 		w.broken("hold %d has no subscription, and does not join the queue", id)
 	}
 	a.nudged, a.unheard = false, false
-	a.unsure++
+	a.inFlight++
 	w.spent++
 	w.send(msg{kind: acquire, purpose: p, id: id, next: none, join: join, sent: w.now})
 }
@@ -95,7 +95,7 @@ func (w *world) ask(id int8, p purpose, join bool) {
 func (w *world) carry(next *Waiter) int8 {
 	id := w.idOf(next)
 	if id != none {
-		w.actors[id].unsure++
+		w.actors[id].inFlight++
 	}
 	return id
 }
@@ -103,7 +103,7 @@ func (w *world) carry(next *Waiter) int8 {
 func (w *world) giveUp(id int8, next *Waiter) {
 	a := &w.actors[id]
 	a.known = false
-	if !a.touched && a.unsure == 0 && !a.copied {
+	if !a.touched && a.inFlight == 0 && !a.copied {
 		w.broken("hold %d left nothing on the server, and is withdrawn", id)
 	}
 	w.spent++

@@ -6,38 +6,38 @@ import "fmt"
 type op uint8
 
 const (
-	opEnter     op = iota // the next call of a client's script begins
-	opSend                // a goroutine that is about to ask does
-	opTake                // a goroutine sees its grant
-	opInterrupt           // the request of one that was granted meanwhile is cut short
-	opFail                // a goroutine sees that it failed
-	opListen              // its subscription is confirmed
-	opDeaf                // it cannot be had now
-	opRefused             // it cannot be had at all
-	opPaused              // a pause is over
-	opDeliver             // a message arrives
-	opTimeout             // a request is waited for no longer
-	opCopy                // the engine sends a copy of a request
-	opLose                // a grant by message is lost, unnoticed
-	opError               // a request is answered with an error that passes by itself
-	opWrong               // a request is answered by the wrong server
-	opFinal               // a request is answered with an error for good
-	opOpen                // the subscription is opened for another lock
-	opBreak               // a subscription breaks: what is under way to it is lost
-	opResub               // and is there again
-	opInterval            // a timer fires
-	opLate                // a timer fires as the state of its waiter has changed
-	opGiveUp              // a call is cancelled
-	opRelease             // a lease is given back
-	opPanic               // and a hook panics, so that its successor hears nothing of it
-	opEnd                 // a lease ends, and the server has it to its end
-	opForce               // a client takes the lock away
-	opNudge               // a message says when the lock will be free
-	opTick                // time passes
+	opEnter           op = iota // the next call of a client's script begins
+	opSend                      // a goroutine that is about to ask does
+	opTake                      // a goroutine sees its grant
+	opInterrupt                 // the request of one that was granted meanwhile is cut short
+	opFail                      // a goroutine sees that it failed
+	opListen                    // its subscription is confirmed
+	opCannotSubscribe           // it cannot be had now
+	opRefused                   // it cannot be had at all
+	opPaused                    // a pause is over
+	opDeliver                   // a message arrives
+	opTimeout                   // a request is waited for no longer
+	opCopy                      // the engine sends a copy of a request
+	opLose                      // a grant by message is lost, unnoticed
+	opError                     // a request is answered with an error that passes by itself
+	opWrong                     // a request is answered by the wrong server
+	opFinal                     // a request is answered with an error for good
+	opOpen                      // the subscription is opened for another lock
+	opBreak                     // a subscription breaks: what is under way to it is lost
+	opResub                     // and is there again
+	opInterval                  // a timer fires
+	opLate                      // a timer fires as the state of its waiter has changed
+	opGiveUp                    // a call is cancelled
+	opRelease                   // a lease is given back
+	opPanic                     // and a hook panics, so that its successor hears nothing of it
+	opEnd                       // a lease ends, and the server has it to its end
+	opForce                     // a client takes the lock away
+	opNudge                     // a message says when the lock will be free
+	opTick                      // time passes
 )
 
 var opNames = [...]string{
-	"enter", "send", "take", "interrupt", "fail", "listen", "deaf", "refused", "paused", "deliver", "timeout", "copy", "lose",
+	"enter", "send", "take", "interrupt", "fail", "listen", "refusing", "refused", "paused", "deliver", "timeout", "copy", "lose",
 	"error", "wrong server", "final error", "open", "break", "resubscribe", "interval", "late interval", "give up", "release", "panic",
 	"end", "force", "nudge", "tick",
 }
@@ -63,8 +63,8 @@ func (w *world) moves(all []move) []move {
 		add(opTake, i, a.pc == idle && s == Granted)
 		add(opInterrupt, i, a.pc == calling && s == Granted)
 		add(opFail, i, a.pc == idle && s == Failed)
-		add(opListen, i, a.pc == subscribing && !w.sc.deaf)
-		add(opDeaf, i, a.pc == subscribing && (b.errs > 0 || w.sc.deaf))
+		add(opListen, i, a.pc == subscribing && !w.sc.refusing)
+		add(opCannotSubscribe, i, a.pc == subscribing && (b.errs > 0 || w.sc.refusing))
 		add(opRefused, i, a.pc == subscribing && b.errs > 0)
 		add(opPaused, i, a.pc == pausing)
 		add(opInterval, i, a.due != none && a.due <= w.now && (s == Parked || s == Queued))
@@ -89,9 +89,9 @@ func (w *world) moves(all []move) []move {
 	for c := range int8(2) {
 		k := &w.clients[c]
 		add(opEnter, c, int(k.done) < len(w.sc.calls[c]))
-		add(opOpen, c, !k.opened && b.breaks > 0 && !w.sc.deaf)
+		add(opOpen, c, !k.opened && b.breaks > 0 && !w.sc.refusing)
 		add(opBreak, c, k.heard && b.breaks > 0)
-		add(opResub, c, k.opened && !k.heard && !w.sc.deaf)
+		add(opResub, c, k.opened && !k.heard && !w.sc.refusing)
 		add(opForce, c, b.forces > 0 && w.srv.owner != none)
 	}
 	add(opTick, 0, b.ticks > 0 && w.calm())
@@ -134,7 +134,7 @@ func (w *world) do(v move) {
 	case opFail:
 		w.step(v.arg, Event{Kind: GaveUp})
 		w.actors[v.arg].known = false
-	case opListen, opDeaf, opRefused:
+	case opListen, opCannotSubscribe, opRefused:
 		w.listen(v)
 	case opPaused:
 		w.actors[v.arg].pc = idle
@@ -192,7 +192,7 @@ func (w *world) do(v move) {
 		e := Event{Kind: Nudged}
 		e.Answer.Left = at(1).Sub(epoch)
 		w.step(v.arg, e)
-		w.actors[v.arg].nudged = w.actors[v.arg].unsure > 0
+		w.actors[v.arg].nudged = w.actors[v.arg].inFlight > 0
 	case opTick:
 		b.ticks--
 		w.tick()
@@ -235,7 +235,7 @@ func (w *world) end(id int8, left bool) {
 	w.step(id, Event{Kind: Ended})
 	m := msg{kind: release, purpose: withdraw, id: id, next: none, tombstone: a.w.InFlight() > 0 || a.copies > 0, sent: w.now}
 	if left {
-		m.purpose = bury
+		m.purpose = tombstoneOnly
 		if !m.tombstone {
 			return
 		}
@@ -292,7 +292,7 @@ func (w *world) listen(v move) {
 			w.resubscribe(a.client)
 		}
 	default:
-		w.budget.errs -= int8(bit(!w.sc.deaf))
+		w.budget.errs -= int8(bit(!w.sc.refusing))
 		e.Err, e.Final = fmt.Errorf("no subscription"), v.op == opRefused
 	}
 	w.step(v.arg, e)

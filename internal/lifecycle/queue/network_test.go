@@ -139,10 +139,10 @@ func (w *world) unanswered(m msg, e Event) {
 		w.step(m.id, e)
 	case checkIn:
 		w.step(m.id, e)
-	case unlock, withdraw, bury:
+	case unlock, withdraw, tombstoneOnly:
 		next := m.next
 		m.kind, m.next, m.late, m.verdict = release, none, false, verdict{}
-		m.tombstone = m.purpose != bury && (w.actors[m.id].w.InFlight() > 0 || w.actors[m.id].copies > 0) || m.tombstone
+		m.tombstone = m.purpose != tombstoneOnly && (w.actors[m.id].w.InFlight() > 0 || w.actors[m.id].copies > 0) || m.tombstone
 		w.spent++
 		w.send(m)
 		if next != none {

@@ -120,10 +120,10 @@ var scenarios = []scenario{
 		depth:  10,
 	},
 	{
-		name:   "SUBSCRIBE is refused",
-		calls:  [2][]call{{waits}, {waits}},
-		deaf:   true,
-		budget: budget{ticks: 2, timeouts: 1, giveUps: 1},
-		depth:  13,
+		name:     "SUBSCRIBE is refused",
+		calls:    [2][]call{{waits}, {waits}},
+		refusing: true,
+		budget:   budget{ticks: 2, timeouts: 1, giveUps: 1},
+		depth:    13,
 	},
 }

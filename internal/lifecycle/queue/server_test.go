@@ -129,7 +129,7 @@ func (w *world) behind(state engine.State, place int) verdict {
 func (w *world) acquire(id int8, join bool) verdict {
 	s, a := &w.srv, &w.actors[id]
 	if s.tombstones&(1<<id) != 0 {
-		return verdict{state: engine.Withdrawn}
+		return verdict{state: engine.Tombstoned}
 	}
 	if s.owner == a.owner {
 		s.ends[id] = max(s.ends[id], w.now+modelTTL)
@@ -162,11 +162,11 @@ func (w *world) acquire(id int8, join bool) verdict {
 func (w *world) release(r msg) (gone bool, of verdict) {
 	s := &w.srv
 	mine := s.ends[r.id] > 0 && (r.token == 0 || r.token == s.token)
-	if mine && r.purpose != bury {
+	if mine && r.purpose != tombstoneOnly {
 		s.ends[r.id] = 0
 		s.expire(w.now)
 	}
-	left := r.purpose != bury && !mine && s.drop(r.id)
+	left := r.purpose != tombstoneOnly && !mine && s.drop(r.id)
 	if r.tombstone {
 		s.tombstones |= 1 << r.id
 	}

@@ -44,25 +44,25 @@ type call struct {
 
 // An actor is one hold id: its waiter, its goroutine, and what the manager keeps.
 type actor struct {
-	w       Waiter
-	client  int8
-	call    int8 // in order of arrival; of a retried one that of the first
-	owner   int8
-	pc      pc
-	due     int8 // the tick of its Interval; none: it has none
-	until   int8 // of a lease: its validity
-	unsure  int8 // acquires without a certain answer, by what happened
-	copies  int8 // of its acquires, that the engine made and that have no answer
-	known   bool // the manager finds it by its id
-	copied  bool // it was told of copies
-	touched bool // the server had something of it
-	excused bool // the server may have it to its end
-	mute    bool // its grant was lost unnoticed: it may wait for its next check-in
-	nudged  bool // a message said when the lock will be free, and no request has left since
-	unheard bool // it listened in vain, or twice too often: it is to join the queue all the same
-	listens int8
-	placed  int8 // when the last request left by whose answer it waits
-	wrong   int8 // the tick after that since when it is sent to the wrong server; 0: it is not
+	w        Waiter
+	client   int8
+	call     int8 // in order of arrival; of a retried one that of the first
+	owner    int8
+	pc       pc
+	due      int8 // the tick of its Interval; none: it has none
+	until    int8 // of a lease: its validity
+	inFlight int8 // acquires without a certain answer, by what happened
+	copies   int8 // of its acquires, that the engine made and that have no answer
+	known    bool // the manager finds it by its id
+	copied   bool // it was told of copies
+	touched  bool // the server had something of it
+	excused  bool // the server may have it to its end
+	mute     bool // its grant was lost unnoticed: it may wait for its next check-in
+	nudged   bool // a message said when the lock will be free, and no request has left since
+	unheard  bool // it listened in vain, or twice too often: it is to join the queue all the same
+	listens  int8
+	placed   int8 // when the last request left by whose answer it waits
+	wrong    int8 // the tick after that since when it is sent to the wrong server; 0: it is not
 }
 
 // pc is what an actor's goroutine does.
@@ -94,7 +94,7 @@ const (
 	unlock
 	withdraw
 	giveBack // of a grant that is nobody's
-	bury
+	tombstoneOnly
 	take
 )
 
@@ -207,11 +207,11 @@ func (w *world) broken(format string, args ...any) {
 	}
 }
 
-func (w *world) subscribed(c int8) bool { return w.clients[c].heard && !w.sc.deaf }
+func (w *world) subscribed(c int8) bool { return w.clients[c].heard && !w.sc.refusing }
 
 func (w *world) subscription(c int8) Subscription {
 	switch {
-	case w.sc.deaf:
+	case w.sc.refusing:
 		return CannotSubscribe
 	case w.clients[c].heard:
 		return Subscribed
