@@ -31,7 +31,8 @@ func drive(t *testing.T, r *rig, n int, d time.Duration, least int64, name strin
 	var all atomic.Int64
 	var mu sync.Mutex
 	var wg, warm sync.WaitGroup
-	begin := make(chan time.Time)
+	var start time.Time
+	begin := make(chan struct{})
 	section := func(m *redlock.Mutex) (waited time.Duration, ok bool) {
 		from := time.Now()
 		lease, err := m.Lock(ctx)
@@ -57,7 +58,7 @@ func drive(t *testing.T, r *rig, n int, d time.Duration, least int64, name strin
 		wg.Go(func() {
 			_, ok := section(m)
 			warm.Done()
-			for start := <-begin; ok; {
+			for <-begin; ok; {
 				var waited time.Duration
 				if waited, ok = section(m); !ok {
 					return
@@ -73,10 +74,8 @@ func drive(t *testing.T, r *rig, n int, d time.Duration, least int64, name strin
 		})
 	}
 	warm.Wait()
-	start := time.Now()
-	for range n {
-		begin <- start
-	}
+	start = time.Now()
+	close(begin) // for all at once: who began before the others would have had turns of theirs
 	wg.Wait()
 	return out
 }
