@@ -75,7 +75,7 @@ type NotAcquiredError struct {
 	Name  string        // the lock
 	Owner Owner         // who holds it
 	Token Token         // under which token
-	Since time.Time     // since when, on the local clock
+	Since time.Time     // since when, on the local clock; zero: not known
 	TTL   time.Duration // how long it is held unless renewed or released
 	Local bool          // by a lease of the client that was asked
 	cause error         // why the wait ended; nil for TryLock
@@ -89,8 +89,11 @@ func (e *NotAcquiredError) Error() string {
 	case KeptOwner:
 		fmt.Fprintf(&b, " was given back, and stays taken for %v by WithMinHold (token %d)", e.TTL.Round(time.Millisecond), e.Token)
 	default:
-		fmt.Fprintf(&b, " is held by %q for %v (token %d, %v left)", string(e.Owner),
-			time.Since(e.Since).Round(time.Millisecond), e.Token, e.TTL.Round(time.Millisecond))
+		fmt.Fprintf(&b, " is held by %q", string(e.Owner))
+		if !e.Since.IsZero() {
+			fmt.Fprintf(&b, " for %v", time.Since(e.Since).Round(time.Millisecond))
+		}
+		fmt.Fprintf(&b, " (token %d, %v left)", e.Token, e.TTL.Round(time.Millisecond))
 	}
 	if e.Local {
 		b.WriteString(", a lease of this same client (" + lifecycle.HowToReenter + ")")

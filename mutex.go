@@ -25,7 +25,7 @@ type Status struct {
 	Owner   Owner         // [KeptOwner] where it was given back, and is kept by [WithMinHold]
 	Count   int           // holds of that owner that have not ended
 	Token   Token         // the same for all of them; of a RedLock the greatest
-	Since   time.Time     // when the first of them was granted, on the local clock
+	Since   time.Time     // when the first of them was granted, on the local clock; zero: not known
 	TTL     time.Duration // until the last of the holds ends, unless renewed
 	Waiters int           // entries in the queue: one a client, and one a waiter with an owner of its own
 }

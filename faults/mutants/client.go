@@ -65,7 +65,7 @@ var living = []mutant{
 	{
 		name:   "a fixed lease is renewed",
 		edit:   edit{"internal/lifecycle/watchdog.go", "		case w.isFixed(o):\n			w.watch(o, engine.Answer{})\n", ""},
-		also:   []edit{{"internal/lifecycle/watchdog.go", "if o.lock.terms.Fixed || deadline.Before(o.renewAt) {", "if deadline.Before(o.renewAt) {"}},
+		also:   []edit{{"internal/lifecycle/watchdog.go", "if o.fixed || deadline.Before(o.renewAt) {", "if deadline.Before(o.renewAt) {"}},
 		killer: lifecycle("TestAGrantIsBelievedForItsTTLLessTheDrift"),
 	},
 	{
@@ -309,7 +309,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a resent release that finds the hold gone is a loss",
-		edit:   edit{"internal/lifecycle/release.go", "case err == nil && rel.Gone && !rel.Copied && n == 0:", "case err == nil && rel.Gone && !rel.Copied:"},
+		edit:   edit{"internal/lifecycle/release.go", "gone = err == nil && rel.Gone && !rel.Copied && sent == 0", "gone = err == nil && rel.Gone && !rel.Copied"},
 		killer: redisengine("TestOneLostReplyCountsNothingTwice/last Unlock"),
 	},
 	{

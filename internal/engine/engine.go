@@ -8,6 +8,7 @@ package engine
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -23,6 +24,8 @@ type Request struct {
 	Arrived time.Time     // when Lock was called, on the local monotonic clock
 	Wait    bool          // join the queue where the lock is taken
 	Shared  bool          // the owner has, or may have, other holds
+	Within  string        // the hold that this one is nested in, of the same owner; "": not known
+	Fixed   bool          // nothing will renew it: an engine that renews by itself must not
 	Propose Proposal      // to a node of a quorum only
 
 	// Copies counts how many copies of this request may yet take effect, beside the
@@ -74,9 +77,10 @@ type Answer struct {
 	Count int           // holds of the owner, this one included
 	Left  time.Duration // of this hold or of the holder, by the server, counted from Sent at the earliest
 	Owner string        // the holder in the way
-	Age   time.Duration // for how long the holder in the way has had it
+	Age   time.Duration // for how long the holder in the way has had it, or [AgeUnknown]
 	Place int           // waiters before this one (Waiting), or all (Taken)
-	Sent  time.Time     // just before the request left
+	Sent  time.Time     // since when Left counts: just before the request left
+	Since time.Time     // an instant no later than the grant, where Left counts from another; zero: Sent
 
 	// Of a node of a quorum that granted:
 	Accepted int64 // the greatest token it has accepted, or -clock in microseconds; Token is that of the hold, or 0
@@ -86,6 +90,9 @@ type Answer struct {
 	// answer. It holds beside an error too.
 	Copied bool
 }
+
+// AgeUnknown is the age of a hold of which a server keeps no time.
+const AgeUnknown time.Duration = math.MinInt64
 
 // Renewal gives a hold its TTL again.
 type Renewal struct {
@@ -127,6 +134,11 @@ type Batcher interface {
 	AcquireAll(ctx context.Context, rs []*Request) ([]Answer, error)
 }
 
+// Lasting is an Engine whose holds and places in queues do not end by themselves
+// while their client lives, as keys do that its session keeps alive: what is given
+// up is withdrawn until that is answered, however long it takes.
+type Lasting interface{ Lasting() }
+
 // Individual is an Engine of which each waiter is to queue by itself, also behind a
 // lease of its own client: where the server's queue is one key a waiter, each of
 // which watches the one before it, a release passes the lock on to the next key,
@@ -148,7 +160,7 @@ type Status struct {
 	Count   int
 	Token   int64
 	Left    time.Duration
-	Age     time.Duration // for how long it has been held
+	Age     time.Duration // for how long it has been held, or [AgeUnknown]
 	Waiters int
 }
 

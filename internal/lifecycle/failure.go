@@ -43,8 +43,27 @@ func soFar(last, err error) error {
 // latest returns the error of a request and its resend that says more of the
 // server: that the resend was cut off by the end of ctx says nothing.
 func latest(ctx context.Context, last, err error) error {
-	if last != nil && ctx.Err() != nil && engine.Unanswered(err) {
+	if last != nil && isOver(ctx) && engine.Unanswered(err) {
 		return last
 	}
 	return err
+}
+
+// isOver reports whether ctx has ended, or is about to: a connection that was given
+// its deadline finds out first.
+func isOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
+}
+
+// retry sends until that succeeds, final says that the error is the result, or ctx
+// ends, with a growing pause before each resend. It returns the error that says
+// most of the server.
+func retry(ctx context.Context, send func() error, final func(n int, err error) bool) (err error) {
+	for n := 0; ; n++ {
+		err = latest(ctx, err, send())
+		if err == nil || final(n, err) || !engine.Sleep(ctx, engine.Pause(n)) {
+			return err
+		}
+	}
 }

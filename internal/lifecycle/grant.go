@@ -59,9 +59,12 @@ func (m *Manager) grantedAt(ctx context.Context, o *Hold) time.Time {
 			st, err = m.eng.Status(ctx, o.req.Name)
 			return err
 		})
-		if err == nil && st.Token == o.token {
+		if err == nil && st.Token == o.token && st.Age != engine.AgeUnknown {
 			return sent.Add(-st.Age)
 		}
+	}
+	if since := o.grant().Since; !since.IsZero() {
+		return since
 	}
 	return o.grant().Sent
 }
@@ -86,27 +89,30 @@ func (o *Hold) isByMessage() bool {
 // confirm renews a grant. A validity that has run out says that the hold is
 // gone, or cannot be had in time.
 func (m *Manager) confirm(ctx context.Context, o *Hold, v validity) (validity, error) {
-	for n := 0; v.remaining(time.Now()) > 0; n++ {
-		var ans engine.Answer
-		err := m.onceOpen(ctx, func(ctx context.Context) (err error) {
+	var ans engine.Answer
+	err := retry(ctx, func() error {
+		if v.remaining(time.Now()) <= 0 {
+			ans = engine.Answer{}
+			return nil
+		}
+		return m.onceOpen(ctx, func(ctx context.Context) (err error) {
 			ans, err = m.eng.Renew(ctx, o.renewal(o.req.Grant()))
 			return err
 		})
-		switch {
-		case err == nil && ans.State == engine.Granted:
-			return o.trusts(ans, o.req.TTL), nil
-		case err == nil:
-			return validity{}, nil
-		case ctx.Err() != nil:
-			return v, m.waitEnded(ctx, o, err)
-		case m.open.Err() != nil:
-			return v, engine.ErrClosed
-		case !engine.IsTransient(err):
-			return v, err
-		}
-		engine.Sleep(ctx, engine.Pause(n))
+	}, func(_ int, err error) bool {
+		return ctx.Err() != nil || m.open.Err() != nil || !engine.IsTransient(err)
+	})
+	switch {
+	case err == nil && ans.State == engine.Granted:
+		return o.trusts(ans, o.req.TTL), nil
+	case err == nil:
+		return validity{}, nil
+	case ctx.Err() != nil:
+		return v, m.waitEnded(ctx, o, err)
+	case m.open.Err() != nil:
+		return v, engine.ErrClosed
 	}
-	return v, nil
+	return v, err
 }
 
 // begin makes o a lease, watched before Lock returns. One that was cancelled after

@@ -236,11 +236,7 @@ func (c *Group) collectAfter(ctx context.Context, first error) ([]*Hold, error) 
 // again.
 func (c *Group) collect(ctx context.Context) ([]*Hold, error) {
 	for {
-		began, call := time.Now(), c.members[0].manager.cfg.Call
-		sorted, err := c.order(ctx)
-		for n := 0; err != nil && engine.IsTransientAfter(err, int(time.Since(began)/call)) && engine.Sleep(ctx, engine.Pause(n)); n++ {
-			sorted, err = c.order(ctx)
-		}
+		sorted, err := c.orderUntil(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -262,6 +258,16 @@ func (c *Group) collect(ctx context.Context) ([]*Hold, error) {
 		}
 		giveBackAll(holds)
 	}
+}
+
+// orderUntil is order, asked for until it is known, fails for good, or ctx ends.
+func (c *Group) orderUntil(ctx context.Context) (sorted []*part, err error) {
+	began, call := time.Now(), c.members[0].manager.cfg.Call
+	err = retry(ctx, func() (err error) {
+		sorted, err = c.order(ctx)
+		return err
+	}, func(_ int, err error) bool { return !engine.IsTransientAfter(err, int(time.Since(began)/call)) })
+	return sorted, err
 }
 
 // seal makes a lease of the members' holds, if all are still held.
@@ -295,12 +301,7 @@ func (o *Hold) fix(ctx context.Context) error {
 	if err := o.renewNow(ctx, o.req.TTL); err != nil {
 		return o.wrap(err)
 	}
-	m.dog.mu.Lock()
-	defer m.dog.mu.Unlock()
-	o.lock.terms.Fixed = true
-	if o.index > 0 {
-		m.dog.set(o, o.nextDue())
-	}
+	m.dog.fix(o)
 	return o.err()
 }
 

@@ -42,8 +42,9 @@ type Hold struct {
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 
-	// In the watchdog's heap; guarded by its mutex.
-	due     time.Duration // since epoch
+	// The watchdog's; guarded by its mutex.
+	fixed   bool          // nothing renews it: of a member of a group so only once the whole is held
+	due     time.Duration // in the heap, since epoch
 	renewAt time.Time
 }
 
@@ -58,8 +59,12 @@ func (m *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool)
 		lock: l, from: ctx, ready: make(chan struct{}, 1),
 		req: engine.Request{
 			Name: l.Name, Hold: id, Owner: owner, TTL: l.terms.TTL, Keep: l.terms.MinHold,
-			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared,
+			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared, Fixed: l.terms.Fixed,
 		},
+		fixed: l.terms.Fixed,
+	}
+	if outer := l.outer(ctx); outer != nil && shared && outer.req.Owner == owner {
+		o.req.Within = outer.req.Hold
 	}
 	_, each := m.eng.(engine.Individual)
 	o.waiter.Of, o.waiter.Wait, o.waiter.Fresh, o.waiter.Check = o, wait, !shared && !each, check

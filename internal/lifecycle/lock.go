@@ -76,14 +76,23 @@ type heldKey struct {
 	name    string
 }
 
+// outer returns the hold of this very lock that ctx comes from, if it is still
+// held.
+func (l *Lock) outer(ctx context.Context) *Hold {
+	o, _ := ctx.Value(heldKey{l.manager, l.Name}).(*Hold)
+	if o == nil || o.err() != nil {
+		return nil
+	}
+	return o
+}
+
 // HeldIn returns the owner of the hold of this very lock that ctx comes from, if
 // it is still held, and else "".
 func (l *Lock) HeldIn(ctx context.Context) string {
-	o, _ := ctx.Value(heldKey{l.manager, l.Name}).(*Hold)
-	if o == nil || o.err() != nil {
-		return ""
+	if o := l.outer(ctx); o != nil {
+		return o.req.Owner
 	}
-	return o.req.Owner
+	return ""
 }
 
 // A Whose returns in whose name a lock is taken; "" is an owner of the call's own.
@@ -132,7 +141,7 @@ func (l *Lock) Status(ctx context.Context) (engine.Status, error) {
 
 // Ago is an instant of a server's that was d ago, on the local clock.
 func Ago(held bool, d time.Duration) time.Time {
-	if !held {
+	if !held || d == engine.AgeUnknown {
 		return time.Time{}
 	}
 	return time.Now().Add(-max(d, 0)) // its clock may have stepped back

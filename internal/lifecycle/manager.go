@@ -109,16 +109,15 @@ func (m *Manager) askUnless(ctx context.Context, final func(error) bool, send fu
 	return m.once(ctx, func(bounded context.Context) error {
 		began := time.Now()
 		var err error
-		for n := 0; ; n++ {
-			err = latest(bounded, err, soFar(err, send(bounded)))
-			if err == nil || !engine.IsTransient(err) || final(err) || !engine.Sleep(bounded, engine.Pause(n)) {
-				err = m.outlasted(err, time.Since(began))
-				if err != nil && ctx.Err() != nil {
-					return fmt.Errorf("%w: %w", engine.ContextError(ctx), err)
-				}
-				return err
-			}
+		err = retry(bounded, func() error {
+			err = soFar(err, send(bounded))
+			return err
+		}, func(_ int, err error) bool { return !engine.IsTransient(err) || final(err) })
+		err = m.outlasted(err, time.Since(began))
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", engine.ContextError(ctx), err)
 		}
+		return err
 	})
 }
 

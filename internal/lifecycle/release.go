@@ -66,31 +66,32 @@ func (m *Manager) giveBack(ctx context.Context, o, next *Hold) error {
 	if ctx.Err() != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
-	start := time.Now()
-	var last error
-	for n := 0; ; n++ {
+	start, sent, gone := time.Now(), 0, false
+	err := retry(ctx, func() error {
 		rel, err := m.sendRelease(ctx, o, next, o.token)
-		next = nil
-		last = latest(ctx, last, err)
-		err = last
-		switch {
-		case err == nil && rel.Gone && !rel.Copied && n == 0:
-			return engine.ErrLost
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return engine.Join(engine.ContextError(ctx), err)
-		case !engine.IsTransient(err), engine.ClassOf(err) == engine.Denied, time.Until(o.validUntil()) < 0, n > 0 && time.Since(start) > m.cfg.Call:
-			return err
-		}
-		engine.Sleep(ctx, engine.Pause(n))
+		gone = err == nil && rel.Gone && !rel.Copied && sent == 0
+		next, sent = nil, sent+1
+		return err
+	}, func(n int, err error) bool {
+		return !engine.IsTransient(err) || engine.ClassOf(err) == engine.Denied ||
+			time.Until(o.validUntil()) < 0 || n > 0 && time.Since(start) > m.cfg.Call
+	})
+	switch {
+	case gone:
+		return engine.ErrLost
+	case err != nil && ctx.Err() != nil:
+		return engine.Join(engine.ContextError(ctx), err)
 	}
+	return err
 }
 
 // withdraw gives up in the background what o may have on the server, under
 // whichever token: a late copy of its acquire may have brought it back under
 // another. It ends when it is answered, or with until: what is there expires.
 func (m *Manager) withdraw(ctx context.Context, o, next *Hold, until time.Time) {
+	if _, lasting := m.eng.(engine.Lasting); lasting {
+		until = time.Now().Add(engine.MaxTTL)
+	}
 	m.owe(o, until)
 	err := m.persist(ctx, until, func() error {
 		_, err := m.sendRelease(ctx, o, next, 0)
@@ -102,16 +103,11 @@ func (m *Manager) withdraw(ctx context.Context, o, next *Hold, until time.Time) 
 
 // persist sends until that is answered, or in vain.
 func (m *Manager) persist(ctx context.Context, until time.Time, send func() error) error {
-	for n := 0; ; n++ {
-		err := send()
-		if err == nil || errors.Is(err, engine.ErrDisconnected) || ctx.Err() != nil || time.Now().After(until) {
-			return err
-		}
-		if errors.Is(err, engine.ErrWrongType) {
-			return nil // what is there is not ours
-		}
-		if !engine.Sleep(ctx, engine.Pause(n)) {
-			return err
-		}
+	err := retry(ctx, send, func(_ int, err error) bool {
+		return errors.Is(err, engine.ErrDisconnected) || errors.Is(err, engine.ErrWrongType) || ctx.Err() != nil || time.Now().After(until)
+	})
+	if errors.Is(err, engine.ErrWrongType) {
+		return nil // what is there is not ours
 	}
+	return err
 }

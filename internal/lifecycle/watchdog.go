@@ -114,18 +114,27 @@ func (w *watchdog) watch(o *Hold, ans engine.Answer) {
 	w.set(o, o.nextDue())
 }
 
-// isFixed tells whether o is not renewed: of a member of a Composite that is so
-// only once the whole is held.
+// isFixed reports whether o is not renewed.
 func (w *watchdog) isFixed(o *Hold) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return o.lock.terms.Fixed
+	return o.fixed
+}
+
+// fix has o renewed no more.
+func (w *watchdog) fix(o *Hold) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o.fixed = true
+	if o.index > 0 {
+		w.set(o, o.nextDue())
+	}
 }
 
 // nextDue needs w.mu.
 func (o *Hold) nextDue() time.Time {
 	deadline := o.validUntil()
-	if o.lock.terms.Fixed || deadline.Before(o.renewAt) {
+	if o.fixed || deadline.Before(o.renewAt) {
 		return deadline
 	}
 	return o.renewAt
