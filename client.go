@@ -107,7 +107,19 @@ func init() {
 		c := client.(*Client)
 		return access.Inside{Manager: c.life, Redis: c.redis}
 	}
-	access.NewClient = func(quorum engine.Engine, like any) any {
+	access.NewClient = func(make func(access.Settings) engine.Engine, opts any) (any, error) {
+		given, _ := opts.([]Option)
+		set := newSettings(given)
+		if set.err != nil {
+			return nil, set.err
+		}
+		id := engine.NewID()
+		eng := make(access.Settings{
+			ID: id, Prefix: set.prefix, Check: set.check, Call: set.call, Retention: set.retention, Log: set.log,
+		})
+		return &Client{life: lifecycle.New(eng, id, set.life(false)), set: set}, nil
+	}
+	access.NewQuorum = func(quorum engine.Engine, like any) any {
 		set := like.(*Client).set
 		return &Client{life: lifecycle.New(quorum, engine.NewID(), set.life(true)), set: set, quorum: true}
 	}

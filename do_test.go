@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/behaviour"
 	"github.com/relock-go/relock/relocktest"
 )
 
@@ -20,7 +21,7 @@ func (f fakeLocker) Name() string                                   { return "fa
 // under.
 func TestDoRefusesALeaseThatIsNone(t *testing.T) {
 	for what, lease := range map[string]*relock.Lease{"zero": {}, "nil": nil} {
-		err := relock.Do(bg, fakeLocker{lease}, func(context.Context, *relock.Lease) error {
+		err := relock.Do(behaviour.Bg, fakeLocker{lease}, func(context.Context, *relock.Lease) error {
 			t.Errorf("%s: fn was called", what)
 			return nil
 		})
@@ -58,7 +59,7 @@ func TestDoValue(t *testing.T) {
 			return 7, nil
 		}, 7, []error{relock.ErrLost}},
 	} {
-		got, err := relock.DoValue(bg, client.Mutex(c.name, relock.WithWait(0)), c.fn)
+		got, err := relock.DoValue(behaviour.Bg, client.Mutex(c.name, relock.WithWait(0)), c.fn)
 		if got != c.want || (err != nil) != (len(c.errs) > 0) {
 			t.Errorf("%s: got %d and %v, want %d and %v", c.what, got, err, c.want, c.errs)
 		}
@@ -68,7 +69,7 @@ func TestDoValue(t *testing.T) {
 			}
 		}
 	}
-	if st, err := client.Mutex("free").Status(bg); err != nil || st.Held {
+	if st, err := client.Mutex("free").Status(behaviour.Bg); err != nil || st.Held {
 		t.Errorf("got %+v and %v at the end, want a free lock", st, err)
 	}
 }

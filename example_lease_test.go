@@ -7,6 +7,8 @@ import (
 	"log"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/relock-go/relock"
 )
 
@@ -102,4 +104,64 @@ func ExampleLease_Extend() {
 	// Output:
 	// 5m0s
 	// past its hour: true
+}
+
+// A rate limit: whoever has the lock leaves it to run out, and may exit at once.
+func ExampleLease_Detach() {
+	addr, stop := startRedis()
+	defer stop()
+	ctx := context.Background()
+
+	run := func() { // of a process
+		rdb := redis.NewClient(&redis.Options{Addr: addr})
+		defer rdb.Close()
+		client, err := relock.New(rdb)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer client.Close()
+
+		lease, err := client.Mutex("mail", relock.WithLease(time.Minute)).TryLock(ctx)
+		switch {
+		case errors.Is(err, relock.ErrNotAcquired):
+			fmt.Println("no: one was sent within the minute")
+		case err != nil:
+			log.Fatal(err)
+		case lease.Detach() == nil: // taken until the minute is over, whatever becomes of this process
+			fmt.Println("yes: one mail")
+		}
+	}
+	for range 3 {
+		run()
+	}
+	// Output:
+	// yes: one mail
+	// no: one was sent within the minute
+	// no: one was sent within the minute
+}
+
+// runNightly is called on each host, by cron, gocron or a ticker.
+func runNightly(ctx context.Context, client *relock.Client) error {
+	nightly := client.Mutex("nightly", relock.WithWait(0), relock.WithMinHold(20*time.Second))
+	err := relock.Do(ctx, nightly, func(ctx context.Context, lease *relock.Lease) error {
+		fmt.Println("once in the fleet")
+		return lease.Err()
+	})
+	if errors.Is(err, relock.ErrNotAcquired) {
+		return nil // it is another host's
+	}
+	return err
+}
+
+// A job that every host's scheduler starts runs once in the fleet, though it is over
+// before the last host has tried.
+func ExampleWithMinHold() {
+	client, _, stop := connect()
+	defer stop()
+	for range 3 {
+		if err := runNightly(context.Background(), client); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output: once in the fleet
 }

@@ -105,70 +105,100 @@ func (n *notifier) Retry() {
 	}
 }
 
-// run receives until nobody waits or the client is closed. A silent connection
-// is pinged after one interval and replaced after the second.
+// run receives until nobody waits or the client is closed.
 func (n *notifier) run(pubsub *redis.PubSub, confirmed chan struct{}) {
-	ctx := context.Background()
-	silent := false
-	var trip time.Duration
-	sent := time.Now()
-	_ = pubsub.Subscribe(ctx, n.channel)
-	for attempt := 0; ; {
-		msg, err := pubsub.ReceiveTimeout(ctx, n.patience(trip))
-		if n.isClosed() {
-			n.end(pubsub, confirmed, ErrClosed)
-			return
-		}
-		switch msg := msg.(type) {
-		case *redis.Message:
-			attempt, silent = 0, false
-			n.hear(msg.Payload)
-			continue
-		case *redis.Subscription:
-			attempt, silent = 0, false
-			trip = time.Since(sent)
-			n.accepted()
-			n.sink.CheckIn() // grants may have been published before, to nobody
-			n.answer(confirmed, nil)
-			continue
-		case *redis.Pong:
-			attempt, silent = 0, false
-			continue
-		}
-		switch {
-		case n.idle():
-			n.end(pubsub, confirmed, redisengine.FromServer(err))
-			return
-		case silent && redisengine.IsReply(err):
-			silent = false // it is the answer to our PING
-		case redisengine.IsReply(err) && !engine.IsTransient(redisengine.FromServer(err)):
-			n.refused(err)
-			n.end(pubsub, confirmed, nil)
-			n.sink.CheckIn() // who has relied on messages asks from now on
-			return
-		case isTimeout(err) && !silent && n.ready.Load() && pubsub.Ping(ctx) == nil:
-			silent = true
-		default:
-			n.ready.Store(false)
-			n.answer(confirmed, redisengine.FromServer(err)) // nobody waits for the next attempt
-			if attempt == 3 {
-				n.set.log.Warn("relock: no subscription: waiters check in instead", "every", lifecycle.PollInterval, "error", err)
-			}
-			redisengine.RefreshTopology(n.rdb)
-			if pubsub = n.replace(pubsub); pubsub == nil {
-				n.end(nil, confirmed, ErrClosed)
-				return
-			}
-			silent = false
-			if !n.rest(engine.Pause(attempt)) {
-				n.end(pubsub, confirmed, ErrClosed)
-				return
-			}
-			attempt++
-			sent = time.Now()
-			_ = pubsub.Subscribe(ctx, n.channel)
-		}
+	r := receiver{notifier: n, pubsub: pubsub, confirmed: confirmed}
+	r.subscribe()
+	for r.next() {
 	}
+}
+
+// A receiver is one life of the subscription, over as many connections as it
+// takes. A silent connection is pinged after one interval and replaced after the
+// second.
+type receiver struct {
+	*notifier
+	pubsub    *redis.PubSub
+	confirmed chan struct{}
+
+	sent    time.Time     // when SUBSCRIBE left
+	trip    time.Duration // from then to its answer
+	pinged  bool          // the connection was silent, and has not answered yet
+	attempt int           // how many connections in a row have failed
+}
+
+func (r *receiver) subscribe() {
+	r.sent = time.Now()
+	_ = r.pubsub.Subscribe(context.Background(), r.channel) // its error is that of the next read
+}
+
+// next takes what comes next, and reports whether there is more to come.
+func (r *receiver) next() bool {
+	msg, err := r.pubsub.ReceiveTimeout(context.Background(), r.patience(r.trip))
+	if r.isClosed() {
+		return r.over(engine.ErrClosed)
+	}
+	if err != nil {
+		return r.failed(err)
+	}
+	r.attempt, r.pinged = 0, false
+	switch msg := msg.(type) {
+	case *redis.Message:
+		r.hear(msg.Payload)
+	case *redis.Subscription:
+		r.trip = time.Since(r.sent)
+		r.accepted()
+		r.sink.CheckIn() // grants may have been published before, to nobody
+		r.answer(r.confirmed, nil)
+	}
+	return true
+}
+
+// failed is next where err came instead of a message.
+func (r *receiver) failed(err error) bool {
+	said := redisengine.IsReply(err)
+	switch {
+	case r.idle():
+		return r.over(redisengine.FromServer(err))
+	case r.pinged && said:
+		r.pinged = false // it is the answer to our PING
+		return true
+	case said && !engine.IsTransient(redisengine.FromServer(err)):
+		r.refused(err)
+		r.over(nil)
+		r.sink.CheckIn() // who has relied on messages asks from now on
+		return false
+	case isTimeout(err) && !r.pinged && r.ready.Load() && r.pubsub.Ping(context.Background()) == nil:
+		r.pinged = true
+		return true
+	}
+	return r.reconnect(err)
+}
+
+// reconnect has a new connection take the place of one that broke with err.
+func (r *receiver) reconnect(err error) bool {
+	r.ready.Store(false)
+	r.answer(r.confirmed, redisengine.FromServer(err)) // nobody waits for the next attempt
+	if r.attempt == 3 {
+		r.set.log.Warn("relock: no subscription: waiters check in instead", "every", lifecycle.PollInterval, "error", err)
+	}
+	redisengine.RefreshTopology(r.rdb)
+	if r.pubsub = r.replace(r.pubsub); r.pubsub == nil {
+		return r.over(engine.ErrClosed)
+	}
+	r.pinged = false
+	if !r.rest(engine.Pause(r.attempt)) {
+		return r.over(engine.ErrClosed)
+	}
+	r.attempt++
+	r.subscribe()
+	return true
+}
+
+// over ends the subscription; err is what those who wait for its confirmation get.
+func (r *receiver) over(err error) bool {
+	r.end(r.pubsub, r.confirmed, err)
+	return false
 }
 
 // patience is how long a connection may be silent: for a check interval, but not

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/relock-go/relock/internal/redistest"
 )
 
 // A snippet is a block of Go in a document.
@@ -145,5 +147,168 @@ func TestSnippetsCompileWherePasted(t *testing.T) {
 	}
 	if said := compile(t, sources); said != "" {
 		t.Error(said)
+	}
+}
+
+// offline is for a module whose every requirement has been downloaded, and
+// checked, for this one.
+var offline = []string{"GOPROXY=off", "GOSUMDB=off"}
+
+// command runs one command in dir, and returns what it printed.
+func command(t *testing.T, dir string, env []string, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	cmd.Env = append(cmd.Env, env...)
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, said)
+	}
+	return string(said)
+}
+
+// TestTheQuickStartRunsInAModuleOfItsOwn does what the README says, in an empty
+// folder: its commands, its program, and no other text. Two things are not the
+// reader's: the module is this one here, and so is the server.
+func TestTheQuickStartRunsInAModuleOfItsOwn(t *testing.T) {
+	server := redistest.StartT(t)
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := regexp.MustCompile(`(?s)\n## Quick start\n(.*?)\n## `).FindString(readFile(t, "README.md"))
+	install := regexp.MustCompile("(?s)\n```sh\n(.*?)\n```\n").FindStringSubmatch(section)
+	program := goBlock.FindStringSubmatch(section)
+	const address = `"localhost:6379"`
+	if install == nil || program == nil || strings.Count(program[1], address) != 1 {
+		t.Fatalf("Quick start has no commands, or no program on %s:\n%s", address, section)
+	}
+
+	command(t, here, nil, "go", "mod", "download")
+	dir := t.TempDir()
+	for line := range strings.Lines(install[1]) {
+		if words := strings.Fields(line); len(words) > 0 {
+			command(t, dir, offline, words[0], words[1:]...)
+		}
+		if strings.HasPrefix(line, "go mod init ") {
+			command(t, dir, offline, "go", "mod", "edit", "-replace=github.com/relock-go/relock="+here)
+		}
+	}
+	source := strings.Replace(program[1], address, `"`+server.Addr()+`"`, 1)
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := command(t, dir, offline, "go", "run", "."), "only one process at a time is here"; !strings.Contains(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A told is a command of a document, and the folder it is told to be given in.
+type told struct{ dir, command string }
+
+// commands are those of a document: the lines of its blocks of sh, and what
+// stands between backquotes.
+func commands(text string) (all []told) {
+	var lines []string
+	for _, block := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```$").FindAllStringSubmatch(text, -1) {
+		lines = append(lines, strings.Split(block[1], "\n")...)
+	}
+	for _, span := range spanned.FindAllString(fenced.ReplaceAllString(text, ""), -1) {
+		lines = append(lines, strings.Trim(span, "`"))
+	}
+	for _, line := range lines {
+		line, _, _ = strings.Cut(strings.Trim(line, " ()"), " #")
+		dir := "."
+		for part := range strings.SplitSeq(line, " && ") {
+			if where, ok := strings.CutPrefix(strings.TrimLeft(part, " ("), "cd "); ok {
+				dir = where
+				continue
+			}
+			all = append(all, told{dir, strings.TrimSpace(strings.Replace(part, "RELOCK_FULL=1 ", "", 1))})
+		}
+	}
+	return all
+}
+
+// wrong is what keeps a command from doing what it is told for; empty for what
+// cannot be run here, or is no command.
+func (c told) wrong(t *testing.T) string {
+	t.Helper()
+	words := regexp.MustCompile(`'[^']*'|\S+`).FindAllString(c.command, -1)
+	switch {
+	case len(words) < 2 && !strings.HasPrefix(c.command, ".ci/"):
+		return ""
+	case words[0] == "make":
+		if !regexp.MustCompile(`(?m)^` + words[1] + `:`).MatchString(readFile(t, "Makefile")) {
+			return "no such target"
+		}
+	case strings.HasPrefix(words[0], ".ci/"):
+		if _, err := os.Stat(words[0]); err != nil {
+			return err.Error()
+		}
+	case words[0] == "go" && words[1] == "test":
+		return c.wrongTest(t, words[2:])
+	case words[0] == "go" && words[1] == "run" && len(words) > 2 && (c.dir != "." || words[2] != "."):
+		if sources := sourcesText(t, filepath.Join(c.dir, words[2], "*.go")); !strings.Contains(sources, "\nfunc main()") && !strings.Contains(words[2], "@") {
+			return "no program"
+		}
+	}
+	return ""
+}
+
+// wrongTest looks for the packages and the tests that a go test names.
+func (c told) wrongTest(t *testing.T, words []string) string {
+	t.Helper()
+	var tests string
+	for _, word := range words {
+		if dir, every := strings.CutSuffix(word, "/..."); strings.HasPrefix(word, ".") {
+			if _, err := os.Stat(filepath.Join(c.dir, dir)); err != nil {
+				return err.Error()
+			}
+			if !every {
+				tests += sourcesText(t, filepath.Join(c.dir, dir, "*_test.go"))
+			}
+		}
+	}
+	for i, word := range words[:max(0, len(words)-1)] {
+		if word != "-run" && word != "-fuzz" && word != "-bench" || tests == "" {
+			continue
+		}
+		for name := range strings.SplitSeq(strings.Trim(words[i+1], "'"), "|") {
+			if name != "^$" && !regexp.MustCompile(`\nfunc (Test|Fuzz|Benchmark|Example)?\w*`+name).MatchString(tests) {
+				return "no test is called " + name
+			}
+		}
+	}
+	return ""
+}
+
+func sourcesText(t *testing.T, pattern string) (all string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		all += readFile(t, name)
+	}
+	return all
+}
+
+func TestCommandsOfDocumentsAreThere(t *testing.T) {
+	run := 0
+	for _, document := range documents(t) {
+		for _, c := range commands(readFile(t, document)) {
+			if strings.HasPrefix(c.command, "go test") {
+				run++
+			}
+			if why := c.wrong(t); why != "" {
+				t.Errorf("%s: in %s, %s: %s", document, c.dir, c.command, why)
+			}
+		}
+	}
+	if run < 10 {
+		t.Errorf("found %d commands with go test, want more: are they read at all?", run)
 	}
 }

@@ -23,49 +23,54 @@ const (
 	silent            // too few answered for either
 )
 
-// tally judges an attempt by how many of n nodes granted it, said that another
-// has them, and may yet answer.
-func tally(n, need, granted, refused, pending int) verdict {
+// A poll is what the nodes have said to one question so far.
+type poll struct {
+	nodes, need      int // of which need decide
+	yes, no, pending int
+}
+
+// acquire judges an attempt: yes is a vote, no another holder.
+func (p poll) acquire() verdict {
 	switch {
-	case granted >= need:
+	case p.yes >= p.need:
 		return won
-	case refused > n-need:
+	case p.no > p.nodes-p.need:
 		return taken
-	case granted+pending >= need:
+	case p.yes+p.pending >= p.need:
 		return undecided
-	case granted+refused >= need:
+	case p.yes+p.no >= p.need:
 		return taken
-	case pending > 0: // it is lost, but what every node says of that is worth its time
+	case p.pending > 0: // it is lost, but what every node says of that is worth its time
 		return undecided
 	}
 	return silent
 }
 
-// renewed judges a renewal by how many of n nodes gave the hold its TTL again,
-// and do not have it.
-func renewed(n, need, granted, absent, pending int) verdict {
+// renewal judges a renewal: yes is a hold that has its TTL again, no one that the
+// node does not have.
+func (p poll) renewal() verdict {
 	switch {
-	case granted >= need:
+	case p.yes >= p.need:
 		return won
-	case absent > n-need:
+	case p.no > p.nodes-p.need:
 		return taken
-	case granted+pending >= need:
+	case p.yes+p.pending >= p.need:
 		return undecided
 	}
 	return silent
 }
 
-// released judges a release: won if a quorum had the hold, taken if it had been
-// lost before.
-func released(n, need, given, gone, pending int) verdict {
+// release judges a release: yes is a hold that was given back, no one that was
+// lost before. It is won if a quorum had the hold, and taken if it had been lost.
+func (p poll) release() verdict {
 	switch {
-	case given >= need:
+	case p.yes >= p.need:
 		return won
-	case gone > n-need:
+	case p.no > p.nodes-p.need:
 		return taken
-	case pending > 0:
+	case p.pending > 0:
 		return undecided
-	case given+gone >= need:
+	case p.yes+p.no >= p.need:
 		return won
 	}
 	return silent
@@ -79,10 +84,10 @@ func quorumEnd(answers []engine.Answer, need int) engine.Answer {
 	return answers[need-1]
 }
 
-// believedEnd is the end of the validity that the host will believe in.
+// believedEnd is the end of the validity that the manager will believe in.
 func believedEnd(a engine.Answer) time.Time { return a.Sent.Add(a.Left - engine.Drift(a.Left)) }
 
-// accepted tells whether a node that granted with a has accepted p.
+// accepted reports whether a node that granted with a has accepted p.
 func accepted(a engine.Answer, p engine.Proposal) bool {
 	return p.Token > 0 && a.Token == p.Token && (p.Kind != engine.Owned || a.Issued)
 }

@@ -40,7 +40,7 @@ func TestTwoMajoritiesShareANode(t *testing.T) {
 func TestAnAttemptIsJudgedAsSoonAsItIsDecided(t *testing.T) {
 	quorums(func(n, need int) {
 		counts(n, func(granted, refused, pending int) {
-			got := tally(n, need, granted, refused, pending)
+			got := poll{n, need, granted, refused, pending}.acquire()
 			winnable := granted+pending >= need
 			switch {
 			case (got == won) != (granted >= need),
@@ -56,7 +56,7 @@ func TestAnAttemptIsJudgedAsSoonAsItIsDecided(t *testing.T) {
 func TestARenewalIsLostOnlyIfAQuorumCannotHaveIt(t *testing.T) {
 	quorums(func(n, need int) {
 		counts(n, func(granted, absent, pending int) {
-			got := renewed(n, need, granted, absent, pending)
+			got := poll{n, need, granted, absent, pending}.renewal()
 			switch {
 			case (got == won) != (granted >= need),
 				(got == taken) != (granted < need && absent > n-need),
@@ -70,7 +70,7 @@ func TestARenewalIsLostOnlyIfAQuorumCannotHaveIt(t *testing.T) {
 func TestAReleaseIsALossOnlyIfTheQuorumWasGone(t *testing.T) {
 	quorums(func(n, need int) {
 		counts(n, func(given, gone, pending int) {
-			got := released(n, need, given, gone, pending)
+			got := poll{n, need, given, gone, pending}.release()
 			switch {
 			case got == won && given+gone < need,
 				(got == taken) != (given < need && gone > n-need),
@@ -187,31 +187,5 @@ func TestWhatIsFarAheadIsNotFollowed(t *testing.T) {
 			t.Errorf("%s: proposes %d, which is %v off what a quorum would accept", tc.name, got.Token,
 				time.Duration(got.Token-tc.want)*time.Microsecond)
 		}
-	}
-}
-
-// What a quorum knows of an owner's holds is so, whatever the nodes that lag say.
-func TestSummaryCountsWhatAQuorumKnows(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		counts []int // of the nodes that answered; 0: free
-		want   int
-	}{
-		{"all alike", []int{2, 2, 2, 2, 2}, 2},
-		{"two have not heard of the last Lock", []int{3, 3, 4, 4, 4}, 4},
-		{"two have not heard of the last Unlock", []int{4, 4, 3, 3, 3}, 3},
-		{"two are silent", []int{4, 4, 4}, 4},
-		{"two never had it", []int{0, 0, 2, 2, 2}, 2},
-		{"two have not heard of the end", []int{0, 0, 0, 1, 1}, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var all []engine.Status
-			for _, n := range c.counts {
-				all = append(all, engine.Status{Held: n > 0, Owner: "x", Count: n, Token: 7})
-			}
-			if got := summary(all, 3); got.Count != c.want || got.Held != (c.want > 0) {
-				t.Errorf("got %+v, want %d holds", got, c.want)
-			}
-		})
 	}
 }

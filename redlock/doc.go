@@ -12,44 +12,43 @@
 // Lock asks all nodes at once and returns when a quorum (n/2+1, or [WithQuorum])
 // has granted, not when the slowest has answered. The validity counts from
 // before the requests left and is that of the quorum's shortest grant, less the
-// drift; below a minimum ([WithMinValidity]) the lock is not had. What was
-// granted short of a quorum is given back, also what is granted late: each
-// attempt has a hold id of its own, the requests of one hold to one node leave
+// drift; below a minimum ([WithMinValidity]) the attempt fails. Lock gives back what
+// was granted short of a quorum, also what is granted late: each attempt has a
+// hold id of its own, the requests of one hold to one node leave
 // in order, and a release that follows an unanswered request has the node refuse
 // it from then on. A node that has kept us waiting for the node timeout
 // ([WithNodeTimeout]) is not asked again until it has answered: a node that
 // hangs costs one request.
 //
-// Renewals, [relock.Lease.Extend] and Unlock are decided by a quorum likewise. A
-// renewal also asks the nodes that had no vote to give or whose vote has run out,
-// so that a hold which began on few nodes outlives them. It does not ask again
-// where the hold was and is gone before its time. A vote that comes late counts
-// once nobody can have had the lock meanwhile: where the node has accepted no
-// greater token, or a quorum without it was renewed since.
+// A quorum decides renewals, [relock.Lease.Extend] and Unlock likewise. A renewal
+// also asks the nodes that had no vote to give or whose vote has run out, so that a
+// hold which began on few nodes outlives them. It does not ask a node again that
+// lost the hold before its time. A vote that comes late counts once it is certain
+// that nobody held the lock meanwhile: where the node has accepted no greater
+// token, or a quorum without it was renewed since.
 //
 // TryLock returns [relock.QuorumError], with what each node said, if too few
 // nodes answered for either decision; Lock waits until they do, and returns it
 // beside the cause of its context, but at once where so many nodes refuse for
 // good (no rights, full memory, a foreign key) that the others are no quorum. A
-// quorum that says "taken", and votes that are split, are
-// [relock.ErrNotAcquired].
+// quorum that says "taken", and split votes, are [relock.ErrNotAcquired].
 //
 // # Order
 //
-// Nobody polls, and nobody keeps a minority of the votes while waiting. Who is
-// refused gives back its votes and queues at the gate: the first live node in
-// the order of the node ids. Whoever is granted there queues at the other nodes,
-// and is alone in that. The queues are by arrival, as on one server. So waiters
-// are served first come, first served, as long as they agree on the gate; a
-// newcomer may be first in the moment of a hand-over, once, since what it sees
-// then sends it to the gate next time.
+// Nobody polls, and nobody keeps a minority of the votes while waiting. A waiter that
+// is refused gives back its votes and queues at the coordinator: the first live
+// node in the order of the node ids. The waiter that is granted there queues at the
+// other nodes, and is alone in that. The queues are by arrival, as on one server. So
+// waiters are served first come, first served, as long as they agree on the
+// coordinator; a newcomer may come first at the moment of a hand-over, once, since
+// what it sees then sends it to the coordinator next time.
 //
-// If the gate dies its waiters go on at the next node, each when it notices that:
-// at its next check-in. They bring the time they have waited, so that who is
-// there is served in the order of arrival; only where the lock is free by then
+// If the coordinator dies its waiters go on at the next node, each when it notices
+// that: at its next check-in. They bring the time they have waited, so that the
+// waiters there are served in the order of arrival; only if the lock is free by then
 // may one that notices early be served before an older one that notices late.
-// While they disagree on which node is the gate two may collect votes at once,
-// and one of them gives way at its next check-in, by chance.
+// While they disagree on which node is the coordinator two may collect votes at
+// once, and one of them gives way at its next check-in, by chance.
 //
 // # Tokens
 //

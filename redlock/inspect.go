@@ -97,7 +97,7 @@ func (q *quorum) Statuses(ctx context.Context, names []string) ([]engine.Status,
 }
 
 // Queue tells of a lock what [quorum.Status] does, and who waits for it at the
-// node where most do: who waits at one of the others waits at the gate, too.
+// node where most do: a waiter at one of the others waits at the coordinator, too.
 func (q *quorum) Queue(ctx context.Context, name string, most int) (engine.Status, []engine.Waiter, error) {
 	var mu sync.Mutex
 	var known []engine.Status

@@ -47,7 +47,7 @@ func TestAViewOfTheLocksOnAQuorum(t *testing.T) {
 				t.Errorf("%s: status %d: %+v, %v", when, i, st, errs[i])
 			}
 		}
-		eventually(t, "the waiter is seen", func() bool { // if the gate hangs, once it queues at the next
+		eventually(t, "the waiter is seen", func() bool { // if the coordinator hangs, once it queues at the next
 			st, queue, err := in.Queue(bg, "a {b} c", 10)
 			if err != nil || st.Token != int64(first.Token()) || st.Owner != string(first.Owner()) {
 				t.Errorf("%s: got %+v, %+v, %v", when, st, queue, err)

@@ -119,13 +119,13 @@ func flatten(flat, locks []relock.Locker) (_ []relock.Locker, err error) {
 
 // ServerID returns the ids of the nodes: what tells this quorum from others.
 func (q *quorum) ServerID(ctx context.Context) (string, error) {
-	if err := q.roster.ready(ctx, q.set.patience(relock.DefaultTTL)); err != nil {
+	if err := q.membership.ready(ctx, q.set.patience(relock.DefaultTTL)); err != nil {
 		return "", err
 	}
-	q.roster.mu.Lock()
-	defer q.roster.mu.Unlock()
-	if q.roster.list == "" {
+	q.membership.mu.Lock()
+	defer q.membership.mu.Unlock()
+	if q.membership.list == "" {
 		return "", fmt.Errorf("redlock: not all nodes could be identified: %w", engine.ErrUnknown)
 	}
-	return q.roster.list, nil
+	return q.membership.list, nil
 }

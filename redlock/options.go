@@ -15,7 +15,7 @@ const (
 	MinDefaultNodeTimeout = 50 * time.Millisecond
 	MaxDefaultNodeTimeout = time.Second
 
-	// A lock is not had with less validity than its TTL divided by
+	// A lock needs at least the validity of its TTL divided by
 	// DefaultValidityShare.
 	DefaultValidityShare = 10
 )
@@ -58,7 +58,7 @@ func WithNodeTimeout(d time.Duration) Option {
 }
 
 // WithMinValidity sets which validity a lock must at least have left when its
-// quorum has answered, to be had at all (default: the TTL /
+// quorum has answered; with less, the attempt fails (default: the TTL /
 // [DefaultValidityShare]). Above 0, and at most [relock.MaxTTL].
 func WithMinValidity(d time.Duration) Option {
 	return func(s *settings) {
@@ -78,7 +78,7 @@ func (s *settings) patience(ttl time.Duration) time.Duration {
 	return min(share, ttl/4)
 }
 
-// least is the validity below which a lock is not had.
+// least is the validity that an attempt must have left.
 func (s *settings) least(ttl time.Duration) time.Duration {
 	if s.minValidity > 0 {
 		return s.minValidity

@@ -7,12 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/relock-go/relock/internal/engine"
 )
-
-var errClientClosed = redis.ErrClosed
 
 // A peer is one node of a quorum, as this process sees it.
 type peer struct {
@@ -20,14 +16,11 @@ type peer struct {
 	addr  string
 	index int
 
-	// late counts the requests that were waited for in vain and are still under
-	// way. While there is one the node is not asked again: a node that hangs
-	// costs one request, not one for every lock.
+	// late counts the requests of all holds that were waited for in vain and are
+	// still under way. While there is one the node is not asked again: a node that
+	// hangs costs one request, not one for every lock.
 	late atomic.Int32
 }
-
-// hangs tells whether the node owes an answer.
-func (p *peer) hangs() bool { return p.late.Load() > 0 }
 
 func (p *peer) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, p.node.CallTimeout())

@@ -3,6 +3,7 @@ package redlock
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,19 +24,20 @@ type quorum struct {
 	peers  []*peer
 	need   int
 	set    settings
-	roster *roster
 	sink   engine.Sink
-	crowd  crowd
-	seen   atomic.Int64 // the greatest token seen
-	tries  atomic.Uint64
+	seen   atomic.Int64  // the greatest token seen
+	serial atomic.Uint64 // of the last driver
+
+	membership *membership
+	contended  contended
 
 	bg     context.Context // ends some time after Close
 	cancel context.CancelFunc
 	tasks  tasks
 
-	mu     sync.Mutex
-	claims map[string]*claim
-	owned  map[ownerKey]*ownedToken
+	mu      sync.Mutex
+	drivers map[string]*driver // by hold
+	owned   map[ownerKey]*ownedToken
 }
 
 // ownedToken is the token of an owner that holds a lock in this process.
@@ -54,13 +56,13 @@ var (
 func newQuorum(nodes []engine.Node, set settings) *quorum {
 	q := &quorum{
 		need: set.quorum, set: set,
-		claims: map[string]*claim{}, owned: map[ownerKey]*ownedToken{},
+		drivers: map[string]*driver{}, owned: map[ownerKey]*ownedToken{},
 	}
 	q.bg, q.cancel = context.WithCancel(context.Background())
 	for i, n := range nodes {
 		q.peers = append(q.peers, &peer{node: n, addr: n.Addr(), index: i})
 	}
-	q.roster = newRoster(q)
+	q.membership = newMembership(q)
 	return q
 }
 
@@ -76,21 +78,6 @@ func (q *quorum) sees(token int64) {
 			return
 		}
 	}
-}
-
-// propose returns the first token to propose for r. For an owner that may have
-// the lock elsewhere none: a node that had accepted a new one could not tell
-// whether the owner's is still good.
-func (q *quorum) propose(r *engine.Request) engine.Proposal {
-	if !r.Shared {
-		return first(q.seen.Load(), time.Now())
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if mine := q.owned[ownerKey{r.Name, r.Owner}]; mine != nil {
-		return engine.Proposal{Token: mine.token, Kind: engine.Owned}
-	}
-	return engine.Proposal{}
 }
 
 // holds notes that r's owner has the lock under token.
@@ -116,76 +103,58 @@ func (q *quorum) heldNoMore(r *engine.Request) {
 	}
 }
 
-func (q *quorum) find(hold string) *claim {
+// find returns who drives the request for hold, or nil.
+func (q *quorum) find(hold string) *driver {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.claims[hold]
+	return q.drivers[hold]
 }
 
-func (q *quorum) claim(hold string) *claim {
+// driverOf returns who drives the request for hold.
+func (q *quorum) driverOf(hold string) *driver {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c := q.claims[hold]
-	if c == nil {
-		c = &claim{q: q, hold: hold, lanes: make([]lane, len(q.peers))}
-		q.claims[hold] = c
+	d := q.drivers[hold]
+	if d == nil {
+		d = &driver{q: q, request: newRequest(view{q}, hold, strconv.FormatUint(q.serial.Add(1), 36), len(q.peers))}
+		q.drivers[hold] = d
 	}
-	return c
+	return d
 }
 
-func (q *quorum) forget(c *claim) {
+func (q *quorum) forget(d *driver) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.claims[c.hold] == c {
-		delete(q.claims, c.hold)
+	if hold := d.request.hold; q.drivers[hold] == d {
+		delete(q.drivers, hold)
 	}
+}
+
+// outcome is what a question of the manager's came to.
+type outcome struct {
+	ans engine.Answer
+	err error
 }
 
 // Acquire asks for a hold, or checks in.
 func (q *quorum) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
-	if err := q.roster.ready(ctx, q.set.patience(r.TTL)); err != nil {
+	if err := q.membership.ready(ctx, q.set.patience(r.TTL)); err != nil {
 		return engine.Answer{}, err
 	}
-	type outcome struct {
-		ans engine.Answer
-		err error
-	}
 	got := make(chan outcome, 1)
-	for again := true; again; {
-		c := q.claim(r.Hold)
-		c.locked(func() {
-			if again = c.gone; !again {
-				c.acquire(r, func(ans engine.Answer, err error) { got <- outcome{ans, err} })
-			}
-		})
+	done := func(ans engine.Answer, err error) { got <- outcome{ans, err} }
+	for !q.driverOf(r.Hold).acquire(r, done) { // until it is not one that is over
 	}
+	return await(ctx, got)
+}
+
+// await returns what comes of a question, or that its time is over.
+func await(ctx context.Context, got <-chan outcome) (engine.Answer, error) {
 	select {
 	case o := <-got:
 		return o.ans, o.err
 	case <-ctx.Done():
 		return engine.Answer{}, fmt.Errorf("%w: %w", engine.ErrUnknown, context.Cause(ctx))
-	}
-}
-
-// acquire starts a try, or goes on with the one that is under way. It needs
-// c.mu.
-func (c *claim) acquire(r *engine.Request, done func(engine.Answer, error)) {
-	if before := c.done; before != nil {
-		// Its request is superseded by this one.
-		c.after = append(c.after, func() { before(engine.Answer{}, engine.ErrUnknown) })
-	}
-	c.done, c.passing = done, false
-	t := c.try
-	switch {
-	case c.ended:
-		c.finish(engine.Answer{State: engine.Withdrawn}, nil)
-	case t == nil:
-		c.start(r)
-	case t.phase == held:
-		c.finish(t.answer, nil)
-	default:
-		t.req = *r
-		c.checkIn(t)
 	}
 }
 
@@ -205,58 +174,61 @@ func (q *quorum) Pulse(ctx context.Context, batch []engine.Pulse) {
 			}()
 			continue
 		}
-		renewals = append(renewals, q.newRenewal(p.Renew, p.Done))
+		if n := q.renewal(p.Renew, p.Done); n.attempt != nil {
+			renewals = append(renewals, n)
+		}
 	}
 	for i, p := range q.peers {
 		var part []engine.Pulse
 		for _, r := range renewals {
-			if r.at(i) {
-				part = append(part, engine.Pulse{Renew: r.request(), Done: func(ans engine.Answer, err error) { r.answer(i, ans, err) }})
+			if r.asks(i) {
+				part = append(part, engine.Pulse{Renew: r.question(), Done: func(ans engine.Answer, err error) { r.renewed(i, ans, err) }})
 			}
 		}
 		if len(part) > 0 {
 			p.node.Pulse(ctx, part)
 		}
 	}
-	for _, r := range renewals {
-		r.judge()
-	}
 }
 
 func (q *quorum) pulse(p engine.Pulse) {
-	c := q.find(p.CheckIn.Hold)
-	if c == nil { // released meanwhile
+	d := q.find(p.CheckIn.Hold)
+	if d == nil || !d.acquire(p.CheckIn, p.Done) { // released meanwhile
 		p.Done(engine.Answer{State: engine.Withdrawn}, nil)
-		return
 	}
-	c.locked(func() { c.acquire(p.CheckIn, p.Done) })
 }
 
 // Renew gives a hold its TTL again, on a quorum.
 func (q *quorum) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, error) {
-	type outcome struct {
-		ans engine.Answer
-		err error
-	}
 	got := make(chan outcome, 1)
-	n := q.newRenewal(r, func(ans engine.Answer, err error) { got <- outcome{ans, err} })
+	n := q.renewal(r, func(ans engine.Answer, err error) { got <- outcome{ans, err} })
 	for i, p := range q.peers {
-		if n.at(i) {
+		if n.asks(i) {
 			go func() {
 				ctx, cancel := p.bounded(q.bg)
 				defer cancel()
-				ans, err := p.node.Renew(ctx, n.request())
-				n.answer(i, ans, err)
+				ans, err := p.node.Renew(ctx, n.question())
+				n.renewed(i, ans, err)
 			}()
 		}
 	}
-	n.judge()
-	select {
-	case o := <-got:
-		return o.ans, o.err
-	case <-ctx.Done():
-		return engine.Answer{}, fmt.Errorf("%w: %w", engine.ErrUnknown, context.Cause(ctx))
+	return await(ctx, got)
+}
+
+// renewal returns a renewal whose answers are to come; done is told what it came to.
+func (q *quorum) renewal(r *engine.Renewal, done func(engine.Answer, error)) *renewal {
+	n := &renewal{req: *r, driver: q.find(r.Hold), done: done}
+	if n.driver != nil {
+		n.driver.take(&event{kind: renews, renewal: n})
+	} else {
+		done(engine.Answer{}, nil) // it was given up
 	}
+	return n
+}
+
+// renewed hands over the answer of node i.
+func (n *renewal) renewed(i int, ans engine.Answer, err error) {
+	n.driver.take(&event{kind: renewed, renewal: n, node: i, answer: ans, err: err})
 }
 
 // SupportsReplicas refuses: the copies of a RedLock are its nodes.

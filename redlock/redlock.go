@@ -49,7 +49,7 @@ func New(clients []*relock.Client, opts ...Option) (*RedLock, error) {
 			set.quorum, len(clients), majority(len(clients)), len(clients))
 	}
 	q := newQuorum(nodes, set)
-	return &RedLock{q, access.NewClient(q, clients[0]).(*relock.Client)}, nil
+	return &RedLock{q, access.NewQuorum(q, clients[0]).(*relock.Client)}, nil
 }
 
 func nodesOf(clients []*relock.Client) ([]engine.Node, error) {

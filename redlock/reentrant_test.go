@@ -3,14 +3,9 @@ package redlock_test
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/relock-go/relock"
-	"github.com/relock-go/relock/internal/engine"
 )
 
 // Two nodes are down at the first hold; another process of the same owner then
@@ -141,60 +136,5 @@ func TestOneOwnerInTwoProcessesAtOnce(t *testing.T) {
 		unlock(t, mine)
 		unlock(t, theirs)
 	}
-	awaitClean(t, r.direct...)
-}
-
-// A hold that began on three of five nodes takes the others in, so that it
-// outlives the loss of its first ones.
-func TestAHoldSpreadsToNodesThatComeBack(t *testing.T) {
-	r := newRig(t, 5, "--appendonly", "yes")
-	unlock(t, lock(t, redLock(t, r.addrs()).Mutex("x")))
-	awaitClean(t, r.direct...)
-	for _, s := range r.servers[3:] {
-		s.Kill()
-	}
-	lease := lock(t, redLock(t, r.addrs()).Mutex("x", relock.WithTTL(1500*time.Millisecond)))
-	for _, s := range r.servers[3:] {
-		if err := s.Restart(bg); err != nil {
-			t.Fatal(err)
-		}
-	}
-	eventually(t, "the hold is on all nodes", func() bool {
-		return len(orphans(t, r.direct...)) == 5
-	})
-	for _, s := range r.servers[:2] {
-		s.Kill()
-	}
-	engine.Sleep(bg, 4*time.Second)
-	if err := lease.Err(); err != nil {
-		t.Errorf("lost with two of five nodes: %v", err)
-	}
-	unlock(t, lease)
-	awaitClean(t, r.direct[2:]...)
-}
-
-// It takes in a node too whose vote was somebody else's when it began.
-func TestAHoldSpreadsToNodesThatWereTaken(t *testing.T) {
-	r := newRig(t, 5)
-	unlock(t, lock(t, redLock(t, r.addrs()).Mutex("x")))
-	awaitClean(t, r.direct...)
-	for _, rdb := range r.direct[3:] { // what is left of an attempt that died
-		key := "relock:redlock:{x}"
-		end := time.Now().Add(time.Second).UnixMilli()
-		rdb.HSet(bg, key, "owner:dead", 1, "hold:dead", end, "token", 0, "since", end-1000)
-		rdb.PExpire(bg, key, time.Second)
-	}
-	lease := lock(t, redLock(t, r.addrs()).Mutex("x", relock.WithTTL(1500*time.Millisecond)))
-	eventually(t, "the hold is on all nodes", func() bool {
-		return !slices.ContainsFunc(r.direct, func(rdb *redis.Client) bool {
-			return !rdb.HExists(bg, "relock:redlock:{x}", "owner:"+string(lease.Owner())).Val()
-		})
-	})
-	for _, rdb := range r.direct {
-		if got := rdb.HGet(bg, "relock:redlock:{x}", "token").Val(); got != lease.Token().String() {
-			t.Errorf("a node has accepted token %s, want %v", got, lease.Token())
-		}
-	}
-	unlock(t, lease)
 	awaitClean(t, r.direct...)
 }

@@ -3,29 +3,29 @@ package redlock
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
 )
 
-// A renewal is one renewal of a hold, at the nodes that granted it.
+// A renewal is one renewal of a hold, at the nodes that granted it. It goes past
+// the outboxes: what it is about has been answered.
 type renewal struct {
-	q     *quorum
-	c     *claim // nil: it was given up
-	id    string // of the try
-	req   engine.Renewal
-	votes []renewalVote // by peer
+	req     engine.Renewal
+	attempt *attempt // nil: nothing is held
 
-	mu      sync.Mutex
+	nodes   []renewalNode
+	poll    poll
 	granted []engine.Answer // of the votes that count
-	absent  int
-	pending int
 	errs    map[string]error
-	won     bool
-	proven  []int                      // the votes to count from now on, if it is
-	done    func(engine.Answer, error) // nil once called
+	verdict verdict
+	answer  engine.Answer // once there is a verdict
+	err     error
+	proven  []int // nodes whose votes count from now on, if it is won
+
+	driver *driver
+	done   func(engine.Answer, error)
 }
 
 // errNoVote is a node that does not have the hold, where too few answered to say
@@ -35,159 +35,148 @@ var errNoVote = errors.New("the hold is not on this node")
 // errUnderWay is a node whose vote for a hold that began just now has not come.
 var errUnderWay = fmt.Errorf("%w: its vote is under way", engine.ErrUnknown)
 
-// A renewalVote is what the hold has at one peer when it is renewed.
-type renewalVote struct {
-	granted bool // it is to be renewed
-	counts  bool
-	awaited bool // it has not come yet, and may count
+// renewalNode is what one node has of the hold that is renewed.
+type renewalNode int
+
+const (
+	lacking   renewalNode = iota
+	awaited               // its vote has not come yet, and may count
+	uncounted             // it is asked, and does not count
+	asks                  // it is asked, and counts
+)
+
+// asks reports whether node i is asked.
+func (n *renewal) asks(i int) bool { return n.attempt != nil && n.nodes[i] >= uncounted }
+
+// question is what a node is asked.
+func (n *renewal) question() *engine.Renewal {
+	// The id of an attempt is enough: it is never granted twice.
+	return &engine.Renewal{Name: n.req.Name, Hold: n.attempt.id, TTL: n.req.TTL}
 }
 
-func (q *quorum) newRenewal(r *engine.Renewal, done func(engine.Answer, error)) *renewal {
-	n := &renewal{
-		q: q, c: q.find(r.Hold), req: *r, done: done,
-		votes: make([]renewalVote, len(q.peers)), errs: map[string]error{},
-	}
-	if n.c != nil {
-		n.c.mu.Lock()
-		defer n.c.mu.Unlock()
-		if t := n.c.try; t != nil && t.phase == held {
-			n.id = t.id
-			now := time.Now()
-			for i := range t.votes {
-				v := &t.votes[i]
-				has := v.state == granted
-				n.votes[i] = renewalVote{
-					granted: has,
-					counts:  has && v.counts && now.Before(v.end),
-					awaited: v.pending() && !t.spread,
-				}
-			}
+// renews notes what is to be renewed.
+func (r *request) renews(n *renewal) {
+	n.poll = poll{nodes: len(r.outboxes), need: r.facts.need()}
+	if t := r.current; t != nil && t.isHeld() {
+		n.attempt = t
+		n.nodes = make([]renewalNode, len(t.votes))
+		n.errs = map[string]error{}
+		for i := range t.votes {
+			n.expects(i, t.votes[i].toRenew(t, r.now), r.facts.addr(i))
 		}
+	} else {
+		n.poll.no = n.poll.nodes
 	}
-	for i, v := range n.votes {
-		switch {
-		case v.counts:
-			n.pending++
-		case v.awaited: // a quorum is had before all have voted: one that loses a vote then may have it yet
-			n.errs[q.peers[i].addr] = errUnderWay
-		default:
-			n.absent++
-			n.errs[q.peers[i].addr] = errNoVote
-		}
-	}
-	return n
+	r.judge(n)
 }
 
-// at tells whether peer i is asked.
-func (n *renewal) at(i int) bool { return n.votes[i].granted }
-
-func (n *renewal) request() *engine.Renewal {
-	// The id of a try is enough: it is never granted twice.
-	return &engine.Renewal{Name: n.req.Name, Hold: n.id, TTL: n.req.TTL}
-}
-
-func (n *renewal) answer(i int, ans engine.Answer, err error) {
-	has := err == nil && ans.State == engine.Granted
-	if has {
-		n.c.locked(func() {
-			if t := n.c.try; t != nil && t.id == n.id {
-				t.votes[i].lasts(ans)
-			}
-		})
-	}
-	n.mu.Lock()
+// toRenew returns what a renewal of t finds at the node.
+func (v *vote) toRenew(t *attempt, now time.Time) renewalNode {
 	switch {
-	case !n.votes[i].counts:
+	case v.says == counted && now.Before(v.end):
+		return asks
+	case v.hasVote():
+		return uncounted
+	case v.link.isPending() && t.phase == held:
+		return awaited
+	}
+	return lacking
+}
+
+func (n *renewal) expects(i int, what renewalNode, addr string) {
+	n.nodes[i] = what
+	switch what {
+	case asks:
+		n.poll.pending++
+	case awaited: // a quorum grants before all have voted: one that loses a vote then may have it yet
+		n.errs[addr] = errUnderWay
+	default:
+		n.poll.no++
+		n.errs[addr] = errNoVote
+	}
+}
+
+// renewed takes a node's answer to a renewal.
+func (r *request) renewed(n *renewal, i int, ans engine.Answer, err error) {
+	has := err == nil && ans.State == engine.Granted
+	if has && r.current == n.attempt {
+		n.attempt.votes[i].lasts(ans)
+	}
+	switch {
+	case n.nodes[i] != asks:
 		if has {
 			n.proven = append(n.proven, i)
 		}
-	case err != nil:
-		n.pending--
-		n.errs[n.q.peers[i].addr] = err
 	case has:
-		n.pending--
+		n.poll.pending--
+		n.poll.yes++
 		n.granted = append(n.granted, ans)
 	default:
-		n.pending--
-		n.absent++
-		n.errs[n.q.peers[i].addr] = errNoVote
+		n.poll.pending--
+		if err == nil {
+			n.poll.no++
+			err = errNoVote
+		}
+		if n.verdict == undecided {
+			n.errs[r.facts.addr(i)] = err
+		}
 	}
-	n.mu.Unlock()
-	n.judge()
-	n.prove()
+	r.judge(n)
+	r.prove(n)
 }
 
-// judge says what the renewal came to, once that is known.
-func (n *renewal) judge() {
-	n.mu.Lock()
-	v := renewed(len(n.votes), n.q.need, len(n.granted), n.absent, n.pending)
-	done := n.done
-	if v == undecided || done == nil {
-		n.mu.Unlock()
+// judge says what a renewal came to, once that is known.
+func (r *request) judge(n *renewal) {
+	if n.verdict != undecided {
 		return
 	}
-	n.done = nil
-	var ans engine.Answer
-	var err error
-	switch v {
+	n.verdict = n.poll.renewal()
+	switch n.verdict {
+	case undecided:
+		return
 	case won:
-		n.won = true
-		ans = quorumEnd(n.granted, n.q.need)
-		ans.Token = n.req.Token
+		n.answer = quorumEnd(n.granted, n.poll.need)
+		n.answer.Token = n.req.Token
 	case silent:
-		err = &noQuorumError{relock.QuorumError{Acquired: len(n.granted), Need: n.q.need, Nodes: n.errs}}
-		n.errs = map[string]error{} // the late answers' place
+		n.err = &noQuorumError{relock.QuorumError{Acquired: n.poll.yes, Need: n.poll.need, Nodes: n.errs}}
 	}
-	n.mu.Unlock()
-	done(ans, err)
-	if v != taken && n.c != nil {
-		n.c.locked(func() { n.c.mend(n.req.TTL) })
+	r.did.renewal = n
+	if n.verdict != taken {
+		r.repair(n.req.TTL)
 	}
 }
 
 // prove has the votes count that were there when a quorum without them was
-// renewed. It was one all the time until then, so nobody had the lock meanwhile.
-func (n *renewal) prove() {
-	n.mu.Lock()
-	var peers []int
-	if n.won {
-		peers, n.proven = n.proven, nil
-	}
-	n.mu.Unlock()
-	if len(peers) == 0 {
+// renewed. That was a quorum all the time, so nobody else held the lock meanwhile.
+func (r *request) prove(n *renewal) {
+	if n.verdict != won || r.current != n.attempt {
 		return
 	}
-	n.c.locked(func() {
-		if t := n.c.try; t != nil && t.id == n.id {
-			for _, i := range peers {
-				t.votes[i].counts = true
-			}
-		}
-	})
+	for _, i := range n.proven {
+		n.attempt.votes[i].prove()
+	}
+	n.proven = nil
 }
 
-// mend asks, for ttl at least, for the votes that were not to be had before, since
-// the node could not be asked or had given its vote to another, and for those
-// that have run out: a hold that began on few nodes is to outlive them. A vote
-// that a node has no more before its time is not asked for. One that is given now
-// is worth nothing by itself, if the node has accepted a greater token: where
-// nodes forgot, another may have had the lock. It needs c.mu.
-func (c *claim) mend(ttl time.Duration) {
-	t := c.try
-	if t == nil || t.phase != held {
+// repair asks, for ttl at least, for the votes that the hold lacks, since the node
+// could not be asked or had given its vote to another, and for those that have run
+// out: a hold that began on few nodes is to outlive them. It does not ask a node that
+// lost the hold before its time. A vote that comes now is worth nothing by itself if
+// the node has accepted a greater token: where nodes forgot, another may have held
+// the lock.
+func (r *request) repair(ttl time.Duration) {
+	t := r.current
+	if t == nil || !t.isHeld() {
 		return
 	}
-	c.q.roster.look(c.q.set.patience(t.req.TTL))
-	proposal, term := t.proposal, t.req.TTL
-	t.proposal.Kind, t.req.TTL = engine.Owned, max(term, ttl)
-	now := time.Now()
+	r.did.add(action{do: doRefresh, attempt: t})
+	p := engine.Proposal{Token: t.proposal.Token, Kind: engine.Owned}
 	for i := range t.votes {
-		if v := &t.votes[i]; v.under == 0 && (v.state != granted || now.After(v.end)) {
-			v.counts = false
-			if c.ask(t, i, false) {
-				c.watch(t)
+		if v := &t.votes[i]; v.link == idle && (!v.hasVote() || r.now.After(v.end)) {
+			v.lapse()
+			if r.askFor(t, i, false, p, ttl) {
+				r.watch(t)
 			}
 		}
 	}
-	t.proposal, t.req.TTL = proposal, term
 }

@@ -20,8 +20,8 @@ import (
 // Processes contend for one lock, in virtual time, on nodes that fail and by a
 // network that loses, delays and reorders. What must hold whatever happens: no
 // two owners believe in the lock at one time, and whoever gets it has a greater
-// token than every other owner before. When the faults are over, the lock is had
-// by everybody, and no key of it stays. RELOCK_FULL=1 makes it twenty seeds.
+// token than every other owner before. When the faults are over, everybody gets
+// the lock, and no key of it stays. RELOCK_FULL=1 makes it twenty seeds.
 func TestSimulation(t *testing.T) {
 	seed := flag.Lookup("seed").Value.(flag.Getter).Get().(uint64)
 	runs := uint64(1)
@@ -46,7 +46,7 @@ type simulation struct {
 	processes []*relock.Client
 
 	mu       sync.Mutex
-	holder   *relock.Lease // the last that was had and not given back
+	holder   *relock.Lease // the last that was granted and not given back
 	owner    relock.Owner  // of last
 	last     relock.Token  // the greatest token had
 	previous relock.Token  // the greatest had by another owner
@@ -131,7 +131,7 @@ func (s *simulation) section(ctx context.Context, p *relock.Client) {
 	_ = lease.Unlock(context.Background())
 }
 
-// enter checks what must hold when a lock is had.
+// enter checks what must hold when a lock is granted.
 func (s *simulation) enter(l *relock.Lease) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -211,3 +211,18 @@ func (m *median) report() {
 	m.b.ReportMetric(float64(m.times[len(m.times)/2].Nanoseconds()), "ns/median")
 	m.b.ReportMetric(float64(m.times[len(m.times)-1].Nanoseconds()), "ns/max")
 }
+
+func await(t testing.TB, arrived <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-arrived:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the acquire has never been sent")
+	}
+}
+
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(bg, d)
+	t.Cleanup(cancel)
+	return ctx
+}

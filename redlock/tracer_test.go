@@ -133,7 +133,7 @@ func TestAMultiLocksEventsAreThoseOfItsMembers(t *testing.T) {
 	if _, err := m.TryLock(bg); !errors.Is(err, relock.ErrNotAcquired) {
 		t.Errorf("got %v, want ErrNotAcquired", err)
 	}
-	// Its two members there were asked for by one request: neither was had.
+	// Its two members there were asked for by one request: neither was granted.
 	if got, want := clients[0].Stats(), (relock.Stats{Held: 1, Acquired: 3, Released: 2, NotAcquired: 2}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

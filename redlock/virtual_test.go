@@ -50,7 +50,7 @@ func locksOn(t *testing.T, servers []*miniredis.Miniredis, wrap func(i int, n en
 		}
 	}
 	q := newQuorum(nodes, settings{quorum: majority(len(nodes))})
-	locks := access.NewClient(q, first).(*relock.Client)
+	locks := access.NewQuorum(q, first).(*relock.Client)
 	t.Cleanup(func() { _ = locks.Close() })
 	return q, locks
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/relock-go/relock/relocktest"
 )
 
-// The test that the package comment and the README show.
+// The test that the package comment and docs/recipes.md show.
 
 type Shop struct{ locks *relock.Client }
 

@@ -31,7 +31,7 @@ local me = {
   waited_us = tonumber(ARGV[5]), life_ms = tonumber(ARGV[6]), subscribed = ARGV[9],
 }
 local others = redis.call('EXISTS', KEYS[3], KEYS[5]) > 0
-if others and in_grave(hold) then
+if others and has_tombstone(hold) then
   return { 4 }
 end
 

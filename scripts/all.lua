@@ -13,10 +13,18 @@ local function release(KEYS, ARGV)
 -- include: release.lua
 end
 
+local KEYS_EACH, ARGS_EACH = 5, 9 -- of acquire.lua
+local HOLD, RETENTION = 1, 8 -- of its arguments
+
+-- slice returns the nth so many of list.
+local function slice(list, n, many)
+  return { unpack(list, (n - 1) * many + 1, n * many) }
+end
+
 local keys, args, replies, had, complete = {}, {}, {}, {}, true
-for n = 1, #KEYS / 5 do
-  keys[n], args[n] = { unpack(KEYS, n * 5 - 4, n * 5) }, { unpack(ARGV, n * 9 - 8, n * 9) }
-  had[n] = redis.pcall('HEXISTS', keys[n][1], 'hold:' .. args[n][1]) == 1
+for n = 1, #KEYS / KEYS_EACH do
+  keys[n], args[n] = slice(KEYS, n, KEYS_EACH), slice(ARGV, n, ARGS_EACH)
+  had[n] = redis.pcall('HEXISTS', keys[n][1], 'hold:' .. args[n][HOLD]) == 1
   replies[n] = acquire(keys[n], args[n])
   if replies[n].err or replies[n][1] ~= 1 then
     complete = false
@@ -31,11 +39,11 @@ for n, reply in ipairs(replies) do
   if reply.err then
     failure = reply
   elseif reply[1] == 1 and not had[n] then
-    release(keys[n], { args[n][1], '0', '0', '0', args[n][8], '' })
+    release(keys[n], { args[n][HOLD], '0', '0', '0', args[n][RETENTION], '' })
     replies[n] = { 0 }
   end
 end
-for n = #replies + 1, #KEYS / 5 do
+for n = #replies + 1, #KEYS / KEYS_EACH do
   replies[n] = { 0 }
 end
 return failure or replies

@@ -7,6 +7,7 @@
 
 -- include: base.lua
 -- include: state.lua
+-- include: entry.lua
 local lock, err = read_lock()
 if not lock then
   return err
@@ -20,12 +21,11 @@ end
 local queue = redis.call('ZRANGE', KEYS[3], 0, tonumber(ARGV[1]) - 1, 'WITHSCORES')
 reply[8] = #queue / 2
 for i = 1, #queue, 2 do
-  local seen, life, owner =
-    string.match(redis.call('HGET', KEYS[4], queue[i]) or '', '^(%d+) (%d+) %d+ %d %S+ (.*)$')
+  local w = read_entry(redis.call('HGET', KEYS[4], queue[i]))
   reply[#reply + 1] = queue[i]
   reply[#reply + 1] = math.floor((now_us - queue[i + 1]) / 1000)
-  reply[#reply + 1] = seen and now - seen or 0
-  reply[#reply + 1] = tonumber(life or 0)
-  reply[#reply + 1] = owner or ''
+  reply[#reply + 1] = w and now - w.seen or 0
+  reply[#reply + 1] = w and w.life_ms or 0
+  reply[#reply + 1] = w and w.owner or ''
 end
 return reply

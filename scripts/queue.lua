@@ -2,17 +2,13 @@
 
 local PASSES = 100 -- entries without a subscriber that one grant looks past
 
--- What a waiter's entry says of its client's subscription.
-local UNKNOWN = '0' -- may be anywhere: the grant is published, whoever hears it
-local HERE = '1' -- was at this server at the last check-in
-local PASSED = '2' -- was, and it has been passed over since
-
+-- include: entry.lua
 local function leave_queue(hold)
   redis.pcall('HDEL', KEYS[4], hold) -- a key that is not ours must not stop a release
   return redis.call('ZREM', KEYS[3], hold)
 end
 
-local function in_grave(hold)
+local function has_tombstone(hold)
   return redis.call('ZSCORE', KEYS[5], hold) ~= false
 end
 
@@ -25,11 +21,6 @@ local function is_subscribed(channel)
   end
 end
 
--- entry_of is what the waiters' hash has of w; here is the last check-in's HERE.
-local function entry_of(w, seen, here)
-  return int(seen) .. ' ' .. int(w.life_ms) .. ' ' .. int(w.ttl_ms) .. ' ' .. here .. ' ' .. w.channel .. ' ' .. w.owner
-end
-
 -- here_of returns whether w may be passed over until its next check-in. Its
 -- client's word that it is subscribed is not enough: the subscription may be at a
 -- replica, at another node, behind another connection of a proxy. This server must
@@ -40,9 +31,8 @@ local function here_of(w, waits)
   if w.subscribed ~= '1' or not is_subscribed(w.channel) then
     return UNKNOWN
   end
-  local entry = waits and redis.pcall('HGET', KEYS[4], w.hold)
-  local passed = type(entry) == 'string' and string.match(entry, '^%d+ %d+ %d+ (%d)') == PASSED
-  return passed and UNKNOWN or HERE
+  local entry = waits and read_entry(redis.pcall('HGET', KEYS[4], w.hold))
+  return entry and entry.here == PASSED and UNKNOWN or HERE
 end
 
 -- join puts w into the queue at the place of its arrival, or returns the error;
@@ -77,13 +67,9 @@ local function first_waiter(place)
     if failed(entry) then
       return nil
     end
-    local seen, life, ttl, here, channel, owner =
-      string.match(entry or '', '^(%d+) (%d+) (%d+) (%d) (%S+) (.*)$')
-    if seen and seen + life > now then
-      return hold, {
-        seen = tonumber(seen), life_ms = tonumber(life), ttl_ms = tonumber(ttl),
-        here = here, channel = channel, owner = owner,
-      }
+    local w = read_entry(entry)
+    if w and w.seen + w.life_ms > now then
+      return hold, w
     end
     leave_queue(hold)
   end

@@ -3,7 +3,7 @@
 --       or the lock alone: free it and do no more. That is what is left where the keys of a
 --       slot are being moved; the waiters then find the free lock at their check-ins.
 -- ARGV: 1 hold id  2 token (0: whichever it was granted, if any: a withdrawal; -1: none, leave the hold to its end)
---       3 bury_ms (> 0: an acquire of this hold may be under way; refuse it for so long)
+--       3 tombstone_ms (> 0: an acquire of this hold may be under way; refuse it for so long)
 --       4 token floor  5 fence retention_ms
 --       6 next hold id ('' = none)  7 owner  8 ttl_ms  9 channel  10 waited_us  11 life_ms  12 subscribed
 --       then, of a lease with a minimum, at 13, and at 7 where there is no next:
@@ -31,7 +31,7 @@ end
 -- include: state.lua
 -- include: queue.lua
 -- include: keep.lua
-local hold, token, bury_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local hold, token, tombstone_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local floor, retention_ms = believed(ARGV[4]), ARGV[5]
 local at = ARGV[6] == '' and 7 or 13
 local keep_ms, lease = tonumber(ARGV[at] or 0), tonumber(ARGV[at + 1] or 0)
@@ -83,10 +83,10 @@ end
 if not mine and leave_queue(hold) == 1 and not copy then
   status = 2
 end
-if bury_ms > 0 then
+if tombstone_ms > 0 then
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', int(now))
-  redis.call('ZADD', KEYS[5], int(now + bury_ms), hold)
-  redis.call('PEXPIRE', KEYS[5], bury_ms)
+  redis.call('ZADD', KEYS[5], int(now + tombstone_ms), hold)
+  redis.call('PEXPIRE', KEYS[5], tombstone_ms)
 end
 if status == 0 or copy then
   local reply = { status, rest(), 0 }
@@ -97,7 +97,7 @@ if status == 0 or copy then
 end
 
 local next = ARGV[6]
-if next ~= '' and not lock.holds[next] and not in_grave(next) then
+if next ~= '' and not lock.holds[next] and not has_tombstone(next) then
   local w = {
     hold = next, owner = ARGV[7], ttl_ms = tonumber(ARGV[8]), channel = ARGV[9],
     waited_us = tonumber(ARGV[10]), life_ms = tonumber(ARGV[11]), subscribed = ARGV[12],

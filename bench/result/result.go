@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/relock-go/relock/bench/stats"
+	"github.com/relock-go/relock/internal/stats"
 )
 
 // Sample is what one run of one entrant measured.

@@ -1,3 +1,4 @@
+// Package stats has what the comparison measures many times.
 package stats
 
 import (

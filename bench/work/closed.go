@@ -9,7 +9,8 @@ import (
 
 	"github.com/relock-go/relock/bench/result"
 	"github.com/relock-go/relock/bench/rival"
-	"github.com/relock-go/relock/bench/stats"
+	hist "github.com/relock-go/relock/bench/stats"
+	"github.com/relock-go/relock/internal/stats"
 )
 
 // Contest is who contends in a closed loop, and for how long each holds.
@@ -76,7 +77,7 @@ func closed(ctx context.Context, rig *Rig, k rival.Kind, c Contest, d time.Durat
 	if err != nil {
 		return nil, err
 	}
-	b, waits := newBaton(), stats.NewHist()
+	b, waits := newBaton(), hist.NewHist()
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	end := time.Now().Add(d)
@@ -91,7 +92,7 @@ func closed(ctx context.Context, rig *Rig, k rival.Kind, c Contest, d time.Durat
 	return closedSample(all, waits, u, d), nil
 }
 
-func closedSample(all []*contender, waits *stats.Hist, u usage, d time.Duration) result.Sample {
+func closedSample(all []*contender, waits *hist.Hist, u usage, d time.Duration) result.Sample {
 	var shares []float64
 	var longest time.Duration
 	sections := 0.0
@@ -111,7 +112,7 @@ func closedSample(all []*contender, waits *stats.Hist, u usage, d time.Duration)
 
 // loop has turns until end. The turn for which it still waits then is no
 // section, but a wait that has lasted so long.
-func (c *contender) loop(ctx context.Context, b *baton, waits *stats.Hist, hold time.Duration, end time.Time) error {
+func (c *contender) loop(ctx context.Context, b *baton, waits *hist.Hist, hold time.Duration, end time.Time) error {
 	for {
 		began := time.Now()
 		held, err := c.Lock(ctx)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/relock-go/relock/bench/result"
 	"github.com/relock-go/relock/bench/rival"
-	"github.com/relock-go/relock/bench/server"
+	"github.com/relock-go/relock/internal/faultproxy"
 )
 
 // Partition is the work of a holder that is cut off from the server while
@@ -33,13 +33,13 @@ func Partition(rig *Rig, ttl time.Duration) Work {
 }
 
 func partition(ctx context.Context, rig *Rig, k rival.Kind, ttl time.Duration) (result.Sample, error) {
-	proxy, err := server.NewProxy(rig.Main.Addr)
+	proxy, err := faultproxy.New(rig.Main.Addr)
 	if err != nil {
 		return nil, err
 	}
 	defer proxy.Close()
 	near, err := rig.open(ctx, k, 1, func(env *rival.Env) {
-		env.Keep, env.TTL, env.Addrs = true, ttl, []string{proxy.Addr}
+		env.Keep, env.TTL, env.Addrs = true, ttl, []string{proxy.Addr()}
 	})
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func partition(ctx context.Context, rig *Rig, k rival.Kind, ttl time.Duration) (
 	if err := rest(ctx, ttl*5/4); err != nil { // renewed, and waited for
 		return nil, err
 	}
-	proxy.Cut()
+	proxy.Blackhole(faultproxy.Both)
 	cut := time.Now()
 	var learnt time.Time
 	select {

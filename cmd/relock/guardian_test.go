@@ -20,14 +20,14 @@ import (
 
 // threeLevels starts processes of three levels that ignore TERM: some in sessions
 // of their own, one whose parent has ended, and one that starts others all the
-// time. It writes the pid of its guardian when all are there. What a test that
+// time. It writes a file when all are there. What a test that
 // fails leaves of them ends with its files.
 const threeLevels = `trap "" TERM
 sh -c 'setsid sh -c "echo >%[1]s.3; while [ -e %[1]s.3 ]; do sleep 1; done" & echo >%[1]s.2; while [ -e %[1]s.2 ]; do sleep 1; done' &
 (setsid sh -c 'echo >%[1]s.4; while [ -e %[1]s.4 ]; do sh -c "sleep 0.05 & sleep 0.05"; done' &)
 until [ -e %[1]s.2 ] && [ -e %[1]s.3 ] && [ -e %[1]s.4 ]; do sleep 0.01; done
-echo $PPID >%[1]s.guardian
-while [ -e %[1]s.guardian ]; do sleep 1; done`
+echo $$ >%[1]s.there
+while [ -e %[1]s.there ]; do sleep 1; done`
 
 // noneLives fails if a process has the environment of the command.
 const noneLives = `found=$(grep -lszx "MARK=%s" /proc/[0-9]*/environ)
@@ -59,9 +59,28 @@ func plant(t *testing.T, addr string, n int, flags ...string) []*tree {
 		trees[i] = tr
 	}
 	for _, tr := range trees {
-		tr.guardian = readPid(t, tr.mark+".guardian")
+		readPid(t, tr.mark+".there")
+		tr.guardian = onlyChild(t, tr.cmd.Process.Pid)
 	}
 	return trees
+}
+
+// onlyChild returns the child that a process has.
+func onlyChild(t *testing.T, parent int) (pid int) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks { // whichever thread has started it
+		if text, err := os.ReadFile(task); err == nil {
+			_, _ = fmt.Sscan(string(text), &pid)
+		}
+	}
+	if pid == 0 {
+		t.Fatalf("process %d has no child", parent)
+	}
+	return pid
 }
 
 // successors are the next holders of their locks: each fails if it finds one of
@@ -100,7 +119,7 @@ func TestKilledItsCommandIsDeadBeforeAnotherStarts(t *testing.T) {
 
 func TestStoppedItsCommandIsDeadBeforeAnotherStarts(t *testing.T) {
 	srv := redistest.StartT(t)
-	trees := plant(t, srv.Addr(), repetitions(), "--ttl", "3s")
+	trees := plant(t, srv.Addr(), repetitions(), "--ttl", "6s") // half a margin is what a guardian has: 300 ms
 	for _, tr := range trees {
 		if err := tr.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
@@ -152,6 +171,34 @@ func TestAGuardianThatIsStoppedHoldsNothingUp(t *testing.T) {
 	}
 }
 
+// Without /proc nothing that the command starts could be found.
+func TestWithoutProcNothingIsStarted(t *testing.T) {
+	srv := redistest.StartT(t)
+	hidden := unshared(t, "--mount", "--", "sh", "-c", `mount -t tmpfs none /proc && exec "$@"`, "sh")
+	cmd := exec.Command(hidden[0], slices.Concat(hidden[1:], runUnder(t, srv.Addr(), "job", "true", "--at-least", "1h").Args)...)
+	cmd.Env = append(os.Environ(), asCommand+"=1")
+	out, _ := cmd.CombinedOutput()
+	if want := "no /proc is mounted here, and without it"; cmd.ProcessState.ExitCode() != 126 || !strings.Contains(string(out), want) || strings.Count(string(out), "relock run: ") != 1 {
+		t.Errorf("got status %d, %q, want 126 and %q", cmd.ProcessState.ExitCode(), out, want)
+	}
+	wants(t, exitOK, []string{"inspect", "--redis", "redis://" + srv.Addr(), "job"}, "job: free")
+}
+
+func TestAGuardianThatIsStoppedGoesOnWhenItsRelockIsKilled(t *testing.T) {
+	srv := redistest.StartT(t)
+	trees := plant(t, srv.Addr(), repetitions(), "--ttl", "3s")
+	for _, tr := range trees {
+		if err := syscall.Kill(tr.guardian, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Kill(tr.guardian, syscall.SIGCONT) }) // should it not have been woken
+		if err := tr.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	successors(t, srv.Addr(), trees)
+}
+
 // orphans leaves five processes behind that end, and fails unless all that is
 // dead is taken note of.
 const orphans = `for i in 1 2 3 4 5; do (sh -c "echo >%[1]s.$i" &); done
@@ -163,14 +210,25 @@ while grep -qs "^State:.Z" /proc/[0-9]*/status; do
 done
 %[2]s`
 
+// unshared returns the command line before one that is to run in namespaces, which
+// who is not root has as the root of another.
+func unshared(t *testing.T, args ...string) []string {
+	t.Helper()
+	all := []string{"unshare"}
+	if os.Geteuid() != 0 {
+		all = append(all, "--map-root-user")
+	}
+	all = append(all, args...)
+	if out, err := exec.Command(all[0], append(all[1:], "true")...).CombinedOutput(); err != nil {
+		redistest.Missing(t, "no namespaces for us: %v %s", err, out)
+	}
+	return all
+}
+
 // asInit has cmd be PID 1 of a namespace of its own.
 func asInit(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
-	args := []string{"--pid", "--fork", "--mount-proc", "--kill-child", "--"}
-	if out, err := exec.Command("unshare", append(args, "true")...).CombinedOutput(); err != nil {
-		redistest.Missing(t, "no PID namespace for us: %v %s", err, out)
-	}
-	cmd.Args = append([]string{"unshare"}, append(args, cmd.Args...)...)
+	cmd.Args = append(unshared(t, "--pid", "--fork", "--mount-proc", "--kill-child", "--"), cmd.Args...)
 	path, err := exec.LookPath("unshare")
 	if err != nil {
 		t.Fatal(err)
@@ -202,15 +260,7 @@ func TestAsPID1(t *testing.T) {
 			}
 			if tt.term {
 				await(t, "the command", func() bool { _, err := os.Stat(file + ".pid"); return err == nil })
-				inits, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
-				if err != nil {
-					t.Fatal(err)
-				}
-				var pid int
-				if _, err := fmt.Sscan(string(inits), &pid); err != nil {
-					t.Fatal(err)
-				}
-				if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+				if err := syscall.Kill(onlyChild(t, cmd.Process.Pid), syscall.SIGTERM); err != nil {
 					t.Fatal(err)
 				}
 			}

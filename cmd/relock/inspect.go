@@ -29,6 +29,8 @@ func oneName(fs *flag.FlagSet, args []string, std stdio, intro string) (string, 
 		return "", status, false
 	case len(names) == 0 || names[0] == "":
 		return "", misused(fs, std, fmt.Errorf("no lock name: %s NAME", fs.Name())), false
+	case checkNames(names...) != nil:
+		return "", misused(fs, std, errURLAsName), false
 	case len(names) > 1:
 		return "", misused(fs, std, fmt.Errorf("unexpected argument %q: one lock at a time", names[1])), false
 	}

@@ -28,6 +28,9 @@ func runLs(ctx context.Context, args []string, std stdio) int {
 	if !ok {
 		return status
 	}
+	if err := checkNames(patterns...); err != nil {
+		return misused(fs, std, err)
+	}
 	if len(patterns) > 1 {
 		return misused(fs, std, fmt.Errorf("unexpected argument %q: one pattern at a time, in quotes", patterns[1]))
 	}

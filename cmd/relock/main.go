@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/relock-go/relock/cmd/relock/internal/child"
@@ -66,14 +67,14 @@ func dispatch(ctx context.Context, args []string, std stdio) int {
 		usage(std.err)
 		return exitUsage
 	}
-	switch args[0] {
-	case "help", "-h", "-help", "--help":
-		if len(args) > 1 { // of a command
-			args = append(args[1:2:2], "-h")
+	switch {
+	case isHelp(args[0]):
+		if len(args) == 2 && !isHelp(args[1]) { // of a command
+			args = []string{args[1], "-h"}
 			break
 		}
-		return wary("help", func(std stdio) int { usage(std.out); return exitOK }, std)
-	case "-version", "--version":
+		return wary("help", func(std stdio) int { return help(args[1:], std) }, std)
+	case args[0] == "-version", args[0] == "--version":
 		args = append([]string{"version"}, args[1:]...)
 	}
 	for _, c := range append(commands(), plumbing()...) {
@@ -83,6 +84,20 @@ func dispatch(ctx context.Context, args []string, std stdio) int {
 	}
 	fmt.Fprintf(std.err, "relock: no command %s (relock help lists them)\n", plain.Error(errors.New(plain.Quote(args[0]))))
 	return exitUsage
+}
+
+func isHelp(arg string) bool {
+	return slices.Contains([]string{"help", "-h", "-help", "--help"}, arg)
+}
+
+// help shows what there is, unless it was asked for more than one thing.
+func help(about []string, std stdio) int {
+	if len(about) > 1 {
+		fmt.Fprintln(std.err, "relock help: one command at a time, as in relock help run")
+		return exitUsage
+	}
+	usage(std.out)
+	return exitOK
 }
 
 // hideSecrets keeps the passwords that we were given out of errors, wherever they

@@ -14,6 +14,7 @@ import (
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/cmd/relock/internal/plain"
 	"github.com/relock-go/relock/internal/redistest"
+	"github.com/relock-go/relock/redlock"
 )
 
 // within runs relock in this process.
@@ -24,7 +25,7 @@ func within(t *testing.T, in string, args ...string) (status int, out string) {
 	return status, both.String()
 }
 
-// verbs are the commands that take a URL, with arguments that make no mistake.
+// verbs are all commands that take a URL, with arguments that make no mistake.
 var verbs = [][]string{
 	{"run", "job", "--", "true"},
 	{"ls"},
@@ -35,6 +36,18 @@ var verbs = [][]string{
 	{"bench"},
 	{"demo"},
 	{"complete-words", "inspect", ""},
+}
+
+func TestVerbsAreAllCommandsThatTakeAURL(t *testing.T) {
+	listed := map[string]bool{}
+	for _, verb := range verbs {
+		listed[verb[0]] = true
+	}
+	for _, c := range commands() {
+		if takes := slices.Contains(flagsOf(c.name), "--redis"); takes != listed[c.name] {
+			t.Errorf("relock %s: takes a URL: %v, listed: %v", c.name, takes, listed[c.name])
+		}
+	}
 }
 
 func with(verb []string, flags ...string) []string {
@@ -82,14 +95,19 @@ func TestNoCommandTellsUserOrPassword(t *testing.T) {
 			t.Errorf("relock %q: exit status %d", args, status)
 		}
 	}
+	const nobody = "redis://127.0.0.1:1?" + once
 	for _, verb := range verbs {
 		t.Run(verb[0], func(t *testing.T) {
 			for _, url := range urls {
 				if verb[0] != "complete-words" {
 					check(t, with(verb, "--redis", url))
+					check(t, with(verb, "--redis", url, "--json"))
+					check(t, with(verb, "--redis", nobody, "--redis", url))
 				}
 				if verb[0] != "demo" {
 					t.Setenv(envRedis, url)
+					check(t, verb)
+					t.Setenv(envRedis, url+" "+nobody+" "+nobody)
 					check(t, verb)
 					t.Setenv(envRedis, "")
 				}
@@ -121,6 +139,33 @@ func TestNoCommandTellsUserOrPassword(t *testing.T) {
 			check(t, args)
 		}
 	})
+}
+
+// A Redis that is there would answer, and the name be shown.
+func TestAURLInPlaceOfANameIsRefused(t *testing.T) {
+	_, rdb := redistest.Embedded(t)
+	t.Setenv(envRedis, "redis://"+rdb.Options().Addr)
+	for _, url := range []string{"redis://zaphod:b33bl3@127.0.0.1:1", "REDISS://zaphod:b33bl3#@127.0.0.1:1", " unix://zaphod:b33bl3@/nowhere"} {
+		for _, args := range [][]string{
+			{"run", url, "--", "true"},
+			{"run", "--json", url, "--", "true"},
+			{"run", "--", url, "--", "true"},
+			{"ls", url},
+			{"inspect", url},
+			{"inspect", "--json", url},
+			{"inspect", "--", url},
+			{"inspect", "job", url},
+			{"watch", "--times", "1", url},
+			{"watch", "--times", "1", "--json", url},
+			{"unlock", "--force", url},
+			{"unlock", "--force", "--yes", "--json", url},
+		} {
+			status, out := within(t, "", args...)
+			if want := fmt.Sprintf("relock %s: a URL of a Redis is no name of a lock: give it with --redis, or in $RELOCK_REDIS (relock %[1]s -h lists the flags)\n", args[0]); status != exitUsage || out != want {
+				t.Errorf("relock %q: status %d, %q, want %d and %q", args, status, out, exitUsage, want)
+			}
+		}
+	}
 }
 
 // hostile are owners, and names, that would steer a terminal or look like others.
@@ -162,13 +207,46 @@ func TestNoCommandPassesOnWhatSteersATerminal(t *testing.T) {
 	for _, owner := range hostile { // after the rest: the locks are gone then
 		all = append(all, []string{"unlock", "--force", "--yes", fmt.Sprintf("%d%s", slices.Index(hostile, owner), owner)})
 	}
-	for _, args := range all {
+	for _, args := range append(all, []string{"doctor"}, []string{"bench", "--duration", "10ms", "--goroutines", "1"}) {
 		_, out := within(t, "n\n", args...)
 		if rest := strings.ReplaceAll(out, "\n", ""); !plain.IsPlain(rest) {
 			t.Errorf("relock %q: %+q", args, out)
 		}
 		if strings.Contains(out, "\njob: free") {
 			t.Errorf("relock %q: a name makes a line of its own: %q", args, out)
+		}
+	}
+}
+
+func TestNoCommandPassesOnWhatSteersATerminalFromAQuorum(t *testing.T) {
+	var urls []string
+	var clients []*relock.Client
+	for range 3 {
+		_, rdb := redistest.Embedded(t)
+		c, err := relock.New(rdb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		clients, urls = append(clients, c), append(urls, "redis://"+rdb.Options().Addr)
+	}
+	t.Setenv(envRedis, strings.Join(urls, " "))
+	locks, err := redlock.New(clients)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, owner := range hostile {
+		if _, err := locks.Reentrant("n" + owner).Lock(relock.WithOwner(t.Context(), relock.Owner(owner))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := [][]string{{"ls"}, {"ls", "--json"}, {"watch", "--times", "1"}, {"complete-words", "inspect", ""}, {"doctor"}}
+	for _, owner := range hostile {
+		all = append(all, []string{"inspect", "n" + owner}, []string{"run", "--wait", "0", "n" + owner, "--", "true"}, []string{"unlock", "--force", "--yes", "n" + owner})
+	}
+	for _, args := range all {
+		if _, out := within(t, "", args...); !plain.IsPlain(strings.ReplaceAll(out, "\n", "")) {
+			t.Errorf("relock %q: %+q", args, out)
 		}
 	}
 }

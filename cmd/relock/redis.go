@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/relock-go/relock"
@@ -98,6 +99,17 @@ func (misuse) Is(target error) bool { return target == errUsage }
 
 func misusef(format string, args ...any) error { return misuse{fmt.Errorf(format, args...)} }
 
+// errURLAsName is of those who forgot --redis. It does not repeat the URL.
+var errURLAsName = misusef("a URL of a Redis is no name of a lock: give it with --redis, or in $%s", envRedis)
+
+// checkNames returns errURLAsName if one of them is a URL.
+func checkNames(names ...string) error {
+	if slices.ContainsFunc(names, dial.LooksLikeURL) {
+		return errURLAsName
+	}
+	return nil
+}
+
 // deployment is one Redis with a client of its locks.
 type deployment struct {
 	*dial.Server
@@ -150,9 +162,15 @@ type reentrant interface {
 	Status(ctx context.Context) (relock.Status, error)
 }
 
+// opened is a lock, and what takes it away from whoever has it by a token.
+type opened struct {
+	reentrant
+	force func(ctx context.Context, name string, token int64) (bool, error)
+}
+
 // openLock returns the lock of that name on the Redis or the quorum that w says,
 // and what closes it.
-func (w *where) openLock(ctx context.Context, name string, opts ...relock.LockOption) (reentrant, func(), error) {
+func (w *where) openLock(ctx context.Context, name string, opts ...relock.LockOption) (*opened, func(), error) {
 	targets, err := w.chosen()
 	if err != nil {
 		return nil, nil, err
@@ -162,13 +180,13 @@ func (w *where) openLock(ctx context.Context, name string, opts ...relock.LockOp
 		if err != nil {
 			return nil, nil, err
 		}
-		return q.locks.Reentrant(name, opts...), q.close, nil
+		return &opened{q.locks.Reentrant(name, opts...), access.QuorumInspector(q.locks).Force}, q.close, nil
 	}
 	d, err := w.openWritable(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	return d.locks.Reentrant(name, opts...), d.close, nil
+	return &opened{d.locks.Reentrant(name, opts...), access.Client(d.locks).Inspector().Force}, d.close, nil
 }
 
 // A sight is all the locks on one Redis or on a quorum.

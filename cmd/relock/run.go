@@ -16,13 +16,20 @@ import (
 const runIntro = `Runs a command under a lock, and gives the lock back when the command has ended.
 If the lock is lost the command is ended, with all that it has started, before
 another can have the lock. On Linux that holds also where relock is killed (kill
--9, out of memory) or stopped: a second process, its guardian, does it then; and
-where the guardian is killed relock does. If both are killed at once, what the
-command has started goes on, unless relock is the main process of a container or
-of a systemd service: those end with it. Elsewhere see the README.
+-9, out of memory) or stopped: a second process, its guardian, ends the command
+then; and where the guardian is killed, relock ends it. If both are killed at
+once, or the guardian is while relock is stopped, what the command has started
+goes on, unless something else ends it: the kernel, with --pid-namespace; the
+container, or the systemd service with a TimeoutStopSec below the TTL, that has
+relock as its main process. On other systems see docs/cli.md.
 
-What the command leaves in the background runs on without the lock when it has
-ended; with --wait-all the lock is held until the last of it has ended.
+With --pid-namespace the command has pids, and mounts, that are seen by itself
+and by what it starts alone, no RELOCK_PID, and what it leaves in the background
+is killed when it has ended. It takes root (CAP_SYS_ADMIN), or a kernel that lets
+users have namespaces; sudo does not work in one of a user's.
+
+What the command leaves in the background otherwise runs on without the lock when
+it has ended; with --wait-all the lock is held until the last of it has ended.
 
 The command gets RELOCK_NAME, RELOCK_TOKEN, RELOCK_OWNER, RELOCK_HELD (the locks
 held around it) and RELOCK_PID (of relock, which passes signals on), and with
@@ -55,6 +62,7 @@ type runConfig struct {
 	owner   string
 	grace   time.Duration
 	waitAll bool
+	isolate bool
 	json    bool
 	quiet   bool
 }
@@ -96,6 +104,7 @@ func runFlags(cfg *runConfig) *flag.FlagSet {
 	fs.StringVar(&cfg.owner, "owner", "", "hold it in this `name`, and share it with whoever gives the same one")
 	fs.DurationVar(&cfg.grace, "grace", 0, "between TERM and KILL when the lock is lost, at most a third of the TTL\n(default a sixth)")
 	fs.BoolVar(&cfg.waitAll, "wait-all", false, "hold the lock until all that the command has started has ended, too")
+	fs.BoolVar(&cfg.isolate, "pid-namespace", false, "run the command in a PID namespace of its own, which the kernel ends with the guardian (Linux)")
 	fs.BoolVar(&cfg.json, "json", false, "report in JSON lines, on standard error")
 	fs.BoolVar(&cfg.quiet, "quiet", false, "report nothing; the exit status tells")
 	return fs
@@ -115,6 +124,8 @@ func parseRun(fs *flag.FlagSet, cfg *runConfig, args []string) error {
 	switch {
 	case err != nil:
 		return err
+	case checkNames(names...) != nil:
+		return errURLAsName
 	case len(names) == 0:
 		return misusef("no lock name: relock run NAME -- COMMAND ARGS")
 	case len(names) > 1:

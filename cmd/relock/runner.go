@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,6 +38,7 @@ type runner struct {
 	path   string // of the command
 	around held
 	owner  relock.Owner // that we lock as
+	lock   *opened
 }
 
 // run takes the lock, runs the command and gives the lock back. Until the
@@ -56,11 +59,12 @@ func (r *runner) run(ctx context.Context) int {
 	if targets, err := r.cfg.chosen(); err == nil && len(targets) > 1 && r.cfg.atLeast > 0 {
 		return r.fail(ctx, misusef("--at-least takes one Redis: a RedLock keeps no lock that was given back"))
 	}
-	lock, closeLock, err := r.cfg.openLock(ctx, r.cfg.name, r.cfg.options()...)
+	var closeLock func()
+	r.lock, closeLock, err = r.cfg.openLock(ctx, r.cfg.name, r.cfg.options()...)
 	if err != nil {
 		return r.fail(ctx, err)
 	}
-	lease, err := r.acquire(ctx, lock)
+	lease, err := r.acquire(ctx, r.lock)
 	if err != nil {
 		defer briefly(closeLock)
 		return r.fail(ctx, err)
@@ -110,7 +114,7 @@ func (r *runner) fail(ctx context.Context, err error) int {
 }
 
 // acquire returns a lease that is long enough to start a command under.
-func (r *runner) acquire(ctx context.Context, lock reentrant) (*relock.Lease, error) {
+func (r *runner) acquire(ctx context.Context, lock *opened) (*relock.Lease, error) {
 	if err := r.chooseOwner(ctx, lock); err != nil {
 		return nil, err
 	}
@@ -157,7 +161,7 @@ func (r *runner) lengthen(ctx context.Context, lock func(context.Context) (*relo
 // this name that is held around us. Whether it is held, and not only a lock of
 // that name on another Redis, the server tells. Any other lock is taken by a
 // fresh owner.
-func (r *runner) chooseOwner(ctx context.Context, lock reentrant) error {
+func (r *runner) chooseOwner(ctx context.Context, lock *opened) error {
 	r.owner = relock.NewOwner()
 	if r.cfg.owner != "" {
 		r.owner = relock.Owner(r.cfg.owner)
@@ -175,7 +179,7 @@ func (r *runner) chooseOwner(ctx context.Context, lock reentrant) error {
 }
 
 // noticeWait reports a wait that lasts, once; the returned function ends that.
-func (r *runner) noticeWait(ctx context.Context, lock reentrant) func() {
+func (r *runner) noticeWait(ctx context.Context, lock *opened) func() {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -204,19 +208,19 @@ func (r *runner) noticeWait(ctx context.Context, lock reentrant) func() {
 // under runs the command under lease and gives the lease back.
 func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.Signal) int {
 	if ctx.Err() != nil { // the signal came with the lock
-		_ = r.release(lease, releaseWithin)
+		r.undo(lease, releaseWithin)
 		return bySignal(ctx, exitFailed)
 	}
 	term := r.cfg.term()
 	margin := leash.Margin(term)
 	c, err := child.Start(r.newCommand(lease), lease.ValidUntil().Add(-margin), margin/2, r.cfg.grace)
 	if err != nil && (lease.Err() != nil || errors.Is(err, syscall.ETIMEDOUT)) {
-		_ = r.release(lease, releaseLostWithin)
+		r.undo(lease, releaseLostWithin)
 		r.report.failed("the lock was lost before the command could start")
 		return exitLost
 	}
 	if err != nil {
-		_ = r.release(lease, releaseWithin)
+		r.undo(lease, releaseWithin)
 		r.report.failed(fmt.Sprintf("cannot run %s: %v", r.path, errors.Unwrap(err)))
 		return child.Missing(err)
 	}
@@ -244,9 +248,19 @@ func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.
 
 func (r *runner) newCommand(lease *relock.Lease) child.Command {
 	return child.Command{
-		Path: r.path, Args: r.cfg.command, Env: environ(r.around, lease, r.cfg.lease > 0),
-		Files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
+		Path: r.path, Args: r.cfg.command, Env: r.environ(lease),
+		Files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, Isolated: r.cfg.isolate,
 	}
+}
+
+// environ is the command's. In a namespace of its own our pid is nobody's, or is
+// another's.
+func (r *runner) environ(lease *relock.Lease) []string {
+	env := environ(r.around, lease, r.cfg.lease > 0)
+	if r.cfg.isolate {
+		env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, envPID+"=") })
+	}
+	return env
 }
 
 // release gives the lease back, whatever has ended meanwhile.
@@ -254,6 +268,21 @@ func (r *runner) release(lease *relock.Lease, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	return lease.Unlock(ctx)
+}
+
+// undo gives back a lease that nothing was run under: then --at-least keeps nothing,
+// or a job that nobody ran would be taken for done. Where the owner has the lock by
+// another hold as well, its end is that one's. It is freed by the token of the
+// lease: of a lock that is another's by now nothing is taken.
+func (r *runner) undo(lease *relock.Lease, within time.Duration) {
+	if r.cfg.atLeast > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		defer cancel()
+		if st, err := r.lock.Status(ctx); err == nil && st.Held && st.Token == lease.Token() && st.Count == 1 {
+			_, _ = r.lock.force(ctx, lease.Name(), int64(lease.Token()))
+		}
+	}
+	_ = r.release(lease, within)
 }
 
 func (r *runner) why(loss leash.Loss) string {

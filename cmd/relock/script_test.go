@@ -120,6 +120,9 @@ func alive(pid int) bool {
 	return err != nil || !strings.Contains(string(status), "State:\tZ")
 }
 
+// atWork names the mutant that is at work, if any: see faults/mutants.
+const atWork = "RELOCK_MUTANT"
+
 // runScripts runs all scripts, each with a server of its own as its Redis: they
 // run side by side, and their locks may have like names.
 func runScripts(t *testing.T, kind string, start func(testing.TB) string) {
@@ -146,6 +149,7 @@ func runScript(t *testing.T, file, kind, addr string) {
 		Condition:          func(cond string) (bool, error) { return cond == kind, nil },
 		Setup: func(env *testscript.Env) error {
 			env.Setenv(asCommand, "1")
+			env.Setenv(atWork, os.Getenv(atWork))
 			env.Setenv(envRedis, "redis://"+addr)
 			env.Setenv("ADDR", addr)
 			return nil

@@ -24,7 +24,7 @@ const (
 	exitLost        = 79 // the lock was lost while the command ran
 )
 
-// meanings are the exit statuses as -h shows them, and the README.
+// meanings are the exit statuses as -h and docs/cli.md show them.
 var meanings = []struct{ status, means string }{
 	{"0", "done; of run, the command ended with 0"},
 	{"1", "something is wrong: a check of doctor failed, the demo lost something, unlock freed nothing, the output could not be written"},

@@ -84,6 +84,8 @@ func TestByMutualTLS(t *testing.T) {
 	t.Setenv(envTLSServerName, "other.example")
 	wants(t, exitUnreachable, run, "redis.example, not other.example")
 	wants(t, exitOK, with(run, name...))
+	t.Setenv(envTLSServerName, "redis.example")
+	wants(t, exitOK, []string{"run", "job", "--", os.Args[0], "complete-words", "inspect", ""}, "job")
 }
 
 func freePort(t *testing.T) string {

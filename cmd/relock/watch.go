@@ -41,6 +41,8 @@ func runWatch(ctx context.Context, args []string, std stdio) int {
 	switch {
 	case !ok:
 		return status
+	case checkNames(names...) != nil:
+		return misused(fs, std, errURLAsName)
 	case len(names) > 1:
 		return misused(fs, std, fmt.Errorf("unexpected argument %q: one lock, or all", names[1]))
 	case *every < minEvery:

@@ -99,7 +99,7 @@ func freedBeforeSubscribing(w *world) {
 		got := w.waiter(w.soon(), waiter.lock(relock.WithTTL(long)))
 		select {
 		case <-subscriptions[0].Arrived():
-		case lease := <-got: // a quorum's gate may be a node that was not struck
+		case lease := <-got: // a quorum's coordinator may be a node that was not struck
 			w.Fatalf("the lock is held, and a second Lock returned %v", lease)
 		case <-time.After(2 * interval):
 		}

@@ -37,7 +37,7 @@ var quorums = []fault{
 			"attempt; a node that comes back empty; processes with different lists of nodes",
 		asserted: "a minority changes nothing, a slow node costs nothing; a majority is a QuorumError within the node timeout, with what was " +
 			"taken given back; an empty node has no vote until the node ids are deleted; different lists are ErrInvalid",
-		see: "TestSubsetsOfDeadNodes, TestThreeHungNodesAreNamedWithinTheNodeTimeout, TestHungNodesLeaveNoOrphan, TestTheGateDies",
+		see: "TestSubsetsOfDeadNodes, TestThreeHungNodesAreNamedWithinTheNodeTimeout, TestHungNodesLeaveNoOrphan, TestTheCoordinatorDies",
 		checks: []check{
 			{of: "cut off", kinds: []kind{minority, five, mixed}, run: strike{begin: cut, end: restore}.run},
 			{of: "cut off", kinds: []kind{majority}, run: noQuorumTry},

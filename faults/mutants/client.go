@@ -189,8 +189,8 @@ var ending = []mutant{
 	},
 	{
 		name:   "a quorum's votes are given back by a Detach",
-		edit:   edit{"redlock/lane.go", ", Leave: t.leave}", "}"},
-		also:   []edit{{"redlock/lane.go", "nothing := !v.mayHave || t.leave && v.state == granted && !v.unsure", "nothing := !v.mayHave"}},
+		edit:   edit{"redlock/outbox.go", "|| leave, Leave: leave,", "|| leave,"},
+		also:   []edit{{"redlock/outbox.go", "case v.trace == none || l.attempt.fate == stays && v.hasVote() && v.trace != unclear:", "case v.trace == none:"}},
 		killer: redlock("TestADetachedQuorumStaysToItsEnd"),
 	},
 }
@@ -209,7 +209,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "nobody checks in on a new subscription",
-		edit:   edit{"notify.go", "n.sink.CheckIn() // grants may have been published before, to nobody", "_ = n.sink"},
+		edit:   edit{"notify.go", "r.sink.CheckIn() // grants may have been published before, to nobody", "_ = r.sink"},
 		killer: redisengine("TestWaitersCheckInOnANewSubscription"),
 	},
 	{
@@ -219,7 +219,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "nobody checks in on a first subscription",
-		edit:   edit{"notify.go", "n.sink.CheckIn() // grants may have been published before, to nobody", "select {\n\t\t\tcase <-confirmed:\n\t\t\t\tn.sink.CheckIn()\n\t\t\tdefault:\n\t\t\t}"},
+		edit:   edit{"notify.go", "r.sink.CheckIn() // grants may have been published before, to nobody", "select {\n\t\t\tcase <-r.confirmed:\n\t\t\t\tr.sink.CheckIn()\n\t\t\tdefault:\n\t\t\t}"},
 		killer: lifecycle("TestAnAnswerFromBeforeTheFirstSubscriptionIsNotTheLastWord"),
 	},
 	{
@@ -229,17 +229,17 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a half-open subscription is never replaced",
-		edit:   edit{"notify.go", "case isTimeout(err) && !silent && n.ready.Load() &&", "case isTimeout(err) && (!silent || silent) && n.ready.Load() &&"},
+		edit:   edit{"notify.go", "case isTimeout(err) && !r.pinged && r.ready.Load() &&", "case isTimeout(err) && (!r.pinged || r.pinged) && r.ready.Load() &&"},
 		killer: redisengine("TestASilentSubscriptionIsFoundWithinTwoCheckIntervals"),
 	},
 	{
 		name:   "only a missing right is a refusal to subscribe",
-		edit:   edit{"notify.go", "case redisengine.IsReply(err) && !engine.IsTransient(redisengine.FromServer(err)):", "case redis.HasErrorPrefix(err, \"NOPERM\"):"},
+		edit:   edit{"notify.go", "case said && !engine.IsTransient(redisengine.FromServer(err)):", "case redis.HasErrorPrefix(err, \"NOPERM\"):"},
 		killer: redisengine("TestARefusedSubscribeIsPolledAroundAndTriedAgain"),
 	},
 	{
 		name:   "every error to SUBSCRIBE is a refusal",
-		edit:   edit{"notify.go", "case redisengine.IsReply(err) && !engine.IsTransient(redisengine.FromServer(err)):", "case redisengine.IsReply(err):"},
+		edit:   edit{"notify.go", "case said && !engine.IsTransient(redisengine.FromServer(err)):", "case said:"},
 		killer: redisengine("TestASubscribeThatIsNotAcceptedYetIsTriedSoon"),
 	},
 	{
@@ -249,12 +249,12 @@ var waiting = []mutant{
 	},
 	{
 		name:   "a waiter waits for a subscription that has failed once",
-		edit:   edit{"notify.go", "			n.answer(confirmed, redisengine.FromServer(err)) // nobody waits for the next attempt\n", ""},
+		edit:   edit{"notify.go", "	r.answer(r.confirmed, redisengine.FromServer(err)) // nobody waits for the next attempt\n", ""},
 		killer: redisengine("TestAServerThatTakesNoSubscribe/closed at each attempt"),
 	},
 	{
 		name:   "a PING that is refused is a refusal to subscribe",
-		edit:   edit{"notify.go", "case silent && redisengine.IsReply(err):", "case silent && redisengine.IsReply(nil):"},
+		edit:   edit{"notify.go", "case r.pinged && said:", "case r.pinged && !said:"},
 		killer: redisengine("TestAPingThatIsRefusedIsNoEndOfASubscription"),
 	},
 	{

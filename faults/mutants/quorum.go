@@ -38,7 +38,7 @@ var together = []mutant{
 var quorum = []mutant{
 	{
 		name:   "a vote that crossed a new subscription is believed",
-		edit:   edit{"redlock/ear.go", "v.knocked = v.knocked || v.under > 0", "_ = v"},
+		edit:   edit{"redlock/step.go", "t.votes[e.node].link.recheck()", "_ = t"},
 		killer: redlock("TestVotesWhoseMessagesAreLostAreAskedForAgain"),
 	},
 	{
@@ -52,23 +52,27 @@ var quorum = []mutant{
 		killer: redlock("TestAQuorumEndsWithTheFirstOfItsNodes"),
 	},
 	{
-		name:   "a renewal is lost where one node does not have the hold",
-		edit:   edit{"redlock/arithmetic.go", "case absent > n-need:", "case absent > 0:"},
+		name: "a renewal is lost where one node does not have the hold",
+		edit: edit{
+			"redlock/arithmetic.go",
+			"func (p poll) renewal() verdict {\n	switch {\n	case p.yes >= p.need:\n		return won\n	case p.no > p.nodes-p.need:",
+			"func (p poll) renewal() verdict {\n	switch {\n	case p.yes >= p.need:\n		return won\n	case p.no > 0:",
+		},
 		killer: redlock("TestARenewalIsLostOnlyIfAQuorumCannotHaveIt"),
 	},
 	{
 		name:   "votes short of a quorum are kept",
-		edit:   edit{"redlock/claim.go", "		err = t.quorumError(c.q)\n	}\n	c.drop()\n", "		err = t.quorumError(c.q)\n	}\n	c.try, c.last = nil, t\n"},
+		edit:   edit{"redlock/attempt.go", "		err = t.quorumError(r.facts)\n	}\n	r.drop()\n", "		err = t.quorumError(r.facts)\n	}\n	r.current, r.last, t.fate = nil, t, stays\n"},
 		killer: redlock("TestVotesShortOfAQuorumAreGivenBack"),
 	},
 	{
 		name:   "a waiter keeps a minority of the votes",
-		edit:   edit{"redlock/try.go", "			c.drop()\n			c.refused = true\n", "			c.try, c.last = nil, t\n			c.refused = true\n"},
+		edit:   edit{"redlock/attempt.go", "		r.state = refused\n		r.requeue(t, 0, nil)\n", "		r.state, r.last, t.fate = refused, t, stays\n		r.queue(&t.req, 0, nil)\n"},
 		killer: redlock("TestNobodyKeepsAMinorityOfTheVotesWhileWaiting"),
 	},
 	{
 		name:   "a lock is had whatever validity is left",
-		edit:   edit{"redlock/try.go", "left < c.q.set.least(t.req.TTL)", "left < 0"},
+		edit:   edit{"redlock/token.go", "left < r.facts.least(t.req.TTL)", "left < 0"},
 		killer: redlock("TestALockWithLittleValidityLeftIsNotHad"),
 	},
 	{
@@ -78,12 +82,12 @@ var quorum = []mutant{
 	},
 	{
 		name:   "a token is issued when one node has accepted it",
-		edit:   edit{"redlock/try.go", "	case has >= c.q.need:\n		c.win(t)\n", "	case has >= 1:\n		c.win(t)\n"},
+		edit:   edit{"redlock/token.go", "	case has >= need:\n		r.win(t)\n", "	case has >= 1:\n		r.win(t)\n"},
 		killer: redlock("TestATokenIsIssuedOnlyAboveWhatAQuorumAccepted"),
 		also: []edit{{
-			"redlock/try.go",
-			"	votes := t.answers(func(v *vote) bool { return accepted(v.ans, t.proposal) })\n",
-			"	votes := t.answers(isGranted)\n",
+			"redlock/token.go",
+			"	votes := t.answers(func(v *vote) bool { return v.accepts(t) })\n",
+			"	votes := t.answers((*vote).hasVote)\n",
 		}},
 	},
 	{
@@ -123,42 +127,42 @@ var quorum = []mutant{
 	},
 	{
 		name:   "an attempt that was given up leaves no tombstone",
-		edit:   edit{"redlock/lane.go", "Bury: v.unsure || t.leave,", "Bury: t.leave,"},
+		edit:   edit{"redlock/outbox.go", "Bury: v.trace == unclear || leave,", "Bury: v.trace > unclear || leave,"},
 		killer: redlock("TestALateAcquireIsRefusedAfterItsRelease"),
 	},
 	{
 		name:   "a hold never spreads to nodes that come back",
-		edit:   edit{"redlock/renewal.go", "n.c.locked(func() { n.c.mend(n.req.TTL) })", "_ = n.c.mend"},
+		edit:   edit{"redlock/renewal.go", "		r.repair(n.req.TTL)\n", ""},
 		killer: redlock("TestAHoldSpreadsToNodesThatComeBack"),
 	},
 	{
 		name:   "a hold is lost while votes for it are under way",
-		edit:   edit{"redlock/renewal.go", "v.pending() && !t.spread", "v.pending() && t.spread"},
+		edit:   edit{"redlock/renewal.go", "v.link.isPending() && t.phase == held", "v.link.isPending() && t.phase == spread"},
 		killer: redlock("TestAHoldIsNotLostWhileItsVotesAreUnderWay"),
 	},
 	{
 		name:   "a late vote counts at once, whatever the node has accepted",
-		edit:   edit{"redlock/renewal.go", "counts:  has && v.counts && now.Before(v.end),", "counts:  has && now.Before(v.end),"},
+		edit:   edit{"redlock/renewal.go", "case v.says == counted && now.Before(v.end):", "case v.hasVote() && now.Before(v.end):"},
 		killer: redlock("TestALateVoteDoesNotHideThatAnotherHadTheLock/Extend"),
 	},
 	{
 		name:   "a late vote is given back as if it had counted",
-		edit:   edit{"redlock/lane.go", "(rel.Gone && n == 0 || t.phase == held && !v.counts)", "rel.Gone && n == 0"},
+		edit:   edit{"redlock/outbox.go", "(gone && o.resend == 0 || t.isHeld() && v.says != counted)", "gone && o.resend == 0"},
 		killer: redlock("TestALateVoteDoesNotHideThatAnotherHadTheLock/Unlock"),
 	},
 	{
 		name:   "a vote that has run out counts",
-		edit:   edit{"redlock/renewal.go", "has && v.counts && now.Before(v.end)", "has && v.counts && !now.IsZero()"},
+		edit:   edit{"redlock/renewal.go", "v.says == counted && now.Before(v.end)", "v.says == counted && !now.IsZero()"},
 		killer: redlock("TestAVoteThatRanOutDoesNotCount"),
 	},
 	{
 		name:   "a renewal that reaches too few does not spread the hold",
-		edit:   edit{"redlock/renewal.go", "if v != taken && n.c != nil {", "if v == won && n.c != nil {"},
+		edit:   edit{"redlock/renewal.go", "if n.verdict != taken {", "if n.verdict == won {"},
 		killer: redlock("TestAHoldSpreadsWhileItsRenewalsFail"),
 	},
 	{
 		name:   "a vote that comes after Extend ends before the others",
-		edit:   edit{"redlock/renewal.go", "engine.Owned, max(term, ttl)", "engine.Owned, term"},
+		edit:   edit{"redlock/renewal.go", "r.askFor(t, i, false, p, ttl)", "r.askFor(t, i, false, p, 0)"},
 		killer: redlock("TestAVoteAfterExtendLasts"),
 	},
 	{
@@ -168,7 +172,7 @@ var quorum = []mutant{
 	},
 	{
 		name:   "a late vote never counts where the node has accepted a greater token",
-		edit:   edit{"redlock/renewal.go", "t.votes[i].counts = true", "_ = i"},
+		edit:   edit{"redlock/renewal.go", "n.attempt.votes[i].prove()", "_ = i"},
 		killer: redlock("TestALateVoteCountsOnceAQuorumIsSeenWithoutIt"),
 	},
 }

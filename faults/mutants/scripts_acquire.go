@@ -52,7 +52,7 @@ var acquiring = []mutant{
 	},
 	{
 		name:   "a withdrawn hold is granted",
-		edit:   edit{"scripts/acquire.lua", "if others and in_grave(hold) then", "if false then"},
+		edit:   edit{"scripts/acquire.lua", "if others and has_tombstone(hold) then", "if false then"},
 		killer: redisengine("TestWithdraw/embedded"),
 	},
 	{
@@ -62,7 +62,7 @@ var acquiring = []mutant{
 	},
 	{
 		name:   "of several locks some are kept where one is taken",
-		edit:   edit{"scripts/all.lua", "release(keys[n], { args[n][1], '0', '0', '0', args[n][8], '' })", ""},
+		edit:   edit{"scripts/all.lua", "release(keys[n], { args[n][HOLD], '0', '0', '0', args[n][RETENTION], '' })", ""},
 		killer: redisengine("TestAcquireAll/embedded"),
 	},
 	{

@@ -14,7 +14,7 @@ var queueing = []mutant{
 	},
 	{
 		name:   "a waiter that fell silent is granted",
-		edit:   edit{"scripts/queue.lua", "if seen and seen + life > now then", "if seen then"},
+		edit:   edit{"scripts/queue.lua", "if w and w.seen + w.life_ms > now then", "if w then"},
 		killer: redisengine("TestAcquireQueues/embedded"),
 	},
 	{
@@ -39,7 +39,7 @@ var queueing = []mutant{
 	},
 	{
 		name:   "a waiter is passed over again as soon as it has checked in",
-		edit:   edit{"scripts/queue.lua", "return passed and UNKNOWN or HERE", "return HERE"},
+		edit:   edit{"scripts/queue.lua", "return entry and entry.here == PASSED and UNKNOWN or HERE", "return HERE"},
 		killer: redisengine("TestPassingOver/embedded"),
 	},
 	{
@@ -118,7 +118,7 @@ var releasing = []mutant{
 	},
 	{
 		name:   "no tombstone is left",
-		edit:   edit{"scripts/release.lua", "if bury_ms > 0 then", "if false then"},
+		edit:   edit{"scripts/release.lua", "if tombstone_ms > 0 then", "if false then"},
 		killer: redisengine("TestWithdraw/embedded"),
 	},
 	{
@@ -128,7 +128,7 @@ var releasing = []mutant{
 	},
 	{
 		name:   "a next that was withdrawn is granted",
-		edit:   edit{"scripts/release.lua", "and not lock.holds[next] and not in_grave(next) then", "and not lock.holds[next] then"},
+		edit:   edit{"scripts/release.lua", "and not lock.holds[next] and not has_tombstone(next) then", "and not lock.holds[next] then"},
 		killer: redisengine("TestReleaseNamesTheNext/embedded"),
 	},
 	{

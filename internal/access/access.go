@@ -6,6 +6,9 @@
 package access
 
 import (
+	"log/slog"
+	"time"
+
 	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/internal/lifecycle"
 	"github.com/relock-go/relock/internal/redisengine"
@@ -15,6 +18,16 @@ import (
 type Inside struct {
 	Manager *lifecycle.Manager
 	Redis   *redisengine.Engine // nil: its locks are on another engine
+}
+
+// Settings are what an engine takes of the options of its client.
+type Settings struct {
+	ID        string        // of the client, which no other has
+	Prefix    string        // of every key
+	Check     time.Duration // how often a waiter asks for its state
+	Call      time.Duration // bounds each request
+	Retention time.Duration // of the counter of a lock's tokens
+	Log       *slog.Logger
 }
 
 // Inspector returns a view of all the locks on the client's Redis, or nil where it
@@ -29,9 +42,13 @@ func (in Inside) Inspector() engine.Inspector {
 var (
 	// Client returns the inside of a *relock.Client.
 	Client func(client any) Inside
-	// NewClient returns a *relock.Client whose locks live on a quorum, with the
+	// NewClient returns a *relock.Client whose locks the engine keeps that make makes
+	// of the settings of opts, a []relock.Option or nil. It returns what is wrong with
+	// them.
+	NewClient func(make func(Settings) engine.Engine, opts any) (any, error)
+	// NewQuorum returns a *relock.Client whose locks live on a quorum, with the
 	// settings of like, a *relock.Client.
-	NewClient func(quorum engine.Engine, like any) any
+	NewQuorum func(quorum engine.Engine, like any) any
 	// Member returns a *relock.Mutex or a *relock.Reentrant as the member of a
 	// group, and false for anything else.
 	Member func(lock any) (lifecycle.Member, bool)

@@ -69,7 +69,7 @@ func (s *Engine) sendBatch(ctx context.Context, batch []engine.Pulse) {
 	got := s.sendAll(ctx, len(batch), checkIns, func(i int) *command { return s.pulseCommand(batch[i]) })
 	for i, p := range batch {
 		err := got[i].err
-		s.suspect(err)
+		s.refreshAfter(err)
 		if p.Release != nil {
 			_, err = s.released(ctx, p.Release, got[i])
 			p.Done(engine.Answer{}, err)

@@ -79,13 +79,13 @@ func TestDeadConnectionsDoNotCostTheCall(t *testing.T) {
 		}},
 	} {
 		for _, near := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, asked directly before: %v", tc.name, near), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, asked inline before: %v", tc.name, near), func(t *testing.T) {
 				t.Parallel()
 				r := behaviour.NewRig(t)
 				c, forget := forgotten(t, r)
 				lease := behaviour.LockOf(t, c.Mutex("a"))
 				if near {
-					behaviour.Eventually(t, "it is asked directly", func() bool {
+					behaviour.Eventually(t, "it is asked inline", func() bool {
 						behaviour.Unlock(t, behaviour.LockOf(t, c.Mutex("b")))
 						return behaviour.EngineOf(c).Quick()
 					})

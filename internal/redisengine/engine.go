@@ -44,11 +44,11 @@ type Subscription interface {
 type Engine struct {
 	rdb     Client
 	cfg     Config
-	space   string  // before the kinds of its keys
-	ballot  *ballot // of a node of a quorum; else nil
+	space   string // before the kinds of its keys
+	voter   *voter // of a node of a quorum; else nil
 	channel string
 	keys    *keyCache
-	direct  *direct
+	inline  *inlineSender
 	sender  *sender
 	Subscription
 	highWater atomic.Int64 // the greatest token this client has seen
@@ -60,7 +60,7 @@ var _ engine.Engine = (*Engine)(nil)
 func New(rdb Client, id string, cfg Config) *Engine {
 	s := &Engine{
 		rdb: rdb, cfg: cfg, channel: channelOf(cfg.Prefix, id), keys: newKeyCache(cfg.Prefix, ""),
-		direct: newDirect(rdb), sender: newSender(rdb, cfg.Call),
+		inline: newInlineSender(rdb), sender: newSender(rdb, cfg.Call),
 	}
 	s.Subscription = cfg.NewSubscription(s.channel, s.Parse)
 	return s
@@ -84,11 +84,11 @@ func (s *Engine) run(ctx context.Context, c *command, copied again) outcome {
 	case ctx.Err() != nil:
 		got.err = fmt.Errorf("%w: %w", engine.ErrUnsent, ctx.Err())
 		return got
-	case s.direct.enter():
-		got.val, got.err = s.direct.run(ctx, c, got.sent)
-		s.direct.saw(time.Since(got.sent), got.err)
+	case s.inline.enter():
+		got.val, got.err = s.inline.run(ctx, c, got.sent)
+		s.inline.observe(time.Since(got.sent), got.err)
 		if errors.Is(got.err, engine.ErrUnsent) {
-			// No connection was had in the time that a direct request has: that says
+			// No connection was had in the time that an inline request has: that says
 			// nothing of what can be had.
 			t, _ := copied() // what was kept back once is not to leave
 			got = s.sender.send(ctx, t, copied)
@@ -97,9 +97,9 @@ func (s *Engine) run(ctx context.Context, c *command, copied again) outcome {
 		got.val, got.err = c.submit(ctx, s.rdb, queue)
 	default:
 		got = s.sender.send(ctx, c, copied)
-		s.direct.saw(time.Since(got.sent), got.err)
+		s.inline.observe(time.Since(got.sent), got.err)
 	}
-	s.suspect(got.err)
+	s.refreshAfter(got.err)
 	return got
 }
 
@@ -111,7 +111,7 @@ func repeat(build func() *command) again {
 // suspect has a cluster client look for its masters again when one does not
 // answer, as err says: go-redis itself does so on a MOVED only, and else once a
 // minute, which is longer than a lease.
-func (s *Engine) suspect(err error) {
+func (s *Engine) refreshAfter(err error) {
 	if err == nil {
 		return
 	}
@@ -153,8 +153,8 @@ func (s *Engine) acquireCommand(r *engine.Request) *command {
 		r.Hold, r.Owner, millis(r.Grant()), channel,
 		time.Since(r.Arrived).Microseconds(), millis(r.Life), s.highWater.Load(), s.retention(), s.subscribed(),
 	}
-	if s.ballot != nil {
-		return s.ballot.cast(s, r, args[:])
+	if s.voter != nil {
+		return s.voter.cast(s, r, args[:])
 	}
 	return s.command(&acquireScript, r.Name, args[:]...)
 }
@@ -162,7 +162,7 @@ func (s *Engine) acquireCommand(r *engine.Request) *command {
 // retention is for how long the scripts keep the fence; 0 is for a node of a
 // quorum, which mints no tokens.
 func (s *Engine) retention() int64 {
-	if s.ballot != nil {
+	if s.voter != nil {
 		return 0
 	}
 	return millis(s.cfg.Retention)

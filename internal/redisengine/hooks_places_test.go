@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A client is asked directly only where its hooks are known: with this go-redis
+// A client is asked inline only where its hooks are known: with this go-redis
 // they are, and with one that keeps them otherwise they are not looked for.
 func TestWhereHooksAreKept(t *testing.T) {
 	rdb := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{"127.0.0.1:1"}})
@@ -16,7 +16,7 @@ func TestWhereHooksAreKept(t *testing.T) {
 	for range 2 {
 		known, ok := hooksOf(rdb)
 		if !ok {
-			t.Fatal("this go-redis keeps its hooks elsewhere: requests are not sent directly")
+			t.Fatal("this go-redis keeps its hooks elsewhere: requests are not sent inline")
 		}
 		before := len(known.in(known.now()))
 		hook := &noHook{}

@@ -268,7 +268,7 @@ func TestAHookIsSeenFromTheRequestAfterItWasAdded(t *testing.T) {
 		if err := s.Client().ClientKillByFilter(behaviour.Bg, "type", "normal", "skipme", "yes").Err(); err != nil {
 			t.Fatal(err)
 		}
-		behaviour.Eventually(t, "a direct request dials under the hook", func() bool {
+		behaviour.Eventually(t, "an inline request dials under the hook", func() bool {
 			behaviour.EngineOf(client).ProveQuick()
 			_, _ = m.Status(behaviour.Bg)
 			return seen.dials.Load() > 0

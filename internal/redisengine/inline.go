@@ -14,50 +14,50 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
-// Bounds of direct requests.
+// Bounds of inline requests.
 const (
-	// directFor is when one is given up: well within what a Lock may take to
+	// inlineFor is when one is given up: well within what a Lock may take to
 	// return once its context has ended.
-	directFor = 20 * time.Millisecond
-	// directQuick is what a reply may take for the server to count as near.
-	directQuick = directFor / 4
-	// directProof is how many replies in a row must have been quick.
-	directProof = 16
+	inlineFor = 20 * time.Millisecond
+	// inlineQuick is what a reply may take for the server to count as near.
+	inlineQuick = inlineFor / 4
+	// inlineProof is how many replies in a row must have been quick.
+	inlineProof = 16
 )
 
-// A direct sends requests in the goroutine that makes them. To hand a request
+// An inlineSender sends requests in the goroutine that makes them. To hand a request
 // to another goroutine and its reply back, as must be done to give up a reply
 // that go-redis waits for, costs a process that has nothing else to do as much
 // as the round trip itself.
 //
-// What keeps the promise that a call ends with its context is that a direct
-// request is given up after directFor whatever happens: no answer, as when a
+// What keeps the promise that a call ends with its context is that an inline
+// request is given up after inlineFor whatever happens: no answer, as when a
 // connection breaks, so that the caller asks again by the same hold id. To give
 // one up costs its connection. Therefore only a server whose last replies were
-// all quick is asked directly, not again after one was not, and by no more
+// all quick is asked inline, not again after one was not, and by no more
 // goroutines at a time than there are processors: a server that stalls costs a
 // client no more connections than that, once.
 //
 // A client's hooks are then called by the caller too. They are given a context
 // that ends with the request; one that does not mind it delays its caller.
-type direct struct {
+type inlineSender struct {
 	rdb     *redis.Client // nil: there is none
 	hooks   hooks         // of rdb
 	limited atomic.Pointer[limited]
-	quick   atomic.Int32 // replies in a row, up to directProof
+	quick   atomic.Int32 // replies in a row, up to inlineProof
 	busy    atomic.Int32 // requests under way
 	most    int32
 }
 
-// limited is the client with the time limit of direct requests: a clone that was
+// limited is the client with the time limit of inline requests: a clone that was
 // given the client's hooks, as of one state of them.
 type limited struct {
 	rdb   *redis.Client
 	hooks unsafe.Pointer
 }
 
-func newDirect(rdb Client) *direct {
-	d := &direct{most: int32(runtime.GOMAXPROCS(0))}
+func newInlineSender(rdb Client) *inlineSender {
+	d := &inlineSender{most: int32(runtime.GOMAXPROCS(0))}
 	client, _ := rdb.(*redis.Client)
 	if client == nil || !bounds(client.Options()) {
 		return d
@@ -75,9 +75,9 @@ func bounds(o *redis.Options) bool {
 		o.CredentialsProvider == nil && o.CredentialsProviderContext == nil && o.StreamingCredentialsProvider == nil
 }
 
-// enter tells whether a request may be sent directly; run or leave follows it.
-func (d *direct) enter() bool {
-	if d.rdb == nil || d.quick.Load() < directProof {
+// enter tells whether a request may be sent inline; run or leave follows it.
+func (d *inlineSender) enter() bool {
+	if d.rdb == nil || d.quick.Load() < inlineProof {
 		return false
 	}
 	if d.busy.Add(1) > d.most {
@@ -87,15 +87,15 @@ func (d *direct) enter() bool {
 	return true
 }
 
-func (d *direct) leave() { d.busy.Add(-1) }
+func (d *inlineSender) leave() { d.busy.Add(-1) }
 
 // saw takes note of how long a request took, and whether it was answered.
-func (d *direct) saw(took time.Duration, err error) {
+func (d *inlineSender) observe(took time.Duration, err error) {
 	switch {
 	case d.rdb == nil:
-	case took > directQuick, engine.Unanswered(err):
+	case took > inlineQuick, engine.Unanswered(err):
 		d.quick.Store(0)
-	case d.quick.Load() < directProof:
+	case d.quick.Load() < inlineProof:
 		d.quick.Add(1)
 	}
 }
@@ -103,11 +103,11 @@ func (d *direct) saw(took time.Duration, err error) {
 // client returns a client with the hooks that the one handed in has now: a hook
 // whose AddHook has returned misses no request that begins after that. New
 // connections are dialled by the one handed in, under its hooks: the pool is its.
-func (d *direct) client() *redis.Client {
+func (d *inlineSender) client() *redis.Client {
 	state := d.hooks.now()
 	l := d.limited.Load()
 	if l == nil || l.hooks != state {
-		l = &limited{d.rdb.WithTimeout(directFor), state}
+		l = &limited{d.rdb.WithTimeout(inlineFor), state}
 		// The limit is one for all that a request may need: to connect, to introduce
 		// itself, and to be sent again with its source. The options are the clone's.
 		l.rdb.Options().ContextTimeoutEnabled = true
@@ -119,10 +119,10 @@ func (d *direct) client() *redis.Client {
 	return l.rdb
 }
 
-// run sends c and returns its reply, within directFor, and leaves.
-func (d *direct) run(ctx context.Context, c *command, now time.Time) (any, error) {
+// run sends c and returns its reply, within inlineFor, and leaves.
+func (d *inlineSender) run(ctx context.Context, c *command, now time.Time) (any, error) {
 	defer d.leave() // also when a hook of the client's panics
-	bounded, cancel := context.WithDeadline(ctx, now.Add(directFor))
+	bounded, cancel := context.WithDeadline(ctx, now.Add(inlineFor))
 	defer cancel()
 	val, err := c.process(bounded, d.client())
 	err = c.fault(d.rdb, err)

@@ -17,7 +17,7 @@ func near(t *testing.T, c *relock.Client) {
 	behaviour.Unlock(t, behaviour.LockOf(t, c.Mutex("near"))) // there is a connection
 	behaviour.EngineOf(c).ProveQuick()
 	if !behaviour.EngineOf(c).MayEnter() {
-		t.Fatal("a near server is not asked directly")
+		t.Fatal("a near server is not asked inline")
 	}
 }
 

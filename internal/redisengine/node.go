@@ -18,7 +18,7 @@ type node struct{ *Engine }
 var _ engine.Node = node{}
 
 // ballot is what a node adds to a request.
-type ballot struct {
+type voter struct {
 	id      atomic.Pointer[string] // the id that the server is known by
 	cluster atomic.Bool            // it has no one server: it has refused keys of two slots
 }
@@ -26,14 +26,14 @@ type ballot struct {
 // AsNode returns s's server as a node of a quorum.
 func (s *Engine) AsNode(id string) engine.Node {
 	n := New(s.rdb, id, s.cfg)
-	n.space, n.ballot, n.keys = quorumSpace, &ballot{}, newKeyCache(s.cfg.Prefix, quorumSpace)
-	n.sender.every = 0   // and sends no copies
-	n.direct = &direct{} // a quorum asks each node in a goroutine of its own, and minds how long it takes
+	n.space, n.voter, n.keys = quorumSpace, &voter{}, newKeyCache(s.cfg.Prefix, quorumSpace)
+	n.sender.every = 0         // and sends no copies
+	n.inline = &inlineSender{} // a quorum asks each node in a goroutine of its own, and minds how long it takes
 	return node{n}
 }
 
 // cast returns the acquire r, whose arguments are args, as a vote.
-func (b *ballot) cast(s *Engine, r *engine.Request, args []any) *command {
+func (b *voter) cast(s *Engine, r *engine.Request, args []any) *command {
 	keys, id := s.keys.of(r.Name), ""
 	if known := b.id.Load(); known != nil {
 		id = *known
@@ -57,7 +57,7 @@ func (n node) Status(ctx context.Context, name string) (engine.Status, error) {
 // AutoPipeliner does, is found out by its refusal.
 func (n node) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
 	ans, err := n.Engine.Acquire(ctx, r)
-	if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") && n.ballot.cluster.CompareAndSwap(false, true) {
+	if err != nil && redis.HasErrorPrefix(err, "CROSSSLOT") && n.voter.cluster.CompareAndSwap(false, true) {
 		return n.Engine.Acquire(ctx, r)
 	}
 	return ans, err
@@ -86,7 +86,7 @@ func (n node) Enrol(ctx context.Context, id, roster string) (engine.Enrolment, e
 }
 
 // Trust is described in package engine.
-func (n node) Trust(id string) { n.ballot.id.Store(&id) }
+func (n node) Trust(id string) { n.voter.id.Store(&id) }
 
 func (s *Engine) enrol(ctx context.Context, id, roster string) (engine.Enrolment, error) {
 	c := func() *command { return newCommand(&enrolScript, []any{nodeKey(s.cfg.Prefix)}, id, roster) }

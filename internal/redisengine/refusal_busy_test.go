@@ -35,7 +35,7 @@ func occupy(t *testing.T, r *behaviour.Rig) (free func()) {
 }
 
 func TestAServerThatIsBusy(t *testing.T) {
-	const ttl = 2400 * time.Millisecond
+	const ttl = 4 * time.Second
 	r := behaviour.NewRig(t)
 	c := r.Client(t, false)
 	lease := behaviour.LockOf(t, c.Mutex("a", relock.WithTTL(ttl)))

@@ -26,7 +26,7 @@ func (s *Engine) renewReplicated(ctx context.Context, r *engine.Renewal) (engine
 	renewal := func() (transmission, []*engine.Request) { return &replicated{s.renewCommand(r), s, r, time.Now()}, nil }
 	first, _ := renewal()
 	got := s.sender.send(ctx, first, renewal)
-	s.suspect(got.err)
+	s.refreshAfter(got.err)
 	if got.err != nil {
 		return engine.Answer{}, got.err
 	}

@@ -24,14 +24,13 @@ var (
 
 // A Script is the source of one operation, and the name the server knows it by.
 type Script struct {
-	source, sha string
-	name        any // sha, as it is sent
+	source string
+	name   any // by which the server knows it, as it is sent
 }
 
 func newScript(source string) Script {
 	sum := sha1.Sum([]byte(source))
-	sha := hex.EncodeToString(sum[:])
-	return Script{source, sha, sha}
+	return Script{source, hex.EncodeToString(sum[:])}
 }
 
 // ms rounds up: a TTL of 0 would be no TTL.

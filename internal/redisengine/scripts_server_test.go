@@ -222,7 +222,7 @@ func TestUnknownScripts(t *testing.T) {
 		{"it is known from then on", func(s *scriptTest) {
 			flush(s)
 			s.status()
-			s.want(s.do("script", "exists", statusScript.sha).([]any), 1)
+			s.want(s.do("script", "exists", statusScript.name.(string)).([]any), 1)
 		}},
 		{"a batch runs each of its commands once, and answers each", func(s *scriptTest) {
 			token := s.grant(ask{hold: "a1", owner: "a"})

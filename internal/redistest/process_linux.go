@@ -8,9 +8,10 @@ import (
 )
 
 // dieWithParent has the kernel kill the child when the thread that started it
-// ends.
+// ends. An interrupt at the terminal is for the parent to handle: the child is in
+// a group of its own.
 func dieWithParent() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
 
 // isStopped reports whether a stop signal has taken effect.

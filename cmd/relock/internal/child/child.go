@@ -21,7 +21,14 @@ type Command struct {
 	Args  []string // the first is its name
 	Env   []string
 	Files [3]*os.File // standard input, output and error
+
+	// Isolated has it run in a PID namespace that ends with its guardian: even if we
+	// are killed together with that. Linux alone has them.
+	Isolated bool
 }
+
+// errNoNamespace is returned where an Isolated command cannot be.
+var errNoNamespace = errors.New("no PID namespace can be had here: it takes Linux, and root or a kernel that lets users have them")
 
 // Ends tells whether sig asks a command to end.
 func Ends(sig os.Signal) bool {

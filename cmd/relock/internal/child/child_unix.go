@@ -8,15 +8,18 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Child is a command that was started. It is safe for concurrent use.
 type Child struct {
 	root     int // pid of the command
+	lead     process
 	guardian int // its pid
 	orders   *os.File
 	tty      *terminal // nil: its standard input and output are no terminal
@@ -60,6 +63,8 @@ func Start(cmd Command, until time.Time, patience, grace time.Duration) (*Child,
 	var errno syscall.Errno
 	if !lines.Scan() {
 		err = errNoGuardian
+	} else if _, bad := fmt.Sscanf(lines.Text(), "refused %d", &errno); bad == nil {
+		err = fmt.Errorf("%w (%v)", errNoNamespace, errno)
 	} else if _, bad := fmt.Sscanf(lines.Text(), "started %d", &c.root); bad != nil {
 		_, _ = fmt.Sscanf(lines.Text(), "failed %d", &errno)
 		err = errno
@@ -69,12 +74,20 @@ func Start(cmd Command, until time.Time, patience, grace time.Duration) (*Child,
 		close(c.heard)
 		return nil, &os.PathError{Op: "start", Path: cmd.Path, Err: err}
 	}
+	if cmd.Isolated {
+		c.root = seenAs(c.root, c.guardian)
+	}
+	c.lead = see(c.root, c.guardian)
 	go c.listen(lines)
 	c.tty = lend(c, cmd)
 	return c, nil
 }
 
-// fork starts the guardian, and returns what it tells.
+// fork starts the guardian, and returns what it tells. The pipes keep their numbers
+// in it, and are told by them: the command inherits whatever else we did, under the
+// numbers that it had (a jobserver, a listener's sockets, a redirection 3>file).
+// What else may be started meanwhile than a guardian, in a test, may inherit its ends,
+// too: not ours, which tell of our death.
 func (c *Child) fork(cmd Command, first order) (*os.File, error) {
 	exe, err := ourselves()
 	if err != nil {
@@ -95,16 +108,33 @@ func (c *Child) fork(cmd Command, first order) (*os.File, error) {
 	c.order(first) // it waits in the pipe
 	adopt()        // should the guardian be killed
 	attr := &syscall.ProcAttr{Env: cmd.Env, Sys: &syscall.SysProcAttr{Setpgid: true}}
-	for _, f := range append(cmd.Files[:], orders, its) {
+	wakeWithParent(attr.Sys)
+	for _, f := range cmd.Files {
 		attr.Files = append(attr.Files, f.Fd())
 	}
-	c.guardian, err = syscall.ForkExec(exe, append([]string{"relock", verb, cmd.Path}, cmd.Args...), attr)
+	if cmd.Isolated {
+		err = isolate(attr.Sys)
+	}
+	args := []string{"relock", verb, inherited(orders), inherited(its), cmd.Path}
+	if err == nil {
+		c.guardian, err = syscall.ForkExec(exe, append(args, cmd.Args...), attr)
+	}
 	runtime.KeepAlive(cmd)
 	if err != nil {
 		_, _ = ours.Close(), news.Close()
-		return nil, fmt.Errorf("its guardian: %w", err)
+		if cmd.Isolated {
+			return nil, fmt.Errorf("%w (%v)", errNoNamespace, err)
+		}
+		return nil, fmt.Errorf("its guardian: %v", err) // it is not the command that is not there
 	}
 	return news, nil
+}
+
+// inherited has what is started from now on have f, and returns its number.
+func inherited(f *os.File) string {
+	fd := f.Fd()
+	_, _ = unix.FcntlInt(fd, unix.F_SETFD, 0)
+	return strconv.Itoa(int(fd))
 }
 
 // listen takes in what the guardian tells.
@@ -137,75 +167,6 @@ func (c *Child) ended(ws syscall.WaitStatus) {
 	c.status = ws
 	c.mu.Unlock()
 	close(c.done)
-}
-
-// children are those whose ends are taken note of. There is one reaper for all:
-// whoever waits for any child takes the end of another's guardian, too.
-var children struct {
-	mu     sync.Mutex // also keeps any from being forked while nobody is looked for
-	all    []*Child
-	reaped bool // by a goroutine
-}
-
-// begin forks the guardian of c, and sees to it that its end is taken note of.
-func (c *Child) begin(fork func() (*os.File, error)) (*os.File, error) {
-	children.mu.Lock()
-	defer children.mu.Unlock()
-	news, err := fork()
-	if err != nil {
-		return nil, err
-	}
-	children.all = append(children.all, c)
-	if !children.reaped {
-		children.reaped = true
-		go reap()
-	}
-	return news, nil
-}
-
-// reap takes note of all that ends as our child: the guardian, and where it is
-// killed what was below it; as PID 1, all that nobody else takes note of.
-func reap() {
-	for {
-		var ws syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &ws, 0, nil)
-		switch {
-		case err == nil:
-			note(pid, ws)
-		case err == syscall.ECHILD && nobodyLeft():
-			return
-		}
-	}
-}
-
-func note(pid int, ws syscall.WaitStatus) {
-	children.mu.Lock()
-	all := slices.Clone(children.all)
-	children.mu.Unlock()
-	for _, c := range all {
-		c.note(pid, ws)
-	}
-}
-
-// nobodyLeft ends the reaper if there is no child, and none is being forked.
-func nobodyLeft() bool {
-	children.mu.Lock()
-	var ws syscall.WaitStatus
-	pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)
-	if err != syscall.ECHILD {
-		children.mu.Unlock()
-		if pid > 0 {
-			note(pid, ws)
-		}
-		return false
-	}
-	all := children.all
-	children.all, children.reaped = nil, false
-	children.mu.Unlock()
-	for _, c := range all {
-		c.over()
-	}
-	return true
 }
 
 // note takes note of the end of a child of ours.
@@ -252,7 +213,7 @@ func isClosed(ch <-chan struct{}) bool {
 
 // tree is what is to be ended.
 func (c *Child) tree() tree {
-	t := tree{root: c.root, top: c.guardian}
+	t := tree{root: c.root, top: c.guardian, lead: c.lead}
 	if isClosed(c.orphaned) {
 		t.top = os.Getpid()
 	}
@@ -320,14 +281,15 @@ func (c *Child) Status() int {
 
 // Pass passes sig on to the command and to all in its group; where the command
 // has ended, to all that it has left. A request to stop stops this process, too,
-// once the command has it; on a terminal the command's own stop does that.
+// once the command has it; on a terminal the stop of the command itself does that,
+// while it lives.
 func (c *Child) Pass(sig os.Signal) {
 	if n, ok := sig.(syscall.Signal); ok && isClosed(c.done) {
 		c.tree().signalAll(n)
 	} else {
 		c.tree().signal(sig)
 	}
-	if isSuspend(sig) && c.tty == nil {
+	if isSuspend(sig) && (c.tty == nil || isClosed(c.done)) {
 		stopSelf()
 	}
 }

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -15,6 +16,9 @@ import (
 // the command itself dies with it.
 func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
 
+// wakeWithParent has a guardian that is stopped go on when we die: it has work then.
+func wakeWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGCONT }
+
 // adopt makes us the parent of what our descendants leave behind, so that it
 // stays below us, and is found.
 func adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
@@ -22,8 +26,17 @@ func adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 // named has ps show a guardian as what it is, and not as "exe".
 func named() { _ = os.WriteFile("/proc/self/comm", []byte("relock"), 0) }
 
+// errNoProc is returned where nothing could be found, and so nothing be ended.
+var errNoProc = errors.New("no /proc is mounted here, and without it what it starts cannot be found, nor be ended with the lock")
+
 // ourselves is a path of this very executable, also after it was replaced.
-func ourselves() (string, error) { return "/proc/self/exe", nil }
+func ourselves() (string, error) {
+	const exe = "/proc/self/exe"
+	if _, err := os.Lstat(exe); err != nil {
+		return "", errNoProc
+	}
+	return exe, nil
+}
 
 // monotonic is a clock that all processes of the machine share, and nobody sets.
 func monotonic() time.Duration {
@@ -42,9 +55,14 @@ type process struct {
 	stopped            bool
 }
 
-// signal sends sig to p if it is still there.
+// signal sends sig to p if it is still there, and to the group that it leads.
 func (p process) signal(sig syscall.Signal) {
-	if now, ok := stat(p.pid); ok && now.started == p.started {
+	now, ok := stat(p.pid)
+	switch {
+	case !ok || now.started != p.started:
+	case now.group == p.pid:
+		_ = syscall.Kill(-p.pid, sig)
+	default:
 		_ = syscall.Kill(p.pid, sig)
 	}
 }
@@ -104,6 +122,26 @@ func descendants(top int) []process {
 		found = append(found, children[found[i].pid]...)
 	}
 	return slices.DeleteFunc(found, func(p process) bool { return p.dead })
+}
+
+// see returns the child of parent that has that pid, or none.
+func see(pid, parent int) process {
+	if p, ok := stat(pid); ok && p.parent == parent {
+		return p
+	}
+	return process{}
+}
+
+// led tells whether the command is there, dead or alive: nobody has waited for it,
+// and its number is its own.
+func (t tree) led() bool {
+	now, ok := stat(t.root)
+	return ok && now.started == t.lead.started
+}
+
+// groupAmong tells whether one of them is in the group of t.
+func (t tree) groupAmong(living []process) bool {
+	return slices.ContainsFunc(living, func(p process) bool { return p.group == t.root })
 }
 
 // inGroup tells whether anybody lives in the group: all of it is below the

@@ -17,28 +17,36 @@ func stopSelf() { _ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) }
 // A tree is a command and all that it has started: its process group, and what
 // is below whoever adopts its orphans.
 type tree struct {
-	root int // pid of the command, and the id of its group
-	top  int // pid of who adopts; not of the tree itself
+	root int     // pid of the command, and the id of its group
+	top  int     // pid of who adopts; not of the tree itself
+	lead process // the command, where we have seen it
 }
 
 // signal sends sig to the group.
 func (t tree) signal(sig os.Signal) {
-	if n, ok := sig.(syscall.Signal); ok {
-		_ = syscall.Kill(-t.root, n) // fails when all of them are gone
+	if n, ok := sig.(syscall.Signal); ok && (t.led() || t.groupAmong(descendants(t.top))) {
+		_ = syscall.Kill(-t.root, n)
 	}
 }
 
 // signalAll also sends it to what has left the group. Where such a process leads
 // a group of its own that whole group gets it, in one go: looking for its members
 // one by one would miss those that are just being forked.
+//
+// A group whose leader has been waited for may be empty, and its number another's:
+// it is signalled if one of the tree is in it. Else it is at once, since a look at
+// all processes takes its time.
 func (t tree) signalAll(sig syscall.Signal) {
-	t.signal(sig)
-	for _, p := range descendants(t.top) {
-		switch p.group {
-		case t.root:
-		case p.pid:
-			_ = syscall.Kill(-p.pid, sig)
-		default:
+	led := t.led()
+	if led {
+		_ = syscall.Kill(-t.root, sig)
+	}
+	living := descendants(t.top)
+	if !led && t.groupAmong(living) {
+		_ = syscall.Kill(-t.root, sig)
+	}
+	for _, p := range living {
+		if p.group != t.root {
 			p.signal(sig)
 		}
 	}

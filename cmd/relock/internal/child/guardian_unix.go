@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -26,20 +27,18 @@ type guardian struct {
 	empty chan struct{} // closed when nothing of the tree is left
 }
 
-// verb is the first argument of a guardian; the path of the command and its
-// arguments follow.
+// verb is the first argument of a guardian. What follows are the descriptors of
+// its orders and of its news, the path of the command, and the command's arguments.
 const verb = "guardian"
-
-// Where a guardian has its pipes.
-const (
-	ordersFD = 3
-	newsFD   = 4
-)
 
 // Guard is to be called first in main: where this process is a guardian it does
 // its work and does not return.
 func Guard() {
-	if len(os.Args) < 4 || os.Args[1] != verb || !isPipe(ordersFD) || !isPipe(newsFD) {
+	if len(os.Args) < 6 || os.Args[1] != verb {
+		return
+	}
+	ordersFD, newsFD := pipeOf(os.Args[2]), pipeOf(os.Args[3])
+	if ordersFD < 0 || newsFD < 0 {
 		return
 	}
 	runtime.LockOSThread() // the command dies with the thread that starts it
@@ -48,12 +47,16 @@ func Guard() {
 	adopt()
 	named()
 	deaf()
-	g := &guardian{news: os.NewFile(newsFD, "news"), empty: make(chan struct{})}
-	orders := ordersOf(os.NewFile(ordersFD, "orders"))
+	g := &guardian{news: os.NewFile(uintptr(newsFD), "news"), empty: make(chan struct{})}
+	if err := settle(); err != nil {
+		g.tell("refused %d", errnoOf(err))
+		os.Exit(1)
+	}
+	orders := ordersOf(os.NewFile(uintptr(ordersFD), "orders"))
 	first, alive := <-orders
 	err := error(syscall.ETIMEDOUT)
 	if alive && !first.bye && monotonic() < first.killAt {
-		err = g.start(os.Args[2], os.Args[3:])
+		err = g.start(os.Args[4], os.Args[5:])
 	}
 	if err != nil {
 		g.tell("failed %d", errnoOf(err))
@@ -64,9 +67,14 @@ func Guard() {
 	os.Exit(0)
 }
 
-func isPipe(fd int) bool {
+// pipeOf returns the descriptor of a pipe that an argument names, or -1.
+func pipeOf(arg string) int {
+	fd, err := strconv.Atoi(arg)
 	var st syscall.Stat_t
-	return syscall.Fstat(fd, &st) == nil && st.Mode&syscall.S_IFMT == syscall.S_IFIFO
+	if err != nil || fd <= 2 || syscall.Fstat(fd, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFIFO {
+		return -1
+	}
+	return fd
 }
 
 // deaf has no signal end or stop us, but KILL and STOP. The command has them as
@@ -101,7 +109,7 @@ func (g *guardian) start(path string, args []string) error {
 	if err != nil {
 		return err
 	}
-	g.tree = tree{root: pid, top: os.Getpid()}
+	g.tree = tree{root: pid, top: os.Getpid(), lead: see(pid, os.Getpid())}
 	g.tell("started %d", pid)
 	return nil
 }
@@ -137,16 +145,21 @@ type order struct {
 	bye      bool          // the lock is no longer needed
 }
 
-// ordersOf closes its channel when whoever gives orders is gone.
+// ordersOf closes its channel when whoever gives orders is gone, or does not make
+// sense: half an order is the last one of somebody who is gone, and any other is no
+// leave to let the command live on. The lock may then be another's, and nothing
+// but this ends the command.
 func ordersOf(r io.Reader) <-chan order {
 	orders := make(chan order)
 	go func() {
 		defer close(orders)
 		lines := bufio.NewScanner(r)
 		for lines.Scan() {
-			var o order
-			if _, err := fmt.Sscanf(lines.Text(), "until %d %d %d", &o.killAt, &o.patience, &o.grace); err != nil {
-				o.bye = true
+			o := order{bye: lines.Text() == "bye"}
+			if !o.bye {
+				if _, err := fmt.Sscanf(lines.Text(), "until %d %d %d", &o.killAt, &o.patience, &o.grace); err != nil {
+					return
+				}
 			}
 			orders <- o
 		}

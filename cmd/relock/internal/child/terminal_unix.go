@@ -48,12 +48,17 @@ func (t *terminal) give(group int) {
 }
 
 // follow stops our group when the command is stopped (Ctrl-Z), as a shell
-// expects of a job, and lends the terminal again when we are continued.
+// expects of a job, and lends the terminal again when we are continued. When the
+// command has ended the terminal is ours again, though we wait for what it has left:
+// an interrupt comes to us, and is passed on.
 func (t *terminal) follow(c *Child) {
 	defer close(t.ended)
 	for {
 		select {
 		case <-c.stops:
+		case <-c.done:
+			t.reclaim()
+			return
 		case <-t.quit:
 			return
 		}
@@ -77,8 +82,12 @@ func (t *terminal) takeBack() {
 	}
 	close(t.quit)
 	<-t.ended
+	t.reclaim()
+	signal.Reset(syscall.SIGTTOU)
+}
+
+func (t *terminal) reclaim() {
 	if got, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP); err == nil && got != t.group {
 		t.give(t.group)
 	}
-	signal.Reset(syscall.SIGTTOU)
 }

@@ -7,52 +7,19 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/relock-go/relock/cmd/relock/internal/dial"
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
-func TestJain(t *testing.T) {
-	for name, tt := range map[string]struct {
-		shares []float64
-		want   float64
-	}{
-		"equal shares are 1":              {[]float64{7, 7, 7, 7}, 1},
-		"one that has all is 1/n":         {[]float64{5, 0, 0, 0}, 0.25},
-		"two of four is a half":           {[]float64{3, 3, 0, 0}, 0.5},
-		"nobody that has anything is 0":   {[]float64{0, 0}, 0},
-		"no contenders at all are 0, too": {nil, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := jain(tt.shares); got != tt.want {
-				t.Errorf("jain(%v) = %v, want %v", tt.shares, got, tt.want)
-			}
-		})
+func TestWhatAWorkerSaysIsPlainAndHasNoSecret(t *testing.T) {
+	plain.Hide("redis://zaphod:b33bl3@127.0.0.1:1")
+	r := &run{scene: &scene{}}
+	if err := r.take(event{Kind: failed, Worker: 1, Goroutine: 2, Text: "no zaphod with b33bl3\nor \x1b[2J"}); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestPercentile(t *testing.T) {
-	hundred := make([]time.Duration, 100)
-	for i := range hundred {
-		hundred[i] = time.Duration(100 - i) // unsorted on purpose
-	}
-	for name, tt := range map[string]struct {
-		ds   []time.Duration
-		p    float64
-		want time.Duration
-	}{
-		"the median of a hundred":     {hundred, 0.5, 50},
-		"the 99th of a hundred":       {hundred, 0.99, 99},
-		"all of them is the greatest": {hundred, 1, 100},
-		"none of them is the least":   {hundred, 0, 1},
-		"one value is every one":      {[]time.Duration{3}, 0.99, 3},
-		"no values are 0":             {nil, 0.5, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := percentile(tt.ds, tt.p); got != tt.want {
-				t.Errorf("percentile(%v) = %v, want %v", tt.p, got, tt.want)
-			}
-		})
+	if want := `worker 1, goroutine 2: no *** with ***; or \u001b[2J`; len(r.failures) != 1 || r.failures[0] != want {
+		t.Errorf("got %q, want %q", r.failures, want)
 	}
 }
 

@@ -3,9 +3,12 @@ package demo
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/relock-go/relock/cmd/relock/internal/plain"
 )
 
 // frameEvery is how often the view is redrawn.
@@ -146,7 +149,7 @@ func (r *run) take(e event) error {
 	case refused:
 		r.claims.refused[e.Token] = true
 	case failed:
-		r.failures = append(r.failures, fmt.Sprintf("worker %d, goroutine %d: %s", e.Worker, e.Goroutine, e.Text))
+		r.failures = append(r.failures, fmt.Sprintf("worker %d, goroutine %d: %s", e.Worker, e.Goroutine, plain.Error(errors.New(e.Text))))
 		if e.Unsure {
 			r.claims.unsure[e.Token] = true
 		}

@@ -2,9 +2,10 @@ package demo
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
+
+	"github.com/relock-go/relock/internal/stats"
 )
 
 // grant is one section, as its worker told it.
@@ -18,32 +19,6 @@ type grant struct {
 }
 
 func byToken(a, b grant) int { return cmp.Compare(a.token, b.token) }
-
-// jain returns Jain's fairness index of the shares xs: 1 when all are equal,
-// 1/n when one has everything, 0 for none (Jain, Chiu, Hawe: "A quantitative
-// measure of fairness", 1984).
-func jain(xs []float64) float64 {
-	var sum, squares float64
-	for _, x := range xs {
-		sum += x
-		squares += x * x
-	}
-	if squares == 0 {
-		return 0
-	}
-	return sum * sum / (float64(len(xs)) * squares)
-}
-
-// percentile returns the smallest of ds that p of them (0 to 1) do not exceed;
-// 0 for none. It sorts ds.
-func percentile(ds []time.Duration, p float64) time.Duration {
-	if len(ds) == 0 {
-		return 0
-	}
-	slices.Sort(ds)
-	rank := int(math.Ceil(p * float64(len(ds))))
-	return ds[min(max(rank, 1), len(ds))-1]
-}
 
 // handoffs returns how long the lock took from an Unlock to the next holder's
 // running, for holders that were waiting by then: within a process, and from one
@@ -91,6 +66,6 @@ func fairnessOf(grants []grant, workers, goroutines int) fairness {
 		total += waited
 		f.longest = max(f.longest, waited)
 	}
-	f.jain, f.mean = jain(shares), total/time.Duration(len(grants))
+	f.jain, f.mean = stats.Jain(shares), total/time.Duration(len(grants))
 	return f
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/relock-go/relock/internal/stats"
 )
 
 // Summary is what a run has shown. Times are in milliseconds.
@@ -52,7 +54,7 @@ type Handoff struct {
 }
 
 func handoffOf(ds []time.Duration) Handoff {
-	return Handoff{Count: len(ds), P50: millis(percentile(ds, 0.50)), P99: millis(percentile(ds, 0.99))}
+	return Handoff{Count: len(ds), P50: millis(stats.Percentile(ds, 0.50)), P99: millis(stats.Percentile(ds, 0.99))}
 }
 
 func millis(d time.Duration) float64 {

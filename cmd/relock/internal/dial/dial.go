@@ -21,6 +21,10 @@ var (
 	ErrReadOnly = errors.New("is a replica, which takes no writes")
 )
 
+// What matters of what go-redis logs is in its errors. Its logger is no part of a
+// client, and is read by all that are at work: it is set before there is any.
+func init() { redis.SetLogger(&logging.VoidLogger{}) }
+
 // AnswerWithin is how long Redis may take for its first answer.
 const AnswerWithin = 3 * time.Second
 
@@ -89,7 +93,6 @@ func Open(ctx context.Context, t *Target) (*Server, error) {
 
 // Connect returns a client of t, or ErrBadURL; it sends nothing yet.
 func (t *Target) Connect(cluster bool) (redis.UniversalClient, error) {
-	redis.SetLogger(&logging.VoidLogger{}) // what matters is in the errors
 	connect, err := t.connector(cluster)
 	if err != nil {
 		return nil, err

@@ -68,6 +68,13 @@ func Parse(rawURL string, files TLS) (*Target, error) {
 // schemes are those that go-redis knows.
 var schemes = []string{"redis://", "rediss://", "unix://"}
 
+// LooksLikeURL tells whether text is a URL of a Redis, or was meant as one: then it
+// may hold a password, and is no name of anything.
+func LooksLikeURL(text string) bool {
+	text = strings.ToLower(strings.TrimSpace(text))
+	return slices.ContainsFunc(schemes, func(s string) bool { return strings.HasPrefix(text, s) })
+}
+
 // afterHost is the path and the options of a URL, as they are written.
 func afterHost(rawURL string) string {
 	_, rest, _ := strings.Cut(rawURL, "://")

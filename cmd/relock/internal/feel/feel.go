@@ -5,11 +5,11 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/internal/stats"
 )
 
 // Summary is what was measured.
@@ -40,15 +40,9 @@ func Measure(ctx context.Context, first, second *relock.Client, many int, d time
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(took)
 	s.HandOffs = len(took)
-	s.HandOffP50, s.HandOffP99 = percentile(took, 50).Microseconds(), percentile(took, 99).Microseconds()
+	s.HandOffP50, s.HandOffP99 = stats.Percentile(took, 0.50).Microseconds(), stats.Percentile(took, 0.99).Microseconds()
 	return s, nil
-}
-
-// percentile needs sorted values, and at least one.
-func percentile(sorted []time.Duration, p int) time.Duration {
-	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
 }
 
 // handOffs has two clients take turns at one lock, and returns how long each

@@ -15,6 +15,19 @@ type Lease interface {
 	ValidUntil() time.Time
 }
 
+// Command is what a leash needs of a child.Child.
+type Command interface {
+	Done() <-chan struct{}
+	Empty() <-chan struct{}
+	Orphaned() <-chan struct{}
+	Overdue() bool
+	Until(t time.Time, patience, grace time.Duration)
+	Pass(sig os.Signal)
+	Terminate()
+	Kill()
+	Clear(grace time.Duration)
+}
+
 // Leash holds a command to its lease.
 type Leash struct {
 	Grace  time.Duration    // between asking and killing
@@ -38,9 +51,10 @@ type Loss struct {
 // killed or stopped, the command's guardian does.
 //
 // Time is read at every turn and not only by timers: after a stop of this
-// process (SIGSTOP, a suspended laptop) the first thing that wakes it sees how
-// late it is.
-func (l *Leash) Follow(c *child.Child, lease Lease) Loss {
+// process (SIGSTOP) the first thing that wakes it sees how late it is. After one of
+// the machine, it does not: the clock stands still with it (a laptop that sleeps,
+// a virtual machine that is suspended), and the lease looks as long as before.
+func (l *Leash) Follow(c Command, lease Lease) Loss {
 	s := schedule{grace: l.Grace, margin: l.Margin}
 	var loss Loss
 	asked := false // we were, by a signal that is passed on
@@ -76,6 +90,8 @@ func (l *Leash) Follow(c *child.Child, lease Lease) Loss {
 		var do action
 		do, again = s.next(now, until, err != nil)
 		switch do {
+		case nothing:
+			again = earlier(again, now.Add(until.Sub(now)/2))
 		case term:
 			loss = Loss{Lost: true, Taken: err != nil && now.Before(until), Asleep: asleep}
 			c.Terminate()
@@ -88,6 +104,17 @@ func (l *Leash) Follow(c *child.Child, lease Lease) Loss {
 		}
 		timer.Reset(time.Until(again))
 	}
+}
+
+// earlier returns the earlier of when something is due and of when to look whether
+// the lease was renewed: the guardian is to hear of that long before the end that
+// it knows, not at the last moment, when a busy machine may be too late. Each look
+// takes half of what is left, and the margin at the end of it bounds how many.
+func earlier(due, look time.Time) time.Time {
+	if look.Before(due) {
+		return look
+	}
+	return due
 }
 
 // asleep is how much too late it is for what was to be done then, or 0 where
@@ -109,7 +136,7 @@ const clearWithin = time.Second
 // the lease is lost, or if we were asked to end (a shell's background jobs ignore
 // an interrupt): the lock is about to be another's. A lease that was lost unseen
 // is lost.
-func (l *Leash) over(c *child.Child, lease Lease, loss Loss, asked bool, asleep time.Duration) Loss {
+func (l *Leash) over(c Command, lease Lease, loss Loss, asked bool, asleep time.Duration) Loss {
 	select {
 	case <-c.Orphaned(): // the command's end may be heard of first
 		c.Kill()

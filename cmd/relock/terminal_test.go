@@ -1,0 +1,177 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/relock-go/relock/internal/redistest"
+)
+
+// A pty is a terminal with a command that leads its session.
+type pty struct {
+	master *os.File
+	fd     int // its
+	cmd    *exec.Cmd
+
+	mu    sync.Mutex
+	shown bytes.Buffer
+	read  chan struct{} // closed when there is no more
+}
+
+// onTerminal starts cmd on a terminal of its own.
+func onTerminal(t *testing.T, cmd *exec.Cmd) *pty {
+	t.Helper()
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) // a read of it can be closed
+	if err != nil {
+		redistest.Missing(t, "no terminals for us: %v", err)
+	}
+	master := os.NewFile(uintptr(fd), "ptmx")
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin, cmd.Stdout = slave, slave
+	if cmd.Stderr == nil {
+		cmd.Stderr = slave
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = slave.Close()
+	p := &pty{master: master, fd: fd, cmd: cmd, read: make(chan struct{})}
+	t.Cleanup(p.hangUp)
+	go p.watch()
+	return p
+}
+
+func (p *pty) watch() {
+	defer close(p.read)
+	buf := make([]byte, 4096)
+	for {
+		n, err := p.master.Read(buf)
+		p.mu.Lock()
+		p.shown.Write(buf[:n])
+		p.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *pty) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.ReplaceAll(p.shown.String(), "\r\n", "\n")
+}
+
+func (p *pty) types(t *testing.T, text string) {
+	t.Helper()
+	if _, err := p.master.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hangUp has the terminal go away.
+func (p *pty) hangUp() { _ = p.master.Close() }
+
+// A terminal that goes away is a hangup, and writing to it an error: whatever was
+// under way ends as by that signal, and holds and waits for nothing.
+func TestATerminalThatGoesAwayLeavesNoLock(t *testing.T) {
+	srv := redistest.StartT(t)
+	addr := "redis://" + srv.Addr()
+	t.Setenv(envRedis, addr)
+	hold(t, addr, "held")
+	for name, tt := range map[string]struct {
+		args    []string
+		status  int
+		shown   string // when it hangs up
+		told    string // on a standard error that is no terminal
+		unheard int    // the status where the end of the terminal was seen before the signal
+	}{
+		"a command that ends by it":    {[]string{"run", "job", "--", "sh", "-c", "exec 2>/dev/null; echo ready; while :; do sleep 0.1; done"}, 128 + 1, "ready", "", 0},
+		"one that handles it":          {[]string{"run", "job", "--", "sh", "-c", "exec 2>/dev/null; trap 'exit 4' HUP; echo ready; while :; do sleep 0.1; done"}, 4, "ready", "", 0},
+		"one that cannot write":        {[]string{"run", "job", "--", "sh", "-c", "trap '' HUP; echo ready; while echo more 2>/dev/null; do sleep 0.1; done; exit 5"}, 5, "ready", "", 0},
+		"what it has left, waited for": {[]string{"run", "--wait-all", "job", "--", "sh", "-c", "sleep 60 & echo ready"}, 0, "ready", "", 0},
+		"a run that waits":             {[]string{"run", "held", "--", "true"}, 128 + 1, "", "relock run: waiting for \"held\", held by ", 0},
+		"a table that is redrawn":      {[]string{"watch"}, 128 + 1, "1 held", "relock watch: cannot write its output: ", 0},
+		"a question":                   {[]string{"unlock", "--force", "held"}, 128 + 1, "[y/N]", "relock unlock: cannot write its output: ", exitFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			errs := filepath.Join(t.TempDir(), "errs")
+			cmd := relockCmd(t, tt.args...)
+			stderr, err := os.Create(errs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stderr.Close()
+			cmd.Stderr = stderr
+			p := onTerminal(t, cmd)
+			read := func() string { text, _ := os.ReadFile(errs); return string(text) }
+			await(t, "it is under way", func() bool {
+				return tt.shown != "" && strings.Contains(p.text(), tt.shown) || tt.shown == "" && strings.HasPrefix(read(), tt.told)
+			})
+			p.hangUp()
+			_ = cmd.Wait()
+			if got := cmd.ProcessState.ExitCode(); got != tt.status && (got != tt.unheard || got == exitOK) {
+				t.Errorf("status %d, want %d: %s", got, tt.status, read())
+			}
+			if got := read(); got != "" && (tt.told == "" || !strings.HasPrefix(got, tt.told) || strings.Count(got, "\n") != 1) {
+				t.Errorf("it told %q, want one line at most, %q", got, tt.told)
+			}
+			if _, left := within(t, "", "inspect", "job"); left != "job: free\n  nobody waits\n" {
+				t.Errorf("it left %s", left)
+			}
+			if _, left := within(t, "", "inspect", "held"); !strings.HasPrefix(left, "held: held by ") || !strings.Contains(left, "nobody waits") {
+				t.Errorf("it left %s", left)
+			}
+		})
+	}
+}
+
+// While what a command has left is waited for, the terminal is relock's again: an
+// interrupt ends the wait.
+func TestTheTerminalIsOursAgainWhenTheCommandHasEnded(t *testing.T) {
+	// Whoever tests in the background may have us ignore interrupts, and so relock.
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, os.Interrupt)
+	t.Cleanup(func() { signal.Stop(heard) })
+	srv := redistest.StartT(t)
+	file := filepath.Join(t.TempDir(), "left")
+	p := onTerminal(t, runUnder(t, srv.Addr(), "job", fmt.Sprintf(`(trap "" TERM INT; while :; do sleep 0.1; done) & echo $! >%[1]s; until [ -e %[1]s.go ]; do sleep 0.01; done; exit 3`, file),
+		"--wait-all", "--json", "--grace", "100ms"))
+	left := readPid(t, file)
+	lent := func() bool {
+		group, err := unix.IoctlGetInt(p.fd, unix.TIOCGPGRP)
+		return err == nil && group != p.cmd.Process.Pid
+	}
+	await(t, "the terminal is the command's", lent)
+	if err := os.WriteFile(file+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the terminal is relock's", func() bool { return !lent() })
+	p.types(t, "\x03")
+	_ = p.cmd.Wait()
+	if got := p.cmd.ProcessState.ExitCode(); got != 3 || alive(left) {
+		t.Errorf("status %d, want 3; what was left lives: %v: %s", got, alive(left), p.text())
+	}
+}
