@@ -186,7 +186,7 @@ func runRun(ctx context.Context, args []string, std stdio) int {
 	fs := runFlags(&cfg)
 	err := parseRun(fs, &cfg, args)
 	if errors.Is(err, flag.ErrHelp) {
-		return showHelp(fs, std, "NAME -- COMMAND ARGS", runIntro)
+		return wary("run", func(std stdio) int { return showHelp(fs, std, "NAME -- COMMAND ARGS", runIntro) }, std)
 	}
 	if err != nil {
 		return misused(fs, std, err)

@@ -46,11 +46,12 @@ type runner struct {
 // signals are the command's.
 func (r *runner) run(ctx context.Context) int {
 	sigs := make(chan os.Signal, 32)
-	signal.Notify(sigs, passed()...)
+	signal.Notify(sigs, passed(child.Ends)...)
 	defer signal.Stop(sigs)
-	// A reader of our output that is gone must not end us by SIGPIPE: the lock
-	// would stay, and the command with it.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// The others are nobody's until then. They must not end us, nor must SIGPIPE,
+	// for a reader of our output that is gone: the lock would stay, and the command
+	// with it. A request to stop (Ctrl-Z) stops us: who waits has no time to lose.
+	signal.Notify(make(chan os.Signal, 1), append(passed(func(s os.Signal) bool { return !child.Suspends(s) }), syscall.SIGPIPE)...)
 
 	var err error
 	if r.around, err = parseHeld(os.Getenv(envHeld)); err != nil {
@@ -92,12 +93,12 @@ func briefly(f func()) {
 	}
 }
 
-// passed are the signals to pass on, but not those that were ignored when we
-// were started (nohup): they stay ignored.
-func passed() []os.Signal {
+// passed are those of the signals to pass on that are wanted, but not those that
+// were ignored when we were started (nohup): they stay ignored.
+func passed(wanted func(os.Signal) bool) []os.Signal {
 	var sigs []os.Signal
 	for _, s := range child.Passed() {
-		if !signal.Ignored(s) {
+		if wanted(s) && !signal.Ignored(s) {
 			sigs = append(sigs, s)
 		}
 	}
@@ -206,11 +207,12 @@ func (r *runner) noticeWait(ctx context.Context, lock *opened) func() {
 }
 
 // under runs the command under lease and gives the lease back.
-func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs <-chan os.Signal) int {
+func (r *runner) under(ctx context.Context, lease *relock.Lease, sigs chan os.Signal) int {
 	if ctx.Err() != nil { // the signal came with the lock
 		r.undo(lease, releaseWithin)
 		return bySignal(ctx, exitFailed)
 	}
+	signal.Notify(sigs, passed(func(os.Signal) bool { return true })...)
 	term := r.cfg.term()
 	margin := leash.Margin(term)
 	c, err := child.Start(r.newCommand(lease), lease.ValidUntil().Add(-margin), margin/2, r.cfg.grace)

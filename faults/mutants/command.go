@@ -90,8 +90,28 @@ var commanding = []mutant{
 	},
 	{
 		name:   "the terminal stays a command's that has ended",
-		edit:   edit{"cmd/relock/internal/child/terminal_unix.go", "			t.reclaim()\n			return\n", "			return\n"},
+		edit:   edit{"cmd/relock/internal/child/terminal_unix.go", "			t.reclaim(c)\n			return\n", "			return\n"},
 		killer: command("TestTheTerminalIsOursAgainWhenTheCommandHasEnded"),
+	},
+	{
+		name:   "a shell loses its terminal to a job in the background",
+		edit:   edit{"cmd/relock/internal/child/terminal_unix.go", "got > 0 && (got == c.root || syscall.Kill(-got, 0) == syscall.ESRCH)", "got > 0 && got != t.group"},
+		killer: command("TestATerminalIsTheShellsWhileRelockIsInTheBackground"),
+	},
+	{
+		name:   "a command that is stopped is continued before relock is stopped itself",
+		edit:   edit{"cmd/relock/internal/child/terminal_unix.go", "if os.Getpid() == 1 {", "if os.Getpid() > 0 {"},
+		killer: command("TestWhatCtrlZStopsStaysStopped"),
+	},
+	{
+		name:   "fg does not lend the terminal to a job that was in the background",
+		edit:   edit{"cmd/relock/internal/child/terminal_unix.go", "(got == t.group || got == c.root)", "got == c.root"},
+		killer: command("TestATerminalIsTheShellsWhileRelockIsInTheBackground"),
+	},
+	{
+		name:   "a wait keeps its signals for the command",
+		edit:   edit{"cmd/relock/runner.go", "signal.Notify(sigs, passed(child.Ends)...)", "signal.Notify(sigs, passed(func(os.Signal) bool { return true })...)"},
+		killer: command("TestAWaitKeepsNoSignalsForTheCommand"),
 	},
 	{
 		name:   "without /proc a command is not there",

@@ -35,6 +35,9 @@ func Ends(sig os.Signal) bool {
 	return sig == os.Interrupt || sig == syscall.SIGTERM || sig == syscall.SIGHUP || sig == syscall.SIGQUIT
 }
 
+// Suspends tells whether sig asks a command to stop.
+func Suspends(sig os.Signal) bool { return sig == suspend }
+
 // Passed are the signals that a command gets when we do.
 func Passed() []os.Signal {
 	return append([]os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}, more...)

@@ -22,14 +22,14 @@ type Child struct {
 	lead     process
 	guardian int // its pid
 	orders   *os.File
-	tty      *terminal // nil: its standard input and output are no terminal
-	stops    chan struct{}
-	done     chan struct{}      // the command has ended
-	empty    chan struct{}      // nothing of its tree is left
-	orphaned chan struct{}      // the guardian has ended before us
-	heard    chan struct{}      // no more news will come
-	reaped   chan struct{}      // the guardian has ended
-	rootEnd  syscall.WaitStatus // how the command ended, where we are told and not the guardian; the reaper's
+	tty      *terminal           // nil: its standard input and output are no terminal
+	stops    chan syscall.Signal // that have stopped the command
+	done     chan struct{}       // the command has ended
+	empty    chan struct{}       // nothing of its tree is left
+	orphaned chan struct{}       // the guardian has ended before us
+	heard    chan struct{}       // no more news will come
+	reaped   chan struct{}       // the guardian has ended
+	rootEnd  syscall.WaitStatus  // how the command ended, where we are told and not the guardian; the reaper's
 
 	mu      sync.Mutex
 	status  syscall.WaitStatus // once done
@@ -50,7 +50,7 @@ var errNoGuardian = errors.New("its guardian did not start")
 // whoever is PID 1 of a container must: nothing else here may wait for a process.
 func Start(cmd Command, until time.Time, patience, grace time.Duration) (*Child, error) {
 	c := &Child{
-		stops: make(chan struct{}, 1), done: make(chan struct{}), empty: make(chan struct{}),
+		stops: make(chan syscall.Signal, 1), done: make(chan struct{}), empty: make(chan struct{}),
 		orphaned: make(chan struct{}), heard: make(chan struct{}), reaped: make(chan struct{}),
 		rootEnd: syscall.WaitStatus(syscall.SIGKILL),
 	}
@@ -141,13 +141,8 @@ func inherited(f *os.File) string {
 func (c *Child) listen(lines *bufio.Scanner) {
 	defer close(c.heard)
 	for lines.Scan() {
-		var ws int
+		var n int
 		switch text := lines.Text(); text {
-		case "stopped":
-			select {
-			case c.stops <- struct{}{}:
-			default:
-			}
 		case "overdue":
 			c.mu.Lock()
 			c.overdue = true
@@ -155,8 +150,13 @@ func (c *Child) listen(lines *bufio.Scanner) {
 		case "empty":
 			close(c.empty)
 		default:
-			if _, err := fmt.Sscanf(text, "ended %d", &ws); err == nil {
-				c.ended(syscall.WaitStatus(ws))
+			if _, err := fmt.Sscanf(text, "ended %d", &n); err == nil {
+				c.ended(syscall.WaitStatus(n))
+			} else if _, err := fmt.Sscanf(text, "stopped %d", &n); err == nil {
+				select {
+				case c.stops <- syscall.Signal(n):
+				default:
+				}
 			}
 		}
 	}
@@ -255,7 +255,7 @@ func (c *Child) order(o order) {
 // what it has left running. The guardian is gone then: not all who start us take
 // note of orphans.
 func (c *Child) Close() {
-	c.tty.takeBack()
+	c.tty.takeBack(c)
 	c.mu.Lock()
 	c.bye = true
 	c.mu.Unlock()
@@ -282,14 +282,16 @@ func (c *Child) Status() int {
 // Pass passes sig on to the command and to all in its group; where the command
 // has ended, to all that it has left. A request to stop stops this process, too,
 // once the command has it; on a terminal the stop of the command itself does that,
-// while it lives.
+// while it lives, and it is continued when it has the terminal.
 func (c *Child) Pass(sig os.Signal) {
-	if n, ok := sig.(syscall.Signal); ok && isClosed(c.done) {
+	n, ok := sig.(syscall.Signal)
+	switch {
+	case ok && isClosed(c.done):
 		c.tree().signalAll(n)
-	} else {
+	case n != syscall.SIGCONT || c.tty == nil:
 		c.tree().signal(sig)
 	}
-	if isSuspend(sig) && (c.tty == nil || isClosed(c.done)) {
+	if Suspends(sig) && (c.tty == nil || isClosed(c.done)) {
 		stopSelf()
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-var more = []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGCONT, syscall.SIGTSTP}
+var more = []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGCONT, suspend}
 
-func isSuspend(sig os.Signal) bool { return sig == syscall.SIGTSTP }
+const suspend = syscall.SIGTSTP
 
 func stopSelf() { _ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) }
 

@@ -130,7 +130,7 @@ func (g *guardian) reap() {
 			return
 		case pid != g.tree.root:
 		case ws.Stopped():
-			g.tell("stopped")
+			g.tell("stopped %d", int(ws.StopSignal()))
 		default:
 			g.tell("ended %d", int(ws))
 		}

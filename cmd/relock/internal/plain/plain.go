@@ -26,9 +26,10 @@ func IsPlain(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !shows(r) })
 }
 
-// Name returns s, in quotes where it could be taken for something else.
+// Name returns s, in quotes where it could be taken for something else: what stands
+// in parentheses tells of a lock, as (free).
 func Name(s string) string {
-	if s == "" || !IsPlain(s) || strings.HasPrefix(s, `"`) || s != strings.TrimSpace(s) {
+	if s == "" || !IsPlain(s) || strings.ContainsRune(`"(`, rune(s[0])) || s != strings.TrimSpace(s) {
 		return Quote(s)
 	}
 	return s

@@ -12,6 +12,7 @@ func TestNamesAreShownAsTheyAreOrQuoted(t *testing.T) {
 		"job/1":           "job/1",
 		"日本 naïve ❤":      "日本 naïve ❤",
 		"":                `""`,
+		"(free)":          `"(free)"`,
 		" job":            `" job"`,
 		`"job"`:           `"\"job\""`,
 		"esc\x1b[2J":      `"esc\x1b[2J"`,
