@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -224,39 +225,49 @@ func (w *world) wantFree(p *process, ttl time.Duration) {
 	w.awaitClean()
 }
 
-// holdEverywhere locks, and returns when every node has the lock.
+// holdEverywhere locks, and returns when every node has the lock, those of a
+// RedLock under one token. A node that is asked too late to accept the token of the
+// quorum has a vote without one, and keeps it so: then it locks again.
 func (w *world) holdEverywhere(l relock.Locker) *relock.Lease {
 	w.Helper()
 	w.awaitClean()
-	lease := w.hold(l)
-	w.awaitEverywhere()
-	return lease
+	nodes := w.eachNode()
+	for range 20 {
+		lease := w.hold(l)
+		w.await("the lock on all nodes", func() bool { return !slices.Contains(w.tokensAt(nodes), "") })
+		if w.kind.nodes < 3 || !slices.Contains(w.tokensAt(nodes), "0") {
+			return lease
+		}
+		w.unlock(lease)
+		w.awaitClean()
+	}
+	w.Fatalf("never: the lock on all nodes under one token")
+	return nil
 }
 
-// awaitEverywhere waits until the lock is on each of its nodes, those of a RedLock
-// under one token: it is had once a quorum has it.
+// awaitEverywhere waits until the lock is on each of its nodes: it is had once a
+// quorum has it.
 func (w *world) awaitEverywhere() {
 	w.Helper()
-	w.await("the lock on all nodes", func() bool {
-		token := ""
-		for i, n := range w.nodes {
-			rdb := n.server.Client()
-			if rdb.Exists(bg, w.key("lock")).Val() == 0 {
-				return false
-			}
-			if w.kind.nodes < 3 { // each node has a token of its own
-				continue
-			}
-			its := rdb.HGet(bg, w.key("lock"), "token").Val()
-			if i == 0 {
-				token = its
-			}
-			if its == "" || its != token {
-				return false
-			}
-		}
-		return true
-	})
+	nodes := w.eachNode()
+	w.await("the lock on all nodes", func() bool { return !slices.Contains(w.tokensAt(nodes), "") })
+}
+
+// eachNode returns a client of each node.
+func (w *world) eachNode() (nodes []*redis.Client) {
+	for _, n := range w.nodes {
+		nodes = append(nodes, n.server.Client())
+	}
+	return nodes
+}
+
+// tokensAt returns under which token each node has the lock: "0" for none yet, and
+// "" where it does not have it.
+func (w *world) tokensAt(nodes []*redis.Client) (tokens []string) {
+	for _, rdb := range nodes {
+		tokens = append(tokens, rdb.HGet(bg, w.key("lock"), "token").Val())
+	}
+	return tokens
 }
 
 // awaitClean waits until no lock, queue or waiters key is left on any node.
