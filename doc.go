@@ -51,7 +51,7 @@
 //
 // # The life of a lock
 //
-//	       +--------------------- retry: the grant was too old to use
+//	       +--------------------- again: the grant was too old to use
 //	       v                     |
 //	    asking ------------> granted ----> held ----> unlocked
 //	     ^  |                 ^  ^           |
@@ -61,10 +61,12 @@
 //	     |  |                    |           +------> closed
 //	     |   by message, check-in|
 //	     |                       |
-//	local ----> named -----------+
+//	parked --> successor --------+
 //	             by the reply to a release
 //
-// Each may be given up before it is held: the wait's context ends, or the client
+// Who is parked waits behind others of its own client, and the server knows nothing
+// of it; a successor is named by the release of the hold before it. Each may be
+// given up before it is held: the wait's context ends, or the client
 // is closed. What may have reached the server is then withdrawn.
 //
 // The shape that makes the rest easy: every Lock call is one hold with an id of
