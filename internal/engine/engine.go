@@ -1,4 +1,4 @@
-// Package engine is the seam between the life of a lock (package relock: waiting,
+// Package engine is the seam between the life of a lock (package lifecycle: waiting,
 // leases, the watchdog, loss) and what keeps it (one Redis, a quorum of them).
 //
 // An engine sends each request and says what came of it; the caller resends,
