@@ -207,11 +207,10 @@ var replicating = []mutant{
 		edit: edit{
 			"internal/redisengine/replicas.go",
 			"	_, _ = pipe.Exec(ctx)\n	val, err := write.Result()\n",
-			"	other, lasted := guarded.LoadOrStore(rdb, rdb.(*redis.Client).Conn()) // in any map that lasts\n" +
-				"	if !lasted {\n		_ = other.(*redis.Conn).Ping(ctx).Err()\n	}\n" +
+			"	other := rdb.(*redis.Client).Conn()\n	defer func() { _ = other.Close() }()\n	_ = other.Ping(ctx).Err() // it has one, which is not the write's\n" +
 				"	_, _ = pipe.Exec(ctx)\n" +
 				"	if n, _ := wait.Int64(); n < int64(wait.Args()[1].(int)) {\n		wait.Cmd = redis.NewCmd(ctx, wait.Args()...)\n" +
-				"		_ = other.(*redis.Conn).Process(ctx, wait)\n	}\n" +
+				"		_ = other.Process(ctx, wait)\n	}\n" +
 				"	val, err := write.Result()\n",
 		},
 		killer: redisengine("TestAHoldThatIsNotReplicatedIsReleased/stopped"),
