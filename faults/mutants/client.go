@@ -207,7 +207,8 @@ var replicating = []mutant{
 		edit: edit{
 			"internal/redisengine/replicas.go",
 			"	_, _ = pipe.Exec(ctx)\n	val, err := write.Result()\n",
-			"	other := rdb.(*redis.Client).Conn()\n	defer func() { _ = other.Close() }()\n	_ = other.Ping(ctx).Err() // it has one, which is not the write's\n" +
+			"	other, lasted := enrolScript.name.(*redis.Conn) // in any variable that lasts\n" +
+				"	if !lasted {\n		other = rdb.(*redis.Client).Conn()\n		_ = other.Ping(ctx).Err()\n		enrolScript.name = other\n	}\n" +
 				"	_, _ = pipe.Exec(ctx)\n" +
 				"	if n, _ := wait.Int64(); n < int64(wait.Args()[1].(int)) {\n		wait.Cmd = redis.NewCmd(ctx, wait.Args()...)\n" +
 				"		_ = other.Process(ctx, wait)\n	}\n" +
