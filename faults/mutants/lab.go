@@ -87,8 +87,9 @@ func copyTree(to, from string) error {
 }
 
 // baseline builds the tests, and checks that every killer passes while no mutant
-// is at work: else its failure says nothing.
+// is at work: else its failure says nothing. It says of all at once what is wrong.
 func (l *lab) baseline(ctx context.Context, chosen []mutant) error {
+	var wrong []error
 	asked, built := map[test]bool{}, map[string]bool{}
 	for _, m := range chosen {
 		k := m.killer
@@ -104,15 +105,17 @@ func (l *lab) baseline(ctx context.Context, chosen []mutant) error {
 		}
 		got, err := l.run(ctx, k, "")
 		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		case err != nil:
-			return fmt.Errorf("%s on the code as it is: %w", k.path(), err)
+			wrong = append(wrong, fmt.Errorf("%s on the code as it is: %w", k.path(), err))
 		case got.failed != "":
-			return fmt.Errorf("%s fails on the code as it is:\n%s", got.failed, got.output)
+			wrong = append(wrong, fmt.Errorf("%s fails on the code as it is:\n%s", got.failed, got.output))
 		case !got.passed[k.path()]:
-			return fmt.Errorf("there is no test %s in %s, or it was skipped", k.path(), k.pkg)
+			wrong = append(wrong, fmt.Errorf("there is no test %s in %s, or it was skipped", k.path(), k.pkg))
 		}
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // try sets a mutant to work and returns the test that noticed.
