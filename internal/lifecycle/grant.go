@@ -24,7 +24,7 @@ func (m *Manager) take(ctx context.Context, o *Hold) (outcome, error) {
 	o.token = o.grant().Token
 	m.granted(o)
 	if o.lock.terms.MaxHold > 0 {
-		o.lastEnd = m.grantedAt(ctx, o).Add(o.lock.terms.MaxHold).Sub(m.epoch)
+		o.lastEnd = max(m.grantedAt(ctx, o).Add(o.lock.terms.MaxHold).Sub(m.epoch), 1) // 0 is none
 	}
 	v := o.trusts(o.grant(), o.req.TTL)
 	if m.needsRenewal(o, v) {
