@@ -4,12 +4,12 @@ package main
 var seam = []mutant{
 	{
 		name:   "an engine is not told within which hold another is asked for",
-		edit:   edit{"internal/lifecycle/hold.go", "			o.req.Within = outer.req.Hold\n", ""},
+		edit:   edit{"internal/lifecycle/hold.go", "		o.req.Within = outer.req.Hold\n", "		_ = outer\n"},
 		killer: lifecycle("TestAnEngineIsToldWhatARequestIsFor"),
 	},
 	{
 		name:   "a hold is nested in another owner's",
-		edit:   edit{"internal/lifecycle/hold.go", "outer != nil && outer.req.Owner == owner {", "outer != nil {"},
+		edit:   edit{"internal/lifecycle/hold.go", "outer != nil && shared && outer.req.Owner == owner {", "outer != nil && shared {"},
 		killer: lifecycle("TestAnEngineIsToldWhatARequestIsFor"),
 	},
 	{

@@ -63,10 +63,8 @@ func (m *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool)
 		},
 		fixed: l.terms.Fixed,
 	}
-	if shared {
-		if outer := l.outer(ctx); outer != nil && outer.req.Owner == owner {
-			o.req.Within = outer.req.Hold
-		}
+	if outer := l.outer(ctx); outer != nil && shared && outer.req.Owner == owner {
+		o.req.Within = outer.req.Hold
 	}
 	_, each := m.eng.(engine.Individual)
 	o.waiter.Of, o.waiter.Wait, o.waiter.Fresh, o.waiter.Check = o, wait, !shared && !each, check
