@@ -69,7 +69,7 @@ func (m *Manager) grantedAt(ctx context.Context, o *Hold) time.Time {
 	return o.grant().Sent
 }
 
-// needsRenewal tells whether a grant must be renewed before Lock returns: one
+// needsRenewal reports whether a grant must be renewed before Lock returns: one
 // that came by message lives shorter than a TTL, and is as old as the last
 // check-in. It may also be shorter than the lock's minimum.
 func (m *Manager) needsRenewal(o *Hold, v validity) bool {
