@@ -55,12 +55,10 @@
 //	       v                     |
 //	    asking ------------> granted ----> held ----> unlocked
 //	     ^  |                 ^  ^           |
-//	     |  v                 |  |           +------> lost: deadline, or "not yours"
+//	     |  v    by message,  |  |           +------> lost: deadline, or "not yours"
 //	     | queued ------------+  |           +------> ended, as WithLease or WithMaxHold says
-//	     |  |                    |           +------> detached, to end so
-//	     |  |                    |           +------> closed
-//	     |   by message, check-in|
-//	     |                       |
+//	     |        or check-in    |           +------> detached, to end so
+//	     |                       |           +------> closed
 //	parked --> successor --------+
 //	             by the reply to a release
 //

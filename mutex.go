@@ -70,7 +70,7 @@ func (m *Mutex) Status(ctx context.Context) (Status, error) { return statusOf(m.
 
 // ForceUnlock takes the lock away from whoever holds it, and passes it on. It
 // reads the holder's token and frees the lock only if it still has that token,
-// so that it never evicts a later holder. It tells whether it freed the lock;
+// so that it never evicts a later holder. It reports whether it freed the lock;
 // where an answer was lost and the token is gone, it says no.
 //
 // A lease of this client that it ended ends with [ErrLost] at once; another's

@@ -212,7 +212,7 @@ func (n *notifier) patience(trip time.Duration) time.Duration {
 	return max(n.set.check, min(2*trip, n.set.call))
 }
 
-// idle tells whether nobody waits. A waiter that came after the first look may
+// idle reports whether nobody waits. A waiter that came after the first look may
 // have found the subscription still open; the second look sees that one.
 func (n *notifier) idle() bool {
 	if !n.sink.Idle() {
@@ -273,7 +273,7 @@ func (n *notifier) isClosed() bool {
 	}
 }
 
-// rest waits for d; it tells whether the notifier is still open.
+// rest waits for d; it reports whether the notifier is still open.
 func (n *notifier) rest(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

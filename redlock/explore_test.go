@@ -63,7 +63,7 @@ func (w *world) checkReturned(p *modelProc) {
 	if p.leaving == nil || !w.now.Before(p.until) || w.forgot() {
 		return // or it has been lost since
 	}
-	switch v, _ := p.request.outcome(); v {
+	switch v, _ := p.request.releaseVerdict(); v {
 	case taken:
 		w.fail("what was held when it was given back is said to be lost")
 	case won:

@@ -2,6 +2,7 @@ package redlock
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/engine"
@@ -20,15 +21,22 @@ func (e *noQuorumError) Unwrap() error { return &e.QuorumError }
 // Class is described in package engine.
 func (e *noQuorumError) Class() engine.Class { return engine.NoQuorum }
 
-// Transient is described in package engine. It is false where so many nodes
-// refused for good that the others are no quorum: asking again changes nothing, as
-// with one server that does.
-func (e *noQuorumError) Transient(calls int) bool {
-	refused := 0
+// GraceCalls is described in package engine. The error is for good once so many nodes
+// have refused for good that the others are no quorum: asking again changes nothing,
+// as with one server that does.
+func (e *noQuorumError) GraceCalls() int {
+	var refusals []int // the grace of each
 	for _, err := range e.Nodes {
-		if engine.ClassOf(err) == engine.Refused && !engine.IsTransientAfter(err, calls) && !errors.Is(err, engine.ErrForgot) {
-			refused++
+		if engine.ClassOf(err) == engine.Refused && !errors.Is(err, engine.ErrForgot) {
+			refusals = append(refusals, engine.GraceOf(err))
 		}
 	}
-	return e.Acquired+len(e.Nodes)-refused >= e.Need
+	slices.Sort(refusals)
+	switch spare := e.Acquired + len(e.Nodes) - e.Need; {
+	case spare < 0:
+		return 0
+	case spare < len(refusals):
+		return refusals[spare]
+	}
+	return engine.Forever
 }

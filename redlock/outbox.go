@@ -127,9 +127,9 @@ func (r *request) settle(t *attempt, i int, gone bool, err error) {
 // errStopped is a release that was not sent again, since nothing is any more.
 var errStopped = errors.New("stopped")
 
-// outcome judges the release of the attempt that was given back last. A request
+// releaseVerdict judges the release of the attempt that was given back last. A request
 // that came to nothing is gone when every outbox is empty.
-func (r *request) outcome() (verdict, error) {
+func (r *request) releaseVerdict() (verdict, error) {
 	t := r.last
 	if t == nil || !t.isHeld() {
 		if r.busy() {

@@ -20,7 +20,7 @@ func (q *quorum) Release(ctx context.Context, r *engine.Release) (engine.Release
 	d.take(&event{kind: ended, leave: r.Detach})
 	for {
 		d.mu.Lock()
-		v, err := d.request.outcome()
+		v, err := d.request.releaseVerdict()
 		changed := d.awaitChange()
 		d.mu.Unlock()
 		switch v {

@@ -42,7 +42,7 @@ const (
 	lacking   renewalNode = iota
 	awaited               // its vote has not come yet, and may count
 	uncounted             // it is asked, and does not count
-	asks                  // it is asked, and counts
+	counting              // it is asked, and counts
 )
 
 // asks reports whether node i is asked.
@@ -74,7 +74,7 @@ func (r *request) renews(n *renewal) {
 func (v *vote) toRenew(t *attempt, now time.Time) renewalNode {
 	switch {
 	case v.says == counted && now.Before(v.end):
-		return asks
+		return counting
 	case v.hasVote():
 		return uncounted
 	case v.link.isPending() && t.phase == held:
@@ -86,7 +86,7 @@ func (v *vote) toRenew(t *attempt, now time.Time) renewalNode {
 func (n *renewal) expects(i int, what renewalNode, addr string) {
 	n.nodes[i] = what
 	switch what {
-	case asks:
+	case counting:
 		n.poll.pending++
 	case awaited: // a quorum grants before all have voted: one that loses a vote then may have it yet
 		n.errs[addr] = errUnderWay
@@ -103,7 +103,7 @@ func (r *request) renewed(n *renewal, i int, ans engine.Answer, err error) {
 		n.attempt.votes[i].lasts(ans)
 	}
 	switch {
-	case n.nodes[i] != asks:
+	case n.nodes[i] != counting:
 		if has {
 			n.proven = append(n.proven, i)
 		}

@@ -75,7 +75,7 @@ var asking = []mutant{
 		killer: redisengine("TestATryLockThatCloseCutsShortSaysSo"),
 	},
 	{
-		name:   "a call whose hook panics stays in its line",
+		name:   "a call whose hook panics stays in its queue",
 		edit:   edit{"internal/lifecycle/wait.go", "		if !returns {", "		if !returns && false {"},
 		killer: redisengine("TestAHookThatPanicsLeavesTheClientUsable/Lock"),
 	},

@@ -58,6 +58,26 @@ var attempting = []mutant{
 		edit:   edit{"redlock/request.go", "		r.did.tell = tellGrant\n", "		return\n"},
 		killer: explored("leases end"),
 	},
+	{
+		name:   "nobody gives way where votes may be split",
+		edit:   edit{"redlock/coordinator.go", "&& r.stuck(t) && r.facts.yields() {", "&& r.stuck(t) && !r.facts.yields() {"},
+		killer: redlock("TestWhoeverIsStuckWithSplitVotesGivesWayByChance/it is stuck"),
+	},
+	{
+		name:   "who waits behind a quorum gives way",
+		edit:   edit{"redlock/coordinator.go", "> 1 && theirs < r.facts.need()", "> 1 && theirs >= 0"},
+		killer: redlock("TestWhoeverIsStuckWithSplitVotesGivesWayByChance/another has a quorum"),
+	},
+	{
+		name:   "a grant of another attempt is believed",
+		edit:   edit{"redlock/request.go", "t != nil && t.id == id {", "t != nil {"},
+		killer: redlock("TestAGrantOfAFormerAttemptIsNotBelieved"),
+	},
+	{
+		name:   "a late vote counts whichever token its node has accepted",
+		edit:   edit{"redlock/attempt.go", "v.hasVote() && ans.Token == t.answer.Token {", "v.hasVote() {"},
+		killer: redlock("TestALateVoteDoesNotHideThatAnotherHadTheLock/Unlock"),
+	},
 }
 
 // explored is the exploration of one kind of world.

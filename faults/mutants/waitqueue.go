@@ -1,8 +1,8 @@
 package main
 
-// inLine breaks the machine of the wait queue; the exploration of its states finds
+// inQueue breaks the machine of the wait queue; the exploration of its states finds
 // each.
-var inLine = []mutant{
+var inQueue = []mutant{
 	{
 		name:   "who waits behind another of its client asks the server too",
 		edit:   edit{queueRules, "		w.state = Parked\n", ""},

@@ -191,7 +191,7 @@ type Sink interface {
 	Nudge(Message)
 	// CheckIn has every waiter ask for its state: messages may have been lost.
 	CheckIn()
-	// Idle tells whether nobody waits.
+	// Idle reports whether nobody waits.
 	Idle() bool
 }
 
@@ -213,11 +213,11 @@ type Engine interface {
 
 	// Start gives the engine the sink for what it hears.
 	Start(Sink)
-	// Listening tells whether grants reach the sink now, without I/O.
+	// Listening reports whether grants reach the sink now, without I/O.
 	Listening() bool
 	// Listen makes grants reach the sink; it returns when that is confirmed.
 	Listen(ctx context.Context) error
-	// CannotSubscribe tells whether there are grants that cannot be heard (SUBSCRIBE is
+	// CannotSubscribe reports whether there are grants that cannot be heard (SUBSCRIBE is
 	// refused), so that waiters must check in often.
 	CannotSubscribe() bool
 	// SupportsReplicas returns why replicas cannot be waited for, or nil.

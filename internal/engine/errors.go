@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sort"
 	"strings"
 )
 
@@ -65,12 +64,13 @@ const (
 type Classified interface {
 	error
 	Class() Class
-	// Transient reports whether the same request may succeed if it is sent again,
-	// the error having lasted for so many call timeouts.
-	Transient(calls int) bool
+	// GraceCalls returns for how many call timeouts the error may last and yet pass,
+	// so that the same request may succeed if it is sent again: 0, it is for good;
+	// [Forever].
+	GraceCalls() int
 }
 
-// Forever is a [ClassifiedError] that passes by itself, however long it has lasted.
+// Forever is the grace of an error that passes by itself, however long it has lasted.
 const Forever = math.MaxInt
 
 // ClassifiedError is an error with its class. It reads as Err does, with the advice
@@ -78,7 +78,7 @@ const Forever = math.MaxInt
 type ClassifiedError struct {
 	Err    error
 	Kind   Class
-	Grace  int    // for how many call timeouts it may last and yet pass: 0, it is for good; [Forever]
+	Grace  int    // see GraceCalls
 	Advice string // what to do about it; "": none
 }
 
@@ -98,8 +98,8 @@ func (f *ClassifiedError) Is(target error) bool { return target == ErrDisconnect
 // Class returns f's kind.
 func (f *ClassifiedError) Class() Class { return f.Kind }
 
-// Transient is described in [Classified].
-func (f *ClassifiedError) Transient(calls int) bool { return calls < f.Grace }
+// GraceCalls returns f's grace.
+func (f *ClassifiedError) GraceCalls() int { return f.Grace }
 
 // ClassOf returns the class of an error: its own word, or that of ErrUnknown and
 // ErrUnsent.
@@ -127,13 +127,7 @@ func Unanswered(err error) bool {
 func IsTransient(err error) bool { return IsTransientAfter(err, 0) }
 
 // IsTransientAfter is IsTransient, where err has lasted for so many call timeouts.
-func IsTransientAfter(err error, calls int) bool {
-	var own Classified
-	if errors.As(err, &own) {
-		return own.Transient(calls)
-	}
-	return Unanswered(err)
-}
+func IsTransientAfter(err error, calls int) bool { return calls < GraceOf(err) }
 
 // Outlasted returns err as one that is for good, if it has lasted for longer than
 // it may and yet pass.
@@ -144,10 +138,17 @@ func Outlasted(err error, calls int) error {
 	return &ClassifiedError{Err: err, Kind: ClassOf(err)}
 }
 
-// GraceOf returns for how many call timeouts err may last and yet pass: 0, it is for
-// good; [Forever], it passes by itself.
+// GraceOf returns for how many call timeouts err may last and yet pass: its own word,
+// or [Forever] where no answer came.
 func GraceOf(err error) int {
-	return sort.Search(Forever, func(calls int) bool { return !IsTransientAfter(err, calls) })
+	var own Classified
+	switch {
+	case errors.As(err, &own):
+		return own.GraceCalls()
+	case Unanswered(err):
+		return Forever
+	}
+	return 0
 }
 
 // Join returns both errors as one, or the one that is not nil.

@@ -25,6 +25,6 @@ type Inspector interface {
 	// Queue returns who holds a lock and who waits for it, in order: the first
 	// most of them.
 	Queue(ctx context.Context, name string, most int) (Status, []Waiter, error)
-	// Force frees a lock if it still has that token, and tells whether it had.
+	// Force frees a lock if it still has that token, and reports whether it had.
 	Force(ctx context.Context, name string, token int64) (bool, error)
 }

@@ -18,7 +18,7 @@ func Pause(attempt int) time.Duration {
 	return d/2 + rand.N(d)
 }
 
-// Sleep waits for d; it tells whether ctx was still alive then.
+// Sleep waits for d; it reports whether ctx was still alive then.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

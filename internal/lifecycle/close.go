@@ -84,7 +84,7 @@ func (m *Manager) Close() error {
 	return err
 }
 
-// endByClose ends a lease, and tells whether Close is to give it back: else it has
+// endByClose ends a lease, and reports whether Close is to give it back: else it has
 // ended otherwise.
 func (o *Hold) endByClose() bool {
 	if !o.endBy(closedEnd) {

@@ -64,7 +64,7 @@ func (o *Hold) fate(e *ending) fate {
 	return deferred
 }
 
-// end ends the lease as e, and tells whether this call did.
+// end ends the lease as e, and reports whether this call did.
 func (o *Hold) end(e *ending) bool {
 	if !o.cause.CompareAndSwap(nil, e) {
 		return false
@@ -77,7 +77,7 @@ func (o *Hold) end(e *ending) bool {
 	return true
 }
 
-// endBy ends the lease as e by a call, and tells whether it did.
+// endBy ends the lease as e by a call, and reports whether it did.
 func (o *Hold) endBy(e *ending) bool {
 	if o.err() != nil {
 		o.expire() // its deadline may have passed unnoticed

@@ -24,7 +24,7 @@ func (m *Manager) take(ctx context.Context, o *Hold) (outcome, error) {
 	o.token = o.grant().Token
 	m.granted(o)
 	if o.lock.terms.MaxHold > 0 {
-		o.lastEnd = m.grantedAt(ctx, o).Add(o.lock.terms.MaxHold).Sub(m.epoch)
+		o.lastEnd = max(m.grantedAt(ctx, o).Add(o.lock.terms.MaxHold).Sub(m.epoch), 1) // 0 is none
 	}
 	v := o.trusts(o.grant(), o.req.TTL)
 	if m.needsRenewal(o, v) {
@@ -69,7 +69,7 @@ func (m *Manager) grantedAt(ctx context.Context, o *Hold) time.Time {
 	return o.grant().Sent
 }
 
-// needsRenewal tells whether a grant must be renewed before Lock returns: one
+// needsRenewal reports whether a grant must be renewed before Lock returns: one
 // that came by message lives shorter than a TTL, and is as old as the last
 // check-in. It may also be shorter than the lock's minimum.
 func (m *Manager) needsRenewal(o *Hold, v validity) bool {

@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/relock-go/relock/internal/behaviour"
 	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/internal/lifecycle"
+	"github.com/relock-go/relock/internal/redistest"
 )
 
 // Grants that come at the wrong time, or to nobody.
@@ -287,4 +289,45 @@ func TestAWaiterChecksInOnceForANewSubscription(t *testing.T) {
 		behaviour.Unlock(t, lease)
 		behaviour.Unlock(t, <-got)
 	})
+}
+
+// forcer takes a lock away in the instant of its first grant.
+type forcer struct {
+	m    *relock.Mutex
+	once sync.Once
+	t    *testing.T
+}
+
+func (f *forcer) TraceGrant(context.Context, relock.Granted) {
+	f.once.Do(func() {
+		if freed, err := f.m.ForceUnlock(behaviour.Bg); err != nil || !freed {
+			f.t.Errorf("ForceUnlock: %v, %v", freed, err)
+		}
+	})
+}
+
+func TestAGrantThatItsClientTookAwayIsNoLease(t *testing.T) {
+	rdb := redistest.StartT(t).Client()
+	for what, lock := range map[string]func(*relock.Mutex) (*relock.Lease, error){
+		"TryLock": func(m *relock.Mutex) (*relock.Lease, error) { return m.TryLock(behaviour.Bg) },
+		"Lock":    func(m *relock.Mutex) (*relock.Lease, error) { return m.Lock(behaviour.Bg) },
+	} {
+		f := &forcer{t: t}
+		c := behaviour.ClientOn(t, rdb, relock.WithTracer(f))
+		f.m = c.Mutex(what, relock.WithLease(time.Minute))
+		l, err := lock(f.m)
+		if what == "TryLock" {
+			if !errors.Is(err, relock.ErrLost) {
+				t.Errorf("TryLock: got %v, want ErrLost", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("Lock: %v", err)
+		}
+		if st, err := f.m.Status(behaviour.Bg); err != nil || st.Token != l.Token() {
+			t.Errorf("Lock: token %d, and the server says %+v, %v", l.Token(), st, err)
+		}
+		behaviour.Unlock(t, l)
+	}
 }

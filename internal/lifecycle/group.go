@@ -62,8 +62,7 @@ func NewGroup(members []Member) (*Group, error) {
 	return c, nil
 }
 
-// Name returns the members' names, joined by "+"; a name that several members
-// have on different servers stands once.
+// Name is that of redlock's MultiLock.
 func (c *Group) Name() string { return c.name }
 
 // patience is WithWait of the least patient member.
@@ -76,13 +75,7 @@ func (c *Group) patience() (least Terms) {
 	return least
 }
 
-// Lock returns a lease on all members. It first tries all at once; if one is
-// taken it holds none of them, and then waits for one after the other, in an
-// order that is the same in every process: two that want the same locks never
-// wait for each other. What it has meanwhile the watchdog keeps; leases that are
-// fixed begin when all are held. ctx bounds the wait only.
-//
-// It returns the errors of the members' calls. One that fails holds nothing.
+// Lock is that of redlock's MultiLock.
 func (c *Group) Lock(ctx context.Context) (Lease, error) {
 	patience := c.patience()
 	if patience.oneTry() {
@@ -109,9 +102,7 @@ func (c *Group) Lock(ctx context.Context) (Lease, error) {
 	return lease, err
 }
 
-// TryLock returns a lease on all members if all are free. Members whose lease is
-// fixed cost a further round trip. What a call that fails has taken is given back
-// in the background.
+// TryLock is that of redlock's MultiLock.
 func (c *Group) TryLock(ctx context.Context) (Lease, error) {
 	holds, err := c.tryAll(ctx)
 	return c.seal(ctx, holds, err)

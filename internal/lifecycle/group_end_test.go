@@ -3,200 +3,98 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"sync"
-	"syscall"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/behaviour"
-	"github.com/relock-go/relock/internal/faultproxy"
-	"github.com/relock-go/relock/internal/redistest"
-	"github.com/relock-go/relock/scripts"
 )
 
-// What ends a wait, or a grant, too early or too late.
+// How a lock of several ends.
 
-// A server that has lost its id is given another. A process that knows the old one
-// waits in the order of those that know the new one all the same.
-func TestMembersAreWaitedForInOneOrderByOldAndNewProcesses(t *testing.T) {
-	c := []*relock.Client{behaviour.ClientOn(t, redistest.StartT(t).Client()), behaviour.ClientOn(t, redistest.StartT(t).Client())}
-	process := func() []relock.Locker {
-		return []relock.Locker{behaviour.ClientOn(t, behaviour.RedisOf(c[0])).Mutex("x"), behaviour.ClientOn(t, behaviour.RedisOf(c[1])).Mutex("x")}
-	}
-	places := func(members []relock.Locker) (all string) {
-		sorted, err := behaviour.GroupOf(t, members...).Order(behaviour.Bg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range sorted {
-			all += fmt.Sprint(p.Place, " ")
-		}
-		return all
-	}
-	old := process()
-	behaviour.Unlock(t, behaviour.LockOf(t, behaviour.CompositeOf(t, old...)))
-	before := places(old)
-	fresh := old
-	for places(fresh) == before { // the new id is as likely to be the lesser as the greater
-		if err := behaviour.RedisOf(c[0]).(*redis.Client).FlushAll(behaviour.Bg).Err(); err != nil {
-			t.Fatal(err)
-		}
-		fresh = process()
-	}
-	first, second := behaviour.LockOf(t, c[0].Mutex("x")), behaviour.LockOf(t, c[1].Mutex("x"))
-	ctx, cancel := context.WithTimeout(behaviour.Bg, 10*time.Second)
-	defer cancel()
-	got := make(chan error, 2)
-	for _, members := range [][]relock.Locker{old, fresh} {
-		both := behaviour.CompositeOf(t, members...)
+// One member is lost; what protects the rest of the function's work is held for it.
+func TestTheRestOfALockOfSeveralIsHeldUntilDosFunctionHasReturned(t *testing.T) {
+	behaviour.InBubble(t, func(b *behaviour.Bubble) {
+		c, _ := b.Client()
+		other, _ := b.Client()
 		go func() {
-			l, err := both.Lock(ctx)
-			if err == nil {
-				err = l.Unlock(behaviour.Bg)
-			}
-			got <- err
-		}()
-	}
-	behaviour.Eventually(t, "both wait", func() bool {
-		a, _ := c[0].Mutex("x").Status(behaviour.Bg)
-		b, _ := c[1].Mutex("x").Status(behaviour.Bg)
-		return a.Waiters+b.Waiters == 2
-	})
-	behaviour.Unlock(t, first)
-	behaviour.Unlock(t, second)
-	for range 2 {
-		if err := <-got; err != nil {
-			t.Errorf("got %v, want that each has its turn", err)
-		}
-	}
-}
-
-// A server that hangs is asked for its id by each call for itself.
-func TestALockOfSeveralEndsWithItsContextWhileOthersAskForAnID(t *testing.T) {
-	r, hung := behaviour.NewRig(t), redistest.StartT(t)
-	c := behaviour.CompositeOf(t, r.Client(t, true).Mutex("x"), behaviour.ClientOn(t, hung.Client()).Mutex("x"))
-	asked := r.Proxy.Count(faultproxy.Script(scripts.Source("enrol.lua")))
-	if err := hung.Pause(); err != nil {
-		t.Fatal(err)
-	}
-	var calls sync.WaitGroup
-	long, stop := context.WithCancel(behaviour.Bg)
-	defer func() {
-		stop()
-		calls.Wait()
-		if err := hung.Resume(); err != nil {
-			t.Error(err)
-		}
-	}()
-	const others = 3
-	for range others {
-		calls.Go(func() { _, _ = c.Lock(long) })
-	}
-	if err := asked.Wait(behaviour.Patience(t), 1); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(behaviour.Bg, 100*time.Millisecond)
-	defer cancel()
-	began := time.Now()
-	if _, err := c.Lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	// Behind the others it would take a call timeout of 3 s each.
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("returned %v after a context of 100ms had begun", took)
-	}
-}
-
-func TestALockOfSeveralWaitsOutWhatPassesBeforeItsFixedLeasesBegin(t *testing.T) {
-	r := behaviour.NewRig(t)
-	c := r.Client(t, true, relock.WithCallTimeout(100*time.Millisecond))
-	both := behaviour.CompositeOf(t, c.Mutex("a", relock.WithLease(20*time.Second)), c.Mutex("b", relock.WithLease(20*time.Second)))
-	behaviour.Unlock(t, behaviour.LockOf(t, both))
-	drop := r.Proxy.DropRequest(faultproxy.Script(scripts.Source("renew.lua")), 0, faultproxy.Silence)
-	got := make(chan error, 1)
-	go func() {
-		l, err := both.Lock(behaviour.Patience(t))
-		if err == nil {
-			err = l.Unlock(behaviour.Bg)
-		}
-		got <- err
-	}()
-	if err := drop.Wait(behaviour.Patience(t), 6); err != nil { // more than one call asks for
-		t.Fatal(err)
-	}
-	drop.Remove()
-	if err := <-got; err != nil {
-		t.Errorf("gave up though its context lived: %v", err)
-	}
-}
-
-// forcer takes a lock away in the instant of its first grant.
-type forcer struct {
-	m    *relock.Mutex
-	once sync.Once
-	t    *testing.T
-}
-
-func (f *forcer) TraceGrant(context.Context, relock.Granted) {
-	f.once.Do(func() {
-		if freed, err := f.m.ForceUnlock(behaviour.Bg); err != nil || !freed {
-			f.t.Errorf("ForceUnlock: %v, %v", freed, err)
-		}
-	})
-}
-
-func TestAGrantThatItsClientTookAwayIsNoLease(t *testing.T) {
-	rdb := redistest.StartT(t).Client()
-	for what, lock := range map[string]func(*relock.Mutex) (*relock.Lease, error){
-		"TryLock": func(m *relock.Mutex) (*relock.Lease, error) { return m.TryLock(behaviour.Bg) },
-		"Lock":    func(m *relock.Mutex) (*relock.Lease, error) { return m.Lock(behaviour.Bg) },
-	} {
-		f := &forcer{t: t}
-		c := behaviour.ClientOn(t, rdb, relock.WithTracer(f))
-		f.m = c.Mutex(what, relock.WithLease(time.Minute))
-		l, err := lock(f.m)
-		if what == "TryLock" {
+			err := relock.Do(behaviour.Bg, behaviour.CompositeOf(t, c.Mutex("a"), c.Mutex("b")), func(ctx context.Context, _ *relock.Lease) error {
+				b.Server.Del("relock:lock:{a}")
+				<-ctx.Done()
+				behaviour.Pass(10 * behaviour.TTL)
+				if _, err := other.Mutex("b").TryLock(behaviour.Bg); !errors.Is(err, relock.ErrNotAcquired) {
+					t.Errorf("another's TryLock says %v while the function runs", err)
+				}
+				return nil
+			})
 			if !errors.Is(err, relock.ErrLost) {
-				t.Errorf("TryLock: got %v, want ErrLost", err)
+				t.Errorf("Do says %v, want ErrLost", err)
 			}
-			continue
-		}
-		if err != nil {
-			t.Fatalf("Lock: %v", err)
-		}
-		if st, err := f.m.Status(behaviour.Bg); err != nil || st.Token != l.Token() {
-			t.Errorf("Lock: token %d, and the server says %+v, %v", l.Token(), st, err)
-		}
-		behaviour.Unlock(t, l)
-	}
+			behaviour.Unlock(t, behaviour.LockOf(t, other.Mutex("b")))
+			behaviour.WantStats(t, "of two", withoutRenewals(c.Stats()), relock.Stats{Acquired: 2, Lost: 1, Released: 1})
+		}()
+		behaviour.Pass(20 * behaviour.TTL)
+	})
 }
 
-// Locks in vain on a server that refuses connections leave nothing to be done: no
-// request has left.
-func TestLocksThatNeverLeftLeaveNothingToDo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		t.Cleanup(func() { behaviour.Pass(time.Minute) }) // what go-redis does after Close has an end too
-		rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Dialer: func(_ context.Context, network, _ string) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
-		}})
-		t.Cleanup(func() { _ = rdb.Close() })
-		c := behaviour.ClientOn(t, rdb)
-		for range 20 {
-			ctx, cancel := context.WithTimeout(behaviour.Bg, 10*time.Second)
-			if _, err := c.Mutex("a", relock.WithTTL(time.Hour)).Lock(ctx); !errors.Is(err, syscall.ECONNREFUSED) {
-				t.Errorf("got %v, want that connections are refused", err)
-			}
-			cancel()
-		}
+func withoutRenewals(s relock.Stats) relock.Stats {
+	s.Renewals, s.RenewFailures = 0, 0
+	return s
+}
+
+// A member that came to its end ends the whole, and leaves the others to theirs:
+// but one that the watchdog would keep for ever is given back.
+func TestAMembersNormalEndLeavesTheOtherFixedOnesToTheirs(t *testing.T) {
+	behaviour.InBubble(t, func(b *behaviour.Bubble) {
+		d := &behaviour.Diary{}
+		c, _ := b.Client(relock.WithTracer(d))
+		start := time.Now()
+		whole := behaviour.LockOf(t, behaviour.CompositeOf(t, c.Mutex("a", relock.WithLease(4*time.Second)), c.Mutex("b", relock.WithLease(7*time.Second)), c.Mutex("c")))
+		<-whole.Context().Done()
 		synctest.Wait()
-		if n := behaviour.ManagerOf(c).Tasks(); n > 5 { // of those that ended while go-redis dialled nobody can tell
-			t.Errorf("%d withdrawals of what never left, of 20 Locks", n)
+		if took := time.Since(start); took > 4*time.Second || !errors.Is(whole.Err(), relock.ErrLost) {
+			t.Errorf("ended after %v with %v", took, whole.Err())
+		}
+		behaviour.WantStats(t, "the first is over", withoutRenewals(c.Stats()), relock.Stats{Held: 1, Acquired: 3, Ended: 1, Released: 1})
+		if b.Server.Exists("relock:lock:{c}") || !b.Server.Exists("relock:lock:{b}") {
+			t.Errorf("keys left: %q", b.Server.Keys())
+		}
+		for _, name := range []string{"a", "b"} {
+			next := behaviour.LockOf(t, c.Mutex(name))
+			want := 4 * time.Second
+			if name == "b" {
+				want = 7 * time.Second
+			}
+			if took := time.Since(start); took < want || took > want+50*time.Millisecond {
+				t.Errorf("%s was taken %v after the start, want %v", name, took, want)
+			}
+			behaviour.Unlock(t, next)
+		}
+		behaviour.WantStats(t, "all are over", withoutRenewals(c.Stats()), relock.Stats{Acquired: 5, Ended: 2, Released: 3, CheckIns: 2})
+		for _, name := range []string{"a", "b"} {
+			if e := behaviour.Event[relock.Ended](t, d, "ended of "+name); e.Reason != relock.EndLease {
+				t.Errorf("got %+v", e)
+			}
+		}
+		if slices.Contains(d.Lines, "lost of a") || slices.Contains(d.Lines, "lost of b") {
+			t.Errorf("got %q", d.Lines)
+		}
+	})
+}
+
+// Whoever unlocks a whole that has ended gives back the rest of it.
+func TestUnlockGivesBackTheRestOfAWholeThatHasEnded(t *testing.T) {
+	behaviour.InBubble(t, func(b *behaviour.Bubble) {
+		c, _ := b.Client()
+		whole := behaviour.LockOf(t, behaviour.CompositeOf(t, c.Mutex("a", relock.WithLease(4*time.Second)), c.Mutex("b", relock.WithLease(time.Hour))))
+		<-whole.Context().Done()
+		if err := whole.Unlock(behaviour.Bg); !errors.Is(err, relock.ErrLost) {
+			t.Errorf("got %v, want ErrLost", err)
+		}
+		if b.Server.Exists("relock:lock:{b}") {
+			t.Error("the rest is left")
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/relock-go/relock/internal/engine"
 )
 
-// A bundle is the lease of a group: those of its members. Each member is
+// A groupLease is the lease of a group: those of its members. Each member is
 // renewed, and found lost, on its own; the first that ends, ends them all.
 type groupLease struct {
 	name     string
@@ -21,19 +21,19 @@ type groupLease struct {
 	unlocked atomic.Bool
 }
 
-// newBundle makes one lease of the members' holds.
+// newGroupLease makes one lease of the members' holds.
 func newGroupLease(ctx context.Context, name string, holds []*Hold) *groupLease {
-	b := &groupLease{name: name}
+	g := &groupLease{name: name}
 	values := heldContext{context.WithoutCancel(ctx), map[heldKey]*Hold{}}
 	for _, o := range holds {
 		values.held[heldKey{o.lock.manager, o.lock.Name}] = o
-		b.all = append(b.all, o)
+		g.all = append(g.all, o)
 	}
-	b.ctx, b.cancel = context.WithCancelCause(values)
+	g.ctx, g.cancel = context.WithCancelCause(values)
 	for _, o := range holds {
-		context.AfterFunc(o.context(), func() { b.lose(o) })
+		context.AfterFunc(o.context(), func() { g.lose(o) })
 	}
-	return b
+	return g
 }
 
 // heldContext is a context from which each member's hold can be found.
@@ -52,39 +52,39 @@ func (c heldContext) Value(key any) any {
 var _ Lease = (*groupLease)(nil)
 
 // Context returns a context that lives as long as the whole.
-func (b *groupLease) Context() context.Context { return b.ctx }
+func (g *groupLease) Context() context.Context { return g.ctx }
 
 // Name returns the group's name.
-func (b *groupLease) Name() string { return b.name }
+func (g *groupLease) Name() string { return g.name }
 
 // Token returns 0: each member has its own.
-func (b *groupLease) Token() int64 { return 0 }
+func (g *groupLease) Token() int64 { return 0 }
 
 // Members returns the members' leases, in the order in which they were given.
-func (b *groupLease) Members() []Lease {
-	all := make([]Lease, len(b.all))
-	for i, o := range b.all {
+func (g *groupLease) Members() []Lease {
+	all := make([]Lease, len(g.all))
+	for i, o := range g.all {
 		all[i] = o
 	}
 	return all
 }
 
 // Owner is the owner that all members have in common, or "".
-func (b *groupLease) Owner() string {
-	for _, o := range b.all[1:] {
-		if o.Owner() != b.all[0].Owner() {
+func (g *groupLease) Owner() string {
+	for _, o := range g.all[1:] {
+		if o.Owner() != g.all[0].Owner() {
 			return ""
 		}
 	}
-	return b.all[0].Owner()
+	return g.all[0].Owner()
 }
 
 // Err returns nil while all members may be believed, and else why not.
-func (b *groupLease) Err() error {
-	if cause := b.cause.Load(); cause != nil {
+func (g *groupLease) Err() error {
+	if cause := g.cause.Load(); cause != nil {
 		return *cause
 	}
-	for _, l := range b.all {
+	for _, l := range g.all {
 		if l.Err() != nil {
 			return engine.ErrLost
 		}
@@ -93,9 +93,9 @@ func (b *groupLease) Err() error {
 }
 
 // ValidUntil returns the earliest end of a member's validity.
-func (b *groupLease) ValidUntil() time.Time {
-	until := b.all[0].ValidUntil()
-	for _, l := range b.all[1:] {
+func (g *groupLease) ValidUntil() time.Time {
+	until := g.all[0].ValidUntil()
+	for _, l := range g.all[1:] {
 		if u := l.ValidUntil(); u.Before(until) {
 			until = u
 		}
@@ -103,28 +103,28 @@ func (b *groupLease) ValidUntil() time.Time {
 	return until
 }
 
-func (b *groupLease) end(cause error) bool {
-	if !b.cause.CompareAndSwap(nil, &cause) {
+func (g *groupLease) end(cause error) bool {
+	if !g.cause.CompareAndSwap(nil, &cause) {
 		return false
 	}
-	b.cancel(cause)
+	g.cancel(cause)
 	return true
 }
 
 // lose ends the whole since member o has ended. The rest is released: but what is
 // fixed goes to its own end where o has come to its, and while Do's function runs
 // the rest is held for it, which is still protected by that much.
-func (b *groupLease) lose(o *Hold) {
+func (g *groupLease) lose(o *Hold) {
 	e := o.cause.Load()
 	cause := engine.ErrLost
 	if errors.Is(e.err, engine.ErrClosed) {
 		cause = engine.ErrClosed
 	}
-	if !b.end(cause) {
+	if !g.end(cause) {
 		return
 	}
 	ended := e.over == ReasonLease || e.over == ReasonMaxHold
-	for _, other := range b.all {
+	for _, other := range g.all {
 		if other == o || ended && other.lock.manager.dog.isFixed(other) {
 			continue
 		}
@@ -136,17 +136,17 @@ func (b *groupLease) lose(o *Hold) {
 }
 
 // Use notes that the members are in use until done is closed.
-func (b *groupLease) Use(done <-chan struct{}) {
-	for _, l := range b.all {
+func (g *groupLease) Use(done <-chan struct{}) {
+	for _, l := range g.all {
 		l.Use(done)
 	}
 }
 
 // each calls f for all members at once and joins the errors.
-func (b *groupLease) each(f func(*Hold) error) error {
-	errs := make([]error, len(b.all))
+func (g *groupLease) each(f func(*Hold) error) error {
+	errs := make([]error, len(g.all))
 	var wg sync.WaitGroup
-	for i, l := range b.all {
+	for i, l := range g.all {
 		wg.Go(func() { errs[i] = f(l) })
 	}
 	wg.Wait()
@@ -154,26 +154,26 @@ func (b *groupLease) each(f func(*Hold) error) error {
 }
 
 // Extend extends all members at once.
-func (b *groupLease) Extend(ctx context.Context, d time.Duration) error {
-	if err := b.Err(); err != nil {
+func (g *groupLease) Extend(ctx context.Context, d time.Duration) error {
+	if err := g.Err(); err != nil {
 		return err
 	}
-	return b.each(func(o *Hold) error { return o.Extend(ctx, d) })
+	return g.each(func(o *Hold) error { return o.Extend(ctx, d) })
 }
 
 // finish ends the whole as cause before f ends a member, so that no member's end
 // is taken for a loss. Of a whole that has ended by itself f ends those members
 // that have not.
-func (b *groupLease) finish(cause error, f func(*Hold) error) error {
-	if !b.unlocked.CompareAndSwap(false, true) {
+func (g *groupLease) finish(cause error, f func(*Hold) error) error {
+	if !g.unlocked.CompareAndSwap(false, true) {
 		return engine.ErrNotHeld
 	}
-	lost := b.Err()
-	ended := !b.end(cause)
-	err := b.each(f)
+	lost := g.Err()
+	ended := !g.end(cause)
+	err := g.each(f)
 	switch {
 	case ended:
-		return *b.cause.Load()
+		return *g.cause.Load()
 	case lost != nil && !errors.Is(err, engine.ErrLost):
 		return errors.Join(lost, err)
 	}
@@ -181,16 +181,16 @@ func (b *groupLease) finish(cause error, f func(*Hold) error) error {
 }
 
 // Unlock ends the whole and gives every member back.
-func (b *groupLease) Unlock(ctx context.Context) error {
-	return b.finish(engine.ErrUnlocked, func(o *Hold) error { return o.Unlock(ctx) })
+func (g *groupLease) Unlock(ctx context.Context) error {
+	return g.finish(engine.ErrUnlocked, func(o *Hold) error { return o.Unlock(ctx) })
 }
 
 // Detach refuses unless all members are fixed, and changes nothing then.
-func (b *groupLease) Detach() error {
-	for _, o := range b.all {
+func (g *groupLease) Detach() error {
+	for _, o := range g.all {
 		if err := o.detachable(); err != nil {
 			return o.wrap(err)
 		}
 	}
-	return b.finish(engine.ErrDetached, (*Hold).Detach)
+	return g.finish(engine.ErrDetached, (*Hold).Detach)
 }

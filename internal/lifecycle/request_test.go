@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,4 +159,28 @@ func (unheard) Listening() bool { return false }
 func (unheard) Listen(ctx context.Context) error {
 	<-ctx.Done()
 	return fmt.Errorf("%w: %w", engine.ErrUnknown, ctx.Err())
+}
+
+// Locks in vain on a server that refuses connections leave nothing to be done: no
+// request has left.
+func TestLocksThatNeverLeftLeaveNothingToDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { behaviour.Pass(time.Minute) }) // what go-redis does after Close has an end too
+		rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Dialer: func(_ context.Context, network, _ string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		}})
+		t.Cleanup(func() { _ = rdb.Close() })
+		c := behaviour.ClientOn(t, rdb)
+		for range 20 {
+			ctx, cancel := context.WithTimeout(behaviour.Bg, 10*time.Second)
+			if _, err := c.Mutex("a", relock.WithTTL(time.Hour)).Lock(ctx); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("got %v, want that connections are refused", err)
+			}
+			cancel()
+		}
+		synctest.Wait()
+		if n := behaviour.ManagerOf(c).Tasks(); n > 5 { // of those that ended while go-redis dialled nobody can tell
+			t.Errorf("%d withdrawals of what never left, of 20 Locks", n)
+		}
+	})
 }

@@ -63,12 +63,19 @@ func TestAnEngineIsToldWhatARequestIsFor(t *testing.T) {
 		inner := behaviour.LockIn(t, outer.Context(), r)
 		named := behaviour.LockIn(t, relock.WithOwner(behaviour.Bg, "x"), c.Reentrant("b"))
 		other := behaviour.LockIn(t, relock.WithOwner(named.Context(), "y"), c.Reentrant("c"))
+		if _, err := c.Reentrant("b").TryLock(relock.WithOwner(named.Context(), "y")); !errors.Is(err, relock.ErrNotAcquired) {
+			t.Error(err)
+		}
+		if got := e.asked[len(e.asked)-1]; got.Owner != "y" || got.Within != "" {
+			t.Errorf("a request of %s is nested in %q, another's hold", got.Owner, got.Within)
+		}
 		fixed := behaviour.LockOf(t, c.Mutex("d", relock.WithLease(time.Minute)))
 		for i, want := range []engine.Request{
 			{Hold: behaviour.HoldOf(outer).ID()},
 			{Hold: behaviour.HoldOf(inner).ID(), Within: behaviour.HoldOf(outer).ID()},
 			{Hold: behaviour.HoldOf(named).ID()},
 			{Hold: behaviour.HoldOf(other).ID()},
+			{Hold: e.asked[4].Hold},
 			{Hold: behaviour.HoldOf(fixed).ID(), Fixed: true},
 		} {
 			got := e.asked[i]
@@ -113,6 +120,42 @@ func TestTheLongestHoldCountsFromTheGrant(t *testing.T) {
 			t.Errorf("held for %v, want %v", held, longest-ago)
 		}
 	})
+}
+
+// A message does not say when the grant was, and the server may not either: then it
+// was no earlier than the waiter's last request that was answered "waiting". One that
+// is too old by the server, whose clock may have stepped, is asked for again.
+func TestTheLongestHoldOfAGrantByMessage(t *testing.T) {
+	const longest, waited = time.Hour, time.Second
+	for name, test := range map[string]struct {
+		age  time.Duration
+		want time.Duration // since it asked first
+	}{
+		"its age is unknown":           {engine.AgeUnknown, longest},
+		"it is older than its longest": {longest + time.Minute, waited + longest},
+		"it is older than the client":  {100 * 365 * 24 * time.Hour, waited + longest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			behaviour.InBubble(t, func(b *behaviour.Bubble) {
+				holder, _ := b.Client()
+				c, _ := b.Client()
+				instead(c).status = func(st *engine.Status) { st.Age = test.age }
+				before := behaviour.LockOf(t, holder.Mutex("a"))
+				got := waitingFor(t, c.Mutex("a", relock.WithMaxHold(longest)))
+				asked := time.Now()
+				behaviour.Pass(waited)
+				behaviour.Unlock(t, before)
+				lease := <-got
+				select {
+				case <-lease.Context().Done():
+				case <-time.After(2 * longest):
+				}
+				if held := time.Since(asked); held != test.want {
+					t.Errorf("over %v after it was asked for, want %v", held, test.want)
+				}
+			})
+		})
+	}
 }
 
 // forgetful is an engine that answers no withdrawal for a while.
