@@ -149,6 +149,13 @@ func (cs *commands) transmit(ctx context.Context, rdb Client) (any, error) {
 	return replies, nil
 }
 
+func (cs *commands) launch(ctx context.Context, s *sender, f *flight, landed func()) {
+	launchAlone(ctx, s, f, cs, landed)
+}
+
+// bar lets them leave: what keeps one of them back keeps the others back too.
+func (cs *commands) bar() bool { return true }
+
 func (cs *commands) hangs() bool { return slices.ContainsFunc(cs.all, (*command).hangs) }
 
 // runAll runs commands in one pipeline, and those whose script the server does

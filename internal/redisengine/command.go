@@ -79,6 +79,9 @@ func (l *last) MarshalBinary() ([]byte, error) {
 // String is for hooks that print commands.
 func (l *last) String() string { return fmt.Sprint(l.word) }
 
+// written reports whether c is being written to a connection, or was.
+func (c *command) written() bool { return c.last.state.Load() == leaves }
+
 // firstKey is the place of the first key in what is sent.
 const firstKey = 3
 

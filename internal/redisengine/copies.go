@@ -54,16 +54,45 @@ func newSender(rdb Client, call time.Duration) *sender {
 	return &sender{rdb: rdb, every: max(call/copiesACall, copyLeast)}
 }
 
-// transmission is what a request sends: a command, several, or one with its WAIT.
+// transmission is what a request sends: a command, several, one with its WAIT, or
+// an item of a lane.
 type transmission interface {
-	// transmit sends it once. Its error is that of [engine.Engine]'s methods.
-	transmit(ctx context.Context, rdb Client) (any, error)
+	// launch sends it once, for f.
+	launch(ctx context.Context, s *sender, f *flight, landed func())
 	// hangs tells whether any of it was written to a connection, and the server had
 	// the time that it may take itself.
 	hangs() bool
+	// bar keeps it from leaving where it has not left yet. It tells whether it may
+	// have.
+	bar() bool
 }
 
-func (c *command) hangs() bool { return c.last.state.Load() == leaves }
+// transmitter is a transmission that has a goroutine of its own.
+type transmitter interface {
+	transmission
+	// transmit sends it once. Its error is that of [engine.Engine]'s methods.
+	transmit(ctx context.Context, rdb Client) (any, error)
+}
+
+// launchAlone sends t in a goroutine of its own.
+func launchAlone(ctx context.Context, s *sender, f *flight, t transmitter, landed func()) {
+	sent := time.Now()
+	go func() {
+		if landed != nil {
+			defer landed()
+		}
+		val, err := t.transmit(ctx, s.rdb)
+		f.land(t, outcome{val: val, err: err, sent: sent})
+	}()
+}
+
+func (c *command) launch(ctx context.Context, s *sender, f *flight, landed func()) {
+	launchAlone(ctx, s, f, c, landed)
+}
+
+func (c *command) hangs() bool { return c.written() }
+
+func (c *command) bar() bool { return c.last.bar() }
 
 func (c *command) transmit(ctx context.Context, rdb Client) (any, error) {
 	val, err := c.process(ctx, rdb)
@@ -88,7 +117,7 @@ func (s *sender) send(ctx context.Context, t transmission, copied again) outcome
 	began := time.Now()
 	f := &flight{decided: make(chan struct{})}
 	f.join(t, nil)
-	s.launch(ctx, f, t)
+	t.launch(ctx, s, f, nil)
 	var due <-chan time.Time
 	var timer *time.Timer
 	if s.every > 0 && copied != nil {
@@ -120,22 +149,17 @@ func (s *sender) patience() time.Duration {
 	return max(s.every, min(2*time.Duration(s.usual.Load()), 3*s.every))
 }
 
+// stuckAfter is when a pipeline without an answer does not count any more.
+func (s *sender) stuckAfter() time.Duration {
+	return max(stuckLeast, min(s.patience(), 2*time.Duration(s.usual.Load())))
+}
+
 func (s *sender) landed(f *flight) outcome {
 	got := f.result()
 	if took := int64(time.Since(got.sent)); !engine.Unanswered(got.err) {
 		s.usual.Store(max(took, (s.usual.Load()+took)/2)) // slow at once, and fast after some
 	}
 	return got
-}
-
-func (s *sender) launch(ctx context.Context, f *flight, t transmission) {
-	sent := time.Now()
-	go func() { s.transmit(ctx, f, t, sent) }()
-}
-
-func (s *sender) transmit(ctx context.Context, f *flight, t transmission, sent time.Time) {
-	val, err := t.transmit(ctx, s.rdb)
-	f.land(t, outcome{val: val, err: err, sent: sent})
 }
 
 // launchCopy sends a copy, and tells whether it did.
@@ -148,11 +172,7 @@ func (s *sender) launchCopy(ctx context.Context, f *flight, copied again) bool {
 		s.under.Add(-1)
 		return false
 	}
-	sent := time.Now()
-	go func() {
-		defer s.under.Add(-1)
-		s.transmit(ctx, f, t, sent)
-	}()
+	t.launch(ctx, s, f, func() { s.under.Add(-1) })
 	return true
 }
 
@@ -247,7 +267,8 @@ func (f *flight) result() outcome {
 	return *f.best
 }
 
-// abandon ends a flight that is waited for no longer.
+// abandon ends a flight that is waited for no longer. What of it has not left does
+// not leave any more: if nothing has, it has no effect.
 func (f *flight) abandon(why error) outcome {
 	f.mu.Lock()
 	if f.over {
@@ -257,5 +278,18 @@ func (f *flight) abandon(why error) outcome {
 	defer f.mu.Unlock()
 	f.supersede()
 	f.over = true
+	uncertain := f.best != nil && errors.Is(f.best.err, engine.ErrUnknown)
+	for _, t := range f.under {
+		switch _, waited := t.(*item); {
+		case t.bar():
+			uncertain = true
+		case waited:
+			f.count(-1) // it was taken out, and does not land
+		}
+	}
+	if !uncertain {
+		f.count(1) // nobody counts one for it
+		return outcome{err: fmt.Errorf("%w: %w", engine.ErrUnsent, why), copies: f.copies}
+	}
 	return outcome{err: fmt.Errorf("%w: %w", engine.ErrUnknown, why), copies: f.copies}
 }

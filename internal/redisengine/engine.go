@@ -20,6 +20,7 @@ type Config struct {
 	Prefix          string        // of every key and channel
 	Call            time.Duration // bounds each request of a batch
 	Retention       time.Duration // of the counter of a lock's tokens
+	Batching        Batching
 	NewSubscription NewSubscription
 }
 
@@ -50,6 +51,8 @@ type Engine struct {
 	keys    *keyCache
 	inline  *inlineSender
 	sender  *sender
+	bounded *boundedClient
+	lanes   *lanes
 	Subscription
 	highWater atomic.Int64 // the greatest token this client has seen
 }
@@ -62,6 +65,8 @@ func New(rdb Client, id string, cfg Config) *Engine {
 		rdb: rdb, cfg: cfg, channel: channelOf(cfg.Prefix, id), keys: newKeyCache(cfg.Prefix, ""),
 		inline: newInlineSender(rdb), sender: newSender(rdb, cfg.Call),
 	}
+	s.bounded = newBoundedClient(rdb, cfg.Call*2/3)
+	s.lanes = newLanes(s)
 	s.Subscription = cfg.NewSubscription(s.channel, s.Parse)
 	return s
 }
@@ -76,36 +81,71 @@ func (s *Engine) sees(token int64) {
 	}
 }
 
-// run sends c, and copies of it while it is not answered.
-func (s *Engine) run(ctx context.Context, c *command, copied again) outcome {
+// A request is what is asked of a server, as a command that is made when it is
+// sent: what it says of the time and of tokens is then true.
+type request struct {
+	name    string // of the lock; "": of no lock
+	hold    string // the hold that it is about; "": none
+	build   func() *command
+	carried []*engine.Request // in it, which may take effect late
+	urgent  bool              // it goes before those that are not
+	ends    bool              // it gives up the hold
+	late    bool              // of which an acquire may be on its way
+}
+
+// run sends r, and copies of it while it is not answered.
+func (s *Engine) run(ctx context.Context, r *request) outcome {
 	got := outcome{sent: time.Now(), copies: 1}
-	queue, queued := s.rdb.(submitter)
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		got.err = fmt.Errorf("%w: %w", engine.ErrUnsent, ctx.Err())
 		return got
-	case s.inline.enter():
-		got.val, got.err = s.inline.run(ctx, c, got.sent)
-		s.inline.observe(time.Since(got.sent), got.err)
+	}
+	queue, queued := s.rdb.(submitter)
+	l := s.lanes.of(r)
+	switch {
+	case s.enterInline(l):
+		got.val, got.err = s.inline.run(ctx, r.build(), got.sent)
+		took := time.Since(got.sent)
+		s.inline.observe(took, got.err)
+		if l != nil {
+			l.leave(took, got.err)
+		}
 		if errors.Is(got.err, engine.ErrUnsent) {
 			// No connection was had in the time that an inline request has: that says
-			// nothing of what can be had.
-			t, _ := copied() // what was kept back once is not to leave
-			got = s.sender.send(ctx, t, copied)
+			// nothing of what can be had. What was kept back once is not to leave.
+			got = s.send(ctx, l, r)
 		}
 	case queued && takes(queue):
-		got.val, got.err = c.submit(ctx, s.rdb, queue)
+		got.val, got.err = r.build().submit(ctx, s.rdb, queue)
 	default:
-		got = s.sender.send(ctx, c, copied)
+		got = s.send(ctx, l, r)
 		s.inline.observe(time.Since(got.sent), got.err)
 	}
 	s.refreshAfter(got.err)
 	return got
 }
 
-// repeat is again for a command that does nothing late.
-func repeat(build func() *command) again {
-	return func() (transmission, []*engine.Request) { return build(), nil }
+// enterInline tells whether a request may be sent by its caller.
+func (s *Engine) enterInline(l *lane) bool {
+	switch {
+	case !s.inline.enter():
+		return false
+	case l != nil && !l.enter():
+		s.inline.leave()
+		return false
+	}
+	return true
+}
+
+// send sends r by its lane, or in a goroutine of its own.
+func (s *Engine) send(ctx context.Context, l *lane, r *request) outcome {
+	next := func() transmission {
+		if l != nil {
+			return &item{lane: l, r: r}
+		}
+		return r.build()
+	}
+	return s.sender.send(ctx, next(), func() (transmission, []*engine.Request) { return next(), r.carried })
 }
 
 // refreshAfter has a cluster client look for its masters again when one does not
@@ -181,10 +221,10 @@ func (s *Engine) readAnswer(val any, sent time.Time) (engine.Answer, error) {
 
 // Acquire is described in [engine.Engine].
 func (s *Engine) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
-	got := s.run(ctx, s.acquireCommand(r), func() (transmission, []*engine.Request) {
-		return s.acquireCommand(r), []*engine.Request{r}
-	})
-	return s.answer(got)
+	return s.answer(s.run(ctx, &request{
+		name: r.Name, hold: r.Hold, carried: []*engine.Request{r},
+		build: func() *command { return s.acquireCommand(r) },
+	}))
 }
 
 // answer reads the reply to an acquire.
@@ -201,7 +241,9 @@ func (s *Engine) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, e
 	if r.Replicas > 0 {
 		return s.renewReplicated(ctx, r)
 	}
-	got := s.run(ctx, s.renewCommand(r), repeat(func() *command { return s.renewCommand(r) }))
+	got := s.run(ctx, &request{
+		name: r.Name, hold: r.Hold, urgent: true, build: func() *command { return s.renewCommand(r) },
+	})
 	if got.err != nil {
 		return engine.Answer{}, got.err
 	}
@@ -213,13 +255,14 @@ func (s *Engine) Release(ctx context.Context, r *engine.Release) (engine.Release
 	if r.Detach && !r.Tombstone {
 		return engine.Released{}, nil
 	}
-	got := s.run(ctx, s.releaseCommand(r), func() (transmission, []*engine.Request) {
-		if r.Next == nil {
-			return s.releaseCommand(r), nil
-		}
-		return s.releaseCommand(r), []*engine.Request{r.Next}
-	})
-	return s.released(ctx, r, got)
+	q := &request{
+		name: r.Name, hold: r.Hold, urgent: true, ends: true, late: r.Tombstone,
+		build: func() *command { return s.releaseCommand(r) },
+	}
+	if r.Next != nil {
+		q.carried = []*engine.Request{r.Next}
+	}
+	return s.released(ctx, r, s.run(ctx, q))
 }
 
 // released reads the reply to the release r, and sends another where that was
@@ -236,7 +279,7 @@ func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (
 			return newCommand(&releaseScript, keys[:1], args...)
 		}
 		before := got.copies
-		got = s.run(ctx, part(), repeat(part))
+		got = s.run(ctx, &request{name: r.Name, hold: r.Hold, urgent: true, ends: true, build: part})
 		got.copies += before - 1
 	}
 	if got.err != nil {
@@ -278,7 +321,7 @@ func (s *Engine) releaseCommand(r *engine.Release) *command {
 // Force is described in [engine.Engine].
 func (s *Engine) Force(ctx context.Context, name string, token int64) (bool, error) {
 	c := func() *command { return s.command(&forceScript, name, token, s.highWater.Load(), s.retention()) }
-	got := s.run(ctx, c(), repeat(c))
+	got := s.run(ctx, &request{name: name, build: c})
 	if got.err != nil {
 		return false, got.err
 	}
@@ -289,7 +332,7 @@ func (s *Engine) Force(ctx context.Context, name string, token int64) (bool, err
 // Status is described in [engine.Engine].
 func (s *Engine) Status(ctx context.Context, name string) (engine.Status, error) {
 	c := func() *command { return s.command(&statusScript, name) }
-	got := s.run(ctx, c(), repeat(c))
+	got := s.run(ctx, &request{name: name, build: c})
 	if got.err != nil {
 		return engine.Status{}, got.err
 	}

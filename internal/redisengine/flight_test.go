@@ -14,7 +14,9 @@ import (
 // fakeCopy is a transmission that has left.
 type fakeCopy struct{ id int }
 
-func (*fakeCopy) transmit(context.Context, Client) (any, error) { return nil, nil }
+func (*fakeCopy) launch(context.Context, *sender, *flight, func()) {}
+
+func (*fakeCopy) bar() bool { return true }
 
 func (*fakeCopy) hangs() bool { return true }
 

@@ -18,7 +18,10 @@ import (
 // loads it, and what was found in one stays true. hooksOf knows where the pointer
 // and the hooks are by the names and the types of the fields; where one of them is
 // not what it was, it knows nothing.
-type hooks struct{ state *atomic.Pointer[byte] }
+type hooks struct {
+	state *atomic.Pointer[byte]
+	slice uintptr // the offset of the []Hook in what that points to
+}
 
 // now returns the state of this moment. While a caller keeps it, no other state
 // has its address.
@@ -26,12 +29,15 @@ func (h hooks) now() unsafe.Pointer { return unsafe.Pointer(h.state.Load()) }
 
 // in returns the hooks of a state.
 func (h hooks) in(state unsafe.Pointer) []redis.Hook {
-	return *(*[]redis.Hook)(unsafe.Add(state, hookFields().slice))
+	return *(*[]redis.Hook)(unsafe.Add(state, h.slice))
 }
 
+// any reports whether there are any.
+func (h hooks) any() bool { return len(h.in(h.now())) > 0 }
+
 // hooksOf returns false where the hooks of a client cannot be found.
-func hooksOf(client *redis.Client) (hooks, bool) {
-	at := hookFields()
+func hooksOf(client Client) (hooks, bool) {
+	at := hookFields(reflect.TypeOf(client))
 	if at.state == nil {
 		return hooks{}, false
 	}
@@ -39,7 +45,7 @@ func hooksOf(client *redis.Client) (hooks, bool) {
 	if err != nil || state.IsNil() {
 		return hooks{}, false
 	}
-	return hooks{(*atomic.Pointer[byte])(state.UnsafePointer())}, true
+	return hooks{(*atomic.Pointer[byte])(state.UnsafePointer()), at.slice}, true
 }
 
 // hookPlaces is where go-redis keeps hooks.
@@ -48,10 +54,28 @@ type hookPlaces struct {
 	slice uintptr // the offset of the []Hook in what that points to
 }
 
-var hookFields = sync.OnceValue(func() hookPlaces { return hookPlacesIn(reflect.TypeFor[redis.Client]()) })
+var (
+	clientHooks  = sync.OnceValue(func() hookPlaces { return hookPlacesIn(reflect.TypeFor[redis.Client]()) })
+	clusterHooks = sync.OnceValue(func() hookPlaces { return hookPlacesIn(reflect.TypeFor[redis.ClusterClient]()) })
+)
+
+// hookFields knows the places of the hooks of clients that are go-redis's own.
+func hookFields(client reflect.Type) hookPlaces {
+	switch client {
+	case reflect.TypeFor[*redis.Client]():
+		return clientHooks()
+	case reflect.TypeFor[*redis.ClusterClient]():
+		return clusterHooks()
+	}
+	return hookPlaces{}
+}
 
 func hookPlacesIn(client reflect.Type) (at hookPlaces) {
-	state, ok := client.FieldByName("state")
+	mixin, ok := client.FieldByName("hooksMixin")
+	if !ok || mixin.Type.Kind() != reflect.Struct {
+		return at
+	}
+	state, ok := mixin.Type.FieldByName("state")
 	if !ok || state.Type.Kind() != reflect.Pointer {
 		return at
 	}
@@ -68,5 +92,5 @@ func hookPlacesIn(client reflect.Type) (at hookPlaces) {
 	if !ok || slice.Type != reflect.TypeFor[[]redis.Hook]() || len(slice.Index) != 1 {
 		return at
 	}
-	return hookPlaces{state.Index, slice.Offset}
+	return hookPlaces{append(mixin.Index, state.Index...), slice.Offset}
 }

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/redis/go-redis/v9"
 
@@ -41,29 +40,16 @@ const (
 // A client's hooks are then called by the caller too. They are given a context
 // that ends with the request; one that does not mind it delays its caller.
 type inlineSender struct {
-	rdb     *redis.Client // nil: there is none
-	hooks   hooks         // of rdb
-	limited atomic.Pointer[limited]
-	quick   atomic.Int32 // replies in a row, up to inlineProof
-	busy    atomic.Int32 // requests under way
-	most    int32
-}
-
-// limited is the client with the time limit of inline requests: a clone that was
-// given the client's hooks, as of one state of them.
-type limited struct {
-	rdb   *redis.Client
-	hooks unsafe.Pointer
+	rdb   *boundedClient // nil: there is none
+	quick atomic.Int32   // replies in a row, up to inlineProof
+	busy  atomic.Int32   // requests under way
+	most  int32
 }
 
 func newInlineSender(rdb Client) *inlineSender {
 	d := &inlineSender{most: int32(runtime.GOMAXPROCS(0))}
-	client, _ := rdb.(*redis.Client)
-	if client == nil || !bounds(client.Options()) {
-		return d
-	}
-	if known, ok := hooksOf(client); ok {
-		d.rdb, d.hooks = client, known
+	if bounded := newBoundedClient(rdb, inlineFor); bounded.one != nil {
+		d.rdb = bounded
 	}
 	return d
 }
@@ -100,32 +86,13 @@ func (d *inlineSender) observe(took time.Duration, err error) {
 	}
 }
 
-// client returns a client with the hooks that the one handed in has now: a hook
-// whose AddHook has returned misses no request that begins after that. New
-// connections are dialled by the one handed in, under its hooks: the pool is its.
-func (d *inlineSender) client() *redis.Client {
-	state := d.hooks.now()
-	l := d.limited.Load()
-	if l == nil || l.hooks != state {
-		l = &limited{d.rdb.WithTimeout(inlineFor), state}
-		// The limit is one for all that a request may need: to connect, to introduce
-		// itself, and to be sent again with its source. The options are the clone's.
-		l.rdb.Options().ContextTimeoutEnabled = true
-		for _, hook := range d.hooks.in(state) {
-			l.rdb.AddHook(hook)
-		}
-		d.limited.Store(l)
-	}
-	return l.rdb
-}
-
 // run sends c and returns its reply, within inlineFor, and leaves.
 func (d *inlineSender) run(ctx context.Context, c *command, now time.Time) (any, error) {
 	defer d.leave() // also when a hook of the client's panics
 	bounded, cancel := context.WithDeadline(ctx, now.Add(inlineFor))
 	defer cancel()
-	val, err := c.process(bounded, d.client())
-	err = c.fault(d.rdb, err)
+	val, err := c.process(bounded, d.rdb.client())
+	err = c.fault(d.rdb.rdb, err)
 	if errors.Is(err, engine.ErrUnknown) && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, engine.ContextError(ctx))
 	}

@@ -122,32 +122,6 @@ func TestSlotOf(t *testing.T) {
 	}
 }
 
-// slotOf is the hash slot of a key as the Redis Cluster specification says.
-func slotOf(key string) uint16 {
-	if open := strings.IndexByte(key, '{'); open >= 0 {
-		if n := strings.IndexByte(key[open+1:], '}'); n > 0 {
-			key = key[open+1 : open+1+n]
-		}
-	}
-	return crc16(key) % 16384
-}
-
-// crc16 is CRC-16/XMODEM: polynomial 0x1021, start 0, nothing reflected.
-func crc16(s string) uint16 {
-	var crc uint16
-	for _, b := range []byte(s) {
-		crc ^= uint16(b) << 8
-		for range 8 {
-			top := crc & 0x8000
-			crc <<= 1
-			if top != 0 {
-				crc ^= 0x1021
-			}
-		}
-	}
-	return crc
-}
-
 // FuzzKeys checks that two names never share a key, that a key gives its name
 // back, and that no text is read as a key that is none.
 func FuzzKeys(f *testing.F) {

@@ -25,7 +25,9 @@ type voter struct {
 
 // AsNode returns s's server as a node of a quorum.
 func (s *Engine) AsNode(id string) engine.Node {
-	n := New(s.rdb, id, s.cfg)
+	cfg := s.cfg
+	cfg.Batching = BatchingOff
+	n := New(s.rdb, id, cfg)
 	n.space, n.voter, n.keys = quorumSpace, &voter{}, newKeyCache(s.cfg.Prefix, quorumSpace)
 	n.sender.every = 0         // and sends no copies
 	n.inline = &inlineSender{} // a quorum asks each node in a goroutine of its own, and minds how long it takes
@@ -90,7 +92,7 @@ func (n node) Trust(id string) { n.voter.id.Store(&id) }
 
 func (s *Engine) enrol(ctx context.Context, id, membership string) (engine.Enrolment, error) {
 	c := func() *command { return newCommand(&enrolScript, []any{nodeKey(s.cfg.Prefix)}, id, membership) }
-	got := s.run(ctx, c(), repeat(c))
+	got := s.run(ctx, &request{build: c})
 	if got.err != nil {
 		return engine.Enrolment{}, got.err
 	}

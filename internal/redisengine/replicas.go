@@ -46,6 +46,10 @@ func (t *replicated) hangs() bool {
 	return t.command.hangs() && time.Since(t.made) > t.r.ReplicaTimeout
 }
 
+func (t *replicated) launch(ctx context.Context, s *sender, f *flight, landed func()) {
+	launchAlone(ctx, s, f, t, landed)
+}
+
 func (t *replicated) transmit(ctx context.Context, rdb Client) (any, error) {
 	s, r := t.s, t.r
 	key := s.lockKey(r.Name)

@@ -1,0 +1,124 @@
+package redisengine
+
+import (
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Batching is whether requests that come together leave as one pipeline.
+type Batching int
+
+const (
+	// BatchingAuto batches where nobody looks on: a client without hooks.
+	BatchingAuto Batching = iota
+	BatchingOn
+	BatchingOff
+)
+
+// A boundedClient is a client whose requests end by themselves, by the end of their
+// context at the latest: a clone of the one that was handed in, with that one's pool.
+type boundedClient struct {
+	rdb   Client
+	one   *redis.Client // nil: there is no such clone
+	hooks hooks
+	limit time.Duration
+	clone atomic.Pointer[clone]
+}
+
+// clone is a client with time limits that was given the hooks of another, as of one
+// state of them.
+type clone struct {
+	rdb   *redis.Client
+	hooks unsafe.Pointer
+}
+
+func newBoundedClient(rdb Client, limit time.Duration) *boundedClient {
+	b := &boundedClient{rdb: rdb, limit: limit}
+	client, _ := rdb.(*redis.Client)
+	if client == nil || !bounds(client.Options()) {
+		return b
+	}
+	if known, ok := hooksOf(client); ok {
+		b.one, b.hooks = client, known
+	}
+	return b
+}
+
+// client returns the clone, with the hooks that the client handed in has now: a
+// hook whose AddHook has returned misses no request that begins after that. New
+// connections are dialled by the one handed in, under its hooks: the pool is its.
+// Where there is no clone it returns the client itself.
+func (b *boundedClient) client() Client {
+	if b.one == nil {
+		return b.rdb
+	}
+	state := b.hooks.now()
+	l := b.clone.Load()
+	if l == nil || l.hooks != state {
+		l = &clone{b.one.WithTimeout(b.limit), state}
+		// The limit is one for all that a request may need: to connect, to introduce
+		// itself, and to be sent again with its source. The options are the clone's.
+		l.rdb.Options().ContextTimeoutEnabled = true
+		for _, hook := range b.hooks.in(state) {
+			l.rdb.AddHook(hook)
+		}
+		b.clone.Store(l)
+	}
+	return l.rdb
+}
+
+// lanes finds the lane of a request.
+type lanes struct {
+	s      *Engine
+	hidden hooks // of the client; a lane is for one without
+	auto   bool
+	one    *lane   // of a client of one server
+	shards *shards // of a cluster's
+}
+
+// newLanes returns nil where each request is to leave by itself.
+func newLanes(s *Engine) *lanes {
+	ls := &lanes{s: s, auto: s.cfg.Batching == BatchingAuto}
+	if s.cfg.Batching == BatchingOff {
+		return nil
+	}
+	if ls.auto {
+		known, ok := hooksOf(s.rdb)
+		if !ok {
+			return nil // what it does with a request is its own
+		}
+		ls.hidden = known
+	}
+	if cluster, ok := s.rdb.(masters); ok {
+		ls.shards = newShards(s, cluster)
+	} else {
+		ls.one = newLane(s)
+	}
+	return ls
+}
+
+// of returns the lane that r is to go by, or nil: it is to leave by itself. So is a
+// request of no lock, and one of a slot whose shard is not known yet.
+func (ls *lanes) of(r *request) *lane {
+	switch {
+	case ls == nil, r.name == "", ls.auto && ls.hidden.any():
+		return nil
+	case ls.shards != nil:
+		return ls.shards.of(r.name)
+	}
+	return ls.one
+}
+
+// poolSize is how many connections to one server the client may have.
+func (s *Engine) poolSize() int {
+	switch rdb := s.rdb.(type) {
+	case interface{ Options() *redis.Options }:
+		return rdb.Options().PoolSize
+	case interface{ Options() *redis.ClusterOptions }:
+		return rdb.Options().PoolSize
+	}
+	return 0
+}
