@@ -34,6 +34,11 @@ var inLine = []mutant{
 		killer: explore("a client of three, and another"),
 	},
 	{
+		name:   "a copied release is a defect to a successor that has the lock",
+		edit:   edit{queueStep, "		case Granted, Held: // by message: a copy", "		case states: // by message: a copy"},
+		killer: explore("a release is copied"),
+	},
+	{
 		name:   "a successor waits on whose release was refused",
 		edit:   edit{queueStep, "nothing of an acquire\n			w.wakeTo(Asking, &fx)\n", "nothing of an acquire\n"},
 		killer: explore("a holder hands over"),
