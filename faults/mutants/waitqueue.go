@@ -235,12 +235,42 @@ var inLine = []mutant{
 	{
 		name:   "a grant that is nobody's is kept",
 		edit:   edit{queueStep, "if e.Kind == Pushed {", "if e.Kind == Took {"},
-		killer: test{"./internal/lifecycle/queue", "TestAGrantForNobodyIsGivenBack"},
+		killer: inQueue("TestAGrantForNobodyIsGivenBack"),
+	},
+	{
+		name:   "what is asked for after a lock was taken away is none",
+		edit:   edit{queueRules, "if w.grant.Token <= q.forced && !w.grant.Sent.After(q.forcedAt) {", "if w.grant.Token <= q.forced {"},
+		killer: inQueue("TestWhatIsAskedForAfterALockWasTakenAwayIsALease"),
+	},
+	{
+		name:   "pauses grow on from those before the last answer",
+		edit:   edit{queueRules, "w.state, w.attempts = Queued, 0", "w.state = Queued"},
+		killer: inQueue("TestPausesGrowUntilThereIsAnAnswer"),
+	},
+	{
+		name:   "who gives up leaves what a quorum's minority granted",
+		edit:   edit{queueStep, "		w.registered = w.registered || e.Leaves\n", ""},
+		killer: inQueue("TestWhatAnErrorMayLeaveIsWithdrawn"),
+	},
+	{
+		name:   "who is retried has waited behind nobody",
+		edit:   edit{queueRules, "again.state, again.ahead = Asking, old.ahead", "again.state = Asking"},
+		killer: inQueue("TestAWaiterThatIsRetriedHasWaitedBehindAsMany"),
+	},
+	{
+		name:   "a successor waits on that has a tombstone",
+		edit:   edit{queueStep, "			w.wakeTo(Asking, &fx)\n			return fx\n		case Asking, Queued: // somebody", "			return fx\n		case Asking, Queued: // somebody"},
+		killer: inQueue("TestASuccessorThatNobodyTookOverAsksForItself/GotTombstone"),
+	},
+	{
+		name:   "who can never listen asks on",
+		edit:   edit{queueRules, "	if e.Final {\n		w.fail(e.Err, fx)\n		return\n	}\n	w.polling", "	w.polling"},
+		killer: inQueue("TestAListenThatIsRefusedForGoodIsTheLastWord"),
 	},
 	{
 		name:   "a quorum that refused for good is asked on for want of one answer",
 		edit:   edit{queueStep, "			w.refusedWith(e, now, &fx) // of a quorum", "			w.again(&fx) // of a quorum"},
-		killer: test{"./internal/lifecycle/queue", "TestNoAnswerMayBeTheLastWord"},
+		killer: inQueue("TestNoAnswerMayBeTheLastWord"),
 	},
 }
 
@@ -249,6 +279,6 @@ const (
 	queueStep  = "internal/lifecycle/queue/step.go"
 )
 
-func explore(scenario string) test {
-	return test{"./internal/lifecycle/queue", "TestExplore/" + scenario}
-}
+func inQueue(name string) test { return test{"./internal/lifecycle/queue", name} }
+
+func explore(scenario string) test { return inQueue("TestExplore/" + scenario) }
