@@ -44,6 +44,7 @@ type simulation struct {
 	*chaos
 	servers   []*miniredis.Miniredis
 	processes []*relock.Client
+	quorums   []*quorum
 
 	mu       sync.Mutex
 	holder   *relock.Lease // the last that was granted and not given back
@@ -62,7 +63,8 @@ func newSimulation(t *testing.T, seed uint64, nodes int) *simulation {
 }
 
 func (s *simulation) process() *relock.Client {
-	_, locks := locksOn(s.T, s.servers, func(i int, n engine.Node) engine.Node { return &lossy{n, s.chaos, i} })
+	q, locks := locksOn(s.T, s.servers, func(i int, n engine.Node) engine.Node { return &lossy{n, s.chaos, i} })
+	s.quorums = append(s.quorums, q)
 	return locks
 }
 
@@ -183,6 +185,18 @@ func (s *simulation) settle() {
 		for _, key := range m.Keys() {
 			if strings.Contains(key, "redlock:") || strings.Contains(key, "redqueue:") || strings.Contains(key, "redwaiters:") {
 				s.Errorf("node %d: %s is left behind", i, key)
+			}
+		}
+	}
+	for i, q := range s.quorums {
+		q.mu.Lock()
+		if len(q.drivers)+len(q.owned) > 0 {
+			s.Errorf("process %d has %d requests and %d tokens of owners left", i, len(q.drivers), len(q.owned))
+		}
+		q.mu.Unlock()
+		for n, p := range q.peers {
+			if late := p.late.Load(); late != 0 {
+				s.Errorf("process %d counts %d answers of node %d as late", i, late, n)
 			}
 		}
 	}

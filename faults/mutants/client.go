@@ -69,6 +69,26 @@ var living = []mutant{
 		killer: lifecycle("TestAGrantIsBelievedForItsTTLLessTheDrift"),
 	},
 	{
+		name:   "a fixed lease in place of a grant that was too old is renewed",
+		edit:   edit{"internal/lifecycle/wait.go", "	o.req.Hold, o.queue = m.newID(), old.queue\n", "	o.req.Hold, o.queue, o.fixed = m.newID(), old.queue, false\n"},
+		killer: lifecycle("TestAFixedLeaseInPlaceOfAGrantThatWasTooOldIsNeverRenewed"),
+	},
+	{
+		name:   "a lease is kept that nobody has, since a tracer panicked",
+		edit:   edit{"internal/lifecycle/wait.go", "if err == nil && !returns {", "if err != nil && !returns {"},
+		killer: lifecycle("TestATracerThatPanicsLeavesNothingBehind/a call that returns"),
+	},
+	{
+		name:   "a hold is left at whose release a tracer panicked",
+		edit:   edit{"internal/lifecycle/ending.go", "		if !retired {", "		if retired && err == errPanics {"},
+		killer: lifecycle("TestATracerThatPanicsLeavesNothingBehind/a release"),
+	},
+	{
+		name:   "members are held of a whole that a panic has ended",
+		edit:   edit{"internal/lifecycle/group.go", "		if !all {\n", "		if all {\n"},
+		killer: lifecycle("TestATracerThatPanicsLeavesNoMemberBehind"),
+	},
+	{
 		name:   "a lost lease is not given back",
 		edit:   edit{"internal/lifecycle/ending.go", "		m.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, m.cfg.Call)))\n", ""},
 		killer: lifecycle("TestALateCopyBeforeTheReleaseOfALostLeaseIsGivenBack"),

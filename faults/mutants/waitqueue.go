@@ -34,6 +34,11 @@ var inQueue = []mutant{
 		killer: explore("a client of three, and another"),
 	},
 	{
+		name:   "a copied release is a defect to a successor that has the lock",
+		edit:   edit{queueStep, "		case Granted, Held: // by message: a copy", "		case states: // by message: a copy"},
+		killer: explore("a release is copied"),
+	},
+	{
 		name:   "a successor waits on whose release was refused",
 		edit:   edit{queueStep, "nothing of an acquire\n			w.wakeTo(Asking, &fx)\n", "nothing of an acquire\n"},
 		killer: explore("a holder hands over"),
@@ -230,12 +235,42 @@ var inQueue = []mutant{
 	{
 		name:   "a grant that is nobody's is kept",
 		edit:   edit{queueStep, "if e.Kind == Pushed {", "if e.Kind == Took {"},
-		killer: test{"./internal/lifecycle/queue", "TestAGrantForNobodyIsGivenBack"},
+		killer: ofQueue("TestAGrantForNobodyIsGivenBack"),
+	},
+	{
+		name:   "what is asked for after a lock was taken away is none",
+		edit:   edit{queueRules, "if w.grant.Token <= q.forced && !w.grant.Sent.After(q.forcedAt) {", "if w.grant.Token <= q.forced {"},
+		killer: ofQueue("TestWhatIsAskedForAfterALockWasTakenAwayIsALease"),
+	},
+	{
+		name:   "pauses grow on from those before the last answer",
+		edit:   edit{queueRules, "w.state, w.attempts = Queued, 0", "w.state = Queued"},
+		killer: ofQueue("TestPausesGrowUntilThereIsAnAnswer"),
+	},
+	{
+		name:   "who gives up leaves what a quorum's minority granted",
+		edit:   edit{queueStep, "		w.registered = w.registered || e.Leaves\n", ""},
+		killer: ofQueue("TestWhatAnErrorMayLeaveIsWithdrawn"),
+	},
+	{
+		name:   "who is retried has waited behind nobody",
+		edit:   edit{queueRules, "again.state, again.ahead = Asking, old.ahead", "again.state = Asking"},
+		killer: ofQueue("TestAWaiterThatIsRetriedHasWaitedBehindAsMany"),
+	},
+	{
+		name:   "a successor waits on that has a tombstone",
+		edit:   edit{queueStep, "			w.wakeTo(Asking, &fx)\n			return fx\n		case Asking, Queued: // somebody", "			return fx\n		case Asking, Queued: // somebody"},
+		killer: ofQueue("TestASuccessorThatNobodyTookOverAsksForItself/GotTombstone"),
+	},
+	{
+		name:   "who can never listen asks on",
+		edit:   edit{queueRules, "	if e.Final {\n		w.fail(e.Err, fx)\n		return\n	}\n	w.polling", "	w.polling"},
+		killer: ofQueue("TestAListenThatIsRefusedForGoodIsTheLastWord"),
 	},
 	{
 		name:   "a quorum that refused for good is asked on for want of one answer",
 		edit:   edit{queueStep, "			w.refusedWith(e, now, &fx) // of a quorum", "			w.again(&fx) // of a quorum"},
-		killer: test{"./internal/lifecycle/queue", "TestNoAnswerMayBeTheLastWord"},
+		killer: ofQueue("TestNoAnswerMayBeTheLastWord"),
 	},
 }
 
@@ -244,6 +279,6 @@ const (
 	queueStep  = "internal/lifecycle/queue/step.go"
 )
 
-func explore(scenario string) test {
-	return test{"./internal/lifecycle/queue", "TestExplore/" + scenario}
-}
+func ofQueue(name string) test { return test{"./internal/lifecycle/queue", name} }
+
+func explore(scenario string) test { return ofQueue("TestExplore/" + scenario) }

@@ -229,7 +229,7 @@ func (m *Manager) layTombstone(ctx context.Context, o *Hold) {
 	})
 }
 
-// errPanics stands for the error of a release in which a hook panics.
+// errPanics stands for the error of a release in which a hook or a tracer panics.
 var errPanics = errors.New("panic")
 
 // unlock is argued by its order: the lease ends first, so that the answer to a
@@ -241,15 +241,19 @@ func (o *Hold) unlock(ctx context.Context) error {
 		return err
 	}
 	m := o.lock.manager
-	ctx, told := m.givesBack(ctx, o)
-	next := holdOf(m.retire(o, queue.Released).Next)
-	err := errPanics
+	err, retired := errPanics, false
 	defer func() {
+		if !retired { // a tracer panics, before a release could name the next
+			m.retire(o, queue.Ended)
+		}
 		if err != nil && (!errors.Is(err, engine.ErrLost) || o.mayBeBack()) {
 			m.spawn(func(ctx context.Context) { m.withdraw(ctx, o, nil, o.serverEnd()) })
 		}
 		m.retired(o)
 	}()
+	ctx, told := m.givesBack(ctx, o)
+	next := holdOf(m.retire(o, queue.Released).Next)
+	retired = true
 	err = m.giveBack(ctx, o, next)
 	m.released(o, err)
 	told(err)

@@ -46,6 +46,28 @@ func TestAFixedLeaseIsNeverRenewed(t *testing.T) {
 	})
 }
 
+func TestAFixedLeaseInPlaceOfAGrantThatWasTooOldIsNeverRenewed(t *testing.T) {
+	behaviour.InBubble(t, func(b *behaviour.Bubble) {
+		c, _ := b.Client()
+		answers := 0
+		instead(c).answer = func(ans *engine.Answer) {
+			if answers++; answers == 1 {
+				ans.Sent = ans.Sent.Add(-time.Minute) // it took a minute
+			}
+		}
+		const span = 9 * time.Second
+		lease := behaviour.LockOf(t, c.Mutex("a", relock.WithLease(span)))
+		end := lease.ValidUntil()
+		behaviour.Pass(span - time.Second)
+		if lease.ValidUntil().After(end) {
+			t.Errorf("it was renewed by %v", lease.ValidUntil().Sub(end))
+		}
+		if err := lease.Detach(); err != nil {
+			t.Errorf("Detach: %v", err)
+		}
+	})
+}
+
 func TestForceUnlockOfAFixedLeasePassesTheLockOn(t *testing.T) {
 	behaviour.InBubble(t, func(b *behaviour.Bubble) {
 		a, _ := b.Client()

@@ -235,20 +235,35 @@ func (c *Group) collect(ctx context.Context) ([]*Hold, error) {
 		if err != nil {
 			return nil, err
 		}
-		holds := make([]*Hold, len(c.members))
-		for _, p := range sorted {
-			o, err := p.manager.acquire(ctx, p.watched(), owners[p.place], true)
-			if err != nil {
-				giveBackAll(holds)
-				return nil, p.wrap(err)
-			}
-			holds[p.place] = o
+		holds, err := c.await(ctx, sorted, owners)
+		if err != nil {
+			return nil, err
 		}
 		if !slices.ContainsFunc(holds, func(o *Hold) bool { return o.err() != nil }) {
 			return holds, nil
 		}
 		giveBackAll(holds)
 	}
+}
+
+// await waits for the members in this order. Where one cannot be had, or a hook
+// panics, it gives back those before it.
+func (c *Group) await(ctx context.Context, sorted []*part, owners []string) ([]*Hold, error) {
+	holds, all := make([]*Hold, len(c.members)), false
+	defer func() {
+		if !all {
+			giveBackAll(holds)
+		}
+	}()
+	for _, p := range sorted {
+		o, err := p.manager.acquire(ctx, p.watched(), owners[p.place], true)
+		if err != nil {
+			return nil, p.wrap(err)
+		}
+		holds[p.place] = o
+	}
+	all = true
+	return holds, nil
 }
 
 // orderUntil is order, asked for until it is known, fails for good, or ctx ends.

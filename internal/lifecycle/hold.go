@@ -55,20 +55,22 @@ func (m *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool)
 		owner = engine.OwnerPrefix() + id
 	}
 	check := min(m.cfg.Check, l.terms.TTL/3)
-	o := &Hold{
-		lock: l, from: ctx, ready: make(chan struct{}, 1),
-		req: engine.Request{
-			Name: l.Name, Hold: id, Owner: owner, TTL: l.terms.TTL, Keep: l.terms.MinHold,
-			Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared, Fixed: l.terms.Fixed,
-		},
-		fixed: l.terms.Fixed,
-	}
+	o := makeHold(ctx, l, engine.Request{
+		Name: l.Name, Hold: id, Owner: owner, TTL: l.terms.TTL, Keep: l.terms.MinHold,
+		Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared, Fixed: l.terms.Fixed,
+	})
 	if outer := l.outer(ctx); outer != nil && shared && outer.req.Owner == owner {
 		o.req.Within = outer.req.Hold
 	}
 	_, each := m.eng.(engine.Individual)
-	o.waiter.Of, o.waiter.Wait, o.waiter.Fresh, o.waiter.Check = o, wait, !shared && !each, check
-	o.req.Copies = &o.copies
+	o.waiter.Wait, o.waiter.Fresh, o.waiter.Check = wait, !shared && !each, check
+	return o
+}
+
+// makeHold makes a hold of l that asks for r.
+func makeHold(ctx context.Context, l *Lock, r engine.Request) *Hold {
+	o := &Hold{lock: l, req: r, from: ctx, ready: make(chan struct{}, 1), fixed: l.terms.Fixed}
+	o.req.Copies, o.waiter.Of = &o.copies, o
 	return o
 }
 

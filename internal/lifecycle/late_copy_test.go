@@ -1,12 +1,16 @@
 package lifecycle_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/behaviour"
+	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/internal/faultproxy"
 	"github.com/relock-go/relock/internal/redisengine"
 	"github.com/relock-go/relock/scripts"
@@ -95,6 +99,54 @@ func TestALeaseThatIsOverNeverComesBack(t *testing.T) {
 		behaviour.ManagerOf(a).Renewed(behaviour.HoldOf(lease), ans)
 		if lease.Err() == nil {
 			t.Errorf("Err was ErrLost and is nil again")
+		}
+	})
+}
+
+// copiedRelease is an engine that sends a copy of the first release with a
+// successor, once passed says that the lock was passed on to that; what it answers
+// is what the copy was told.
+type copiedRelease struct {
+	engine.Engine
+	passed func()
+}
+
+func (e *copiedRelease) Release(ctx context.Context, r *engine.Release) (engine.Released, error) {
+	rel, err := e.Engine.Release(ctx, r)
+	if r.Next == nil || e.passed == nil {
+		return rel, err
+	}
+	e.passed()
+	e.passed = nil
+	rel, err = e.Engine.Release(ctx, r)
+	rel.Copied, rel.Next.Copied = true, true
+	return rel, err
+}
+
+// The first copy of a release has its successor join the queue, and the second, which
+// is answered first, finds nothing to give back. The successor had the lock by
+// message meanwhile.
+func TestACopyOfAReleaseSaysNothingOfASuccessorThatHasTheLock(t *testing.T) {
+	behaviour.InBubble(t, func(b *behaviour.Bubble) {
+		var log bytes.Buffer
+		other, _ := b.Client()
+		mine, _ := b.Client(relock.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		if err := behaviour.EngineOf(mine).Listen(behaviour.Bg); err != nil {
+			t.Fatal(err)
+		}
+		lease := behaviour.LockOf(t, mine.Mutex("a"))
+		first := waitingFor(t, other.Mutex("a"))
+		behaviour.Pass(lag) // arrivals at one instant have no order
+		next := waitingFor(t, mine.Mutex("a"))
+		var had *relock.Lease
+		behaviour.ManagerOf(mine).SetEngine(&copiedRelease{behaviour.ManagerOf(mine).Engine(), func() {
+			behaviour.Unlock(t, <-first)
+			had = <-next
+		}})
+		behaviour.Unlock(t, lease)
+		behaviour.Unlock(t, had)
+		if log.Len() > 0 {
+			t.Errorf("got log %q", log.String())
 		}
 	})
 }

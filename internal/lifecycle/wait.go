@@ -14,10 +14,17 @@ func (m *Manager) acquire(ctx context.Context, l *Lock, owner string, wait bool)
 	o := m.newHold(ctx, l, owner, wait)
 	ctx = m.called(ctx, o)
 	o, err := m.obtain(ctx, o)
+	returns := false
+	defer func() {
+		if err == nil && !returns { // a tracer panics: nobody has the lease
+			giveBackAll([]*Hold{o})
+		}
+	}()
 	m.returned(o, err)
 	if err != nil {
 		return nil, err
 	}
+	returns = true
 	return o, nil
 }
 
@@ -191,8 +198,8 @@ func (m *Manager) giveUpFor(ctx context.Context, o *Hold, err error) {
 // with the time it has waited, under a new id: the old one is withdrawn, and
 // refused from then on.
 func (m *Manager) replace(old *Hold) *Hold {
-	o := &Hold{lock: old.lock, req: old.req, from: old.from, queue: old.queue, ready: make(chan struct{}, 1)}
-	o.req.Hold, o.req.Copies, o.waiter.Of = m.newID(), &o.copies, o
+	o := makeHold(old.from, old.lock, old.req)
+	o.req.Hold, o.queue = m.newID(), old.queue
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.holds, old.req.Hold)

@@ -52,7 +52,7 @@ var neverComes = []struct {
 	{GotTaken, []State{Failed, Held, Gone}, "it answers a goroutine's own request, which has no state but these before the answer: Asking, Granted"},
 	{GotNothing, []State{Asking}, "several locks that are had together or not at all are not explored"},
 	{GotNothing, []State{Queued}, "the server has a place of it, or says that it has granted"},
-	{GotNothing, []State{Granted, Failed, Held}, "a release that hands nothing over is the first that could have made it known"},
+	{GotNothing, []State{Failed}, "a release that hands nothing over is the first that could have made it known"},
 	{GotTombstone, everywhereBut(Parked, Gone), "nothing withdraws a hold that is waited for, or had"},
 	{Listened, everywhereBut(Asking, Granted), "its goroutine does nothing else meanwhile"},
 	{TooOld, everywhereBut(Granted), "it is about a grant that its goroutine has seen"},

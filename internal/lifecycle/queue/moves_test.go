@@ -80,7 +80,7 @@ func (w *world) moves(all []move) []move {
 		add(opDeliver, i, true)
 		request := m.kind == acquire || m.kind == release
 		add(opTimeout, i, b.timeouts > 0 && !m.late && (request || m.kind == reply))
-		add(opCopy, i, b.copies > 0 && m.kind == acquire && !m.late)
+		add(opCopy, i, b.copies > 0 && !m.late && (m.kind == acquire || m.kind == release && m.next != none))
 		add(opLose, i, b.losses > 0 && m.kind == push)
 		add(opError, i, b.errs > 0 && request && !m.late && m.purpose != giveBack)
 		add(opWrong, i, b.errs > 0 && m.kind == acquire && !m.late)
@@ -148,7 +148,7 @@ func (w *world) do(v move) {
 		w.net[v.arg].had = true
 		m := w.net[v.arg]
 		m.late, m.copied = true, true
-		w.actors[m.id].copies++
+		w.actors[m.carries()].copies++
 		w.send(m)
 	case opLose:
 		b.losses--

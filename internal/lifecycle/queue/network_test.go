@@ -8,11 +8,11 @@ import (
 
 // deliver has a message arrive.
 func (w *world) deliver(m msg) {
+	if m.copied {
+		w.actors[m.carries()].copies--
+	}
 	switch m.kind {
 	case acquire:
-		if m.copied {
-			w.actors[m.id].copies--
-		}
 		v := w.acquire(m.id, m.join)
 		w.answer(m, v)
 	case release:
@@ -75,7 +75,9 @@ func (w *world) hear(m msg) {
 	case unlock, withdraw:
 		w.returned(m)
 		if m.next != none {
-			w.step(m.next, m.verdict.event(m.sent, w.subscription(w.actors[m.next].client)))
+			e := m.verdict.event(m.sent, w.subscription(w.actors[m.next].client))
+			e.Copied = m.had
+			w.step(m.next, e)
 		}
 	case take:
 		w.tookAway(m.sent, m.token)

@@ -159,3 +159,113 @@ func TestALeaseIsToldOfOnceThatItsOwnClientWaitsForIt(t *testing.T) {
 	does(t, q.Step(Event{Kind: Interval, W: second}, now), Tell, Schedule)
 	does(t, q.Step(Event{Kind: Interval, W: first}, now), Wake)
 }
+
+// asking returns a waiter whose request has left.
+func asking(q *Queue, now time.Time) *Waiter {
+	w := &Waiter{Wait: true, Fresh: true, Check: time.Second}
+	q.Step(Event{Kind: Entered, W: w}, now)
+	q.Step(Event{Kind: Sending, W: w, Subscription: Subscribed}, now)
+	return w
+}
+
+// holds returns a lease.
+func holds(q *Queue, token int64, now time.Time) *Waiter {
+	w := asking(q, now)
+	q.Step(Event{Kind: GotGrant, W: w, Answer: engine.Answer{State: engine.Granted, Token: token, Sent: now}}, now)
+	q.Step(Event{Kind: Took, W: w}, now)
+	return w
+}
+
+// A lock that lost its fence issues lower tokens: what was asked for after a lock was
+// taken away is a lease all the same.
+func TestWhatIsAskedForAfterALockWasTakenAwayIsALease(t *testing.T) {
+	now := time.Now()
+	for at, want := range map[time.Duration]State{0: Granted, time.Millisecond: Held} {
+		var q Queue
+		holder, forced := holds(&q, 5, now), now.Add(time.Second)
+		q.Step(Event{Kind: Forced, Answer: engine.Answer{Token: 5}}, forced)
+		q.Step(Event{Kind: Ended, W: holder}, forced)
+		if w := holds(&q, 4, forced.Add(at)); w.State() != want {
+			t.Errorf("asked for %v after that: state %d, want %d", at, w.State(), want)
+		}
+	}
+}
+
+// Pauses grow from one request in vain to the next, and begin anew with an answer.
+func TestPausesGrowUntilThereIsAnAnswer(t *testing.T) {
+	var q Queue
+	now := time.Now()
+	w := asking(&q, now)
+	inVain := func(want int) {
+		t.Helper()
+		fx := q.Step(Event{Kind: GotNoAnswer, W: w, Err: engine.ErrUnknown}, now)
+		does(t, fx, Pause)
+		if got := fx.All()[0].N; got != want {
+			t.Errorf("attempt %d, want %d", got, want)
+		}
+	}
+	inVain(0)
+	q.Step(Event{Kind: Sending, W: w, Subscription: Subscribed}, now)
+	inVain(1)
+	q.Step(Event{Kind: Sending, W: w, Subscription: Subscribed}, now)
+	does(t, q.Step(Event{Kind: GotPlace, W: w, Answer: engine.Answer{State: engine.Waiting, Token: 1, Sent: now}}, now), Schedule)
+	does(t, q.Step(Event{Kind: Interval, W: w}, now), Schedule, CheckIn)
+	inVain(0)
+}
+
+func TestWhatAnErrorMayLeaveIsWithdrawn(t *testing.T) {
+	for _, leaves := range []bool{false, true} {
+		var q Queue
+		now := time.Now()
+		w := asking(&q, now)
+		q.Step(Event{Kind: GotError, W: w, Err: engine.ErrWrongType, Final: true, Leaves: leaves}, now)
+		want := []Do{Unschedule}
+		if leaves {
+			want = append(want, Withdraw)
+		}
+		does(t, q.Step(Event{Kind: GaveUp, W: w}, now), want...)
+	}
+}
+
+func TestAWaiterThatIsRetriedHasWaitedBehindAsMany(t *testing.T) {
+	var q Queue
+	now := time.Now()
+	w := asking(&q, now)
+	q.Step(Event{Kind: GotPlace, W: w, Answer: engine.Answer{State: engine.Waiting, Token: 1, Place: 3, Sent: now}}, now)
+	q.Step(Event{Kind: Pushed, W: w, Answer: engine.Answer{Token: 2, Left: time.Second}}, now)
+	var again Waiter
+	does(t, q.Step(Event{Kind: TooOld, W: w, Again: &again}, now), Withdraw)
+	if got := again.Ahead(); got != 3 || again.State() != Asking {
+		t.Errorf("got %d ahead in state %d, want 3", got, again.State())
+	}
+}
+
+// Whatever the answer to a release says of its successor, but that it waits or has the
+// lock, that asks for itself.
+func TestASuccessorThatNobodyTookOverAsksForItself(t *testing.T) {
+	for _, kind := range []Kind{GotNothing, GotTaken, GotTombstone, GotNoAnswer, GotError} {
+		t.Run(kindNames[kind], func(t *testing.T) {
+			var q Queue
+			now := time.Now()
+			holder := holds(&q, 1, now)
+			w := &Waiter{Wait: true, Fresh: true, Check: time.Second}
+			q.Step(Event{Kind: Entered, W: w}, now)
+			does(t, q.Step(Event{Kind: Released, W: holder}, now), Release)
+			does(t, q.Step(Event{Kind: kind, W: w, Err: engine.ErrUnknown}, now), Wake)
+			if got := w.State(); got != Asking {
+				t.Errorf("got state %d", got)
+			}
+		})
+	}
+}
+
+func TestAListenThatIsRefusedForGoodIsTheLastWord(t *testing.T) {
+	var q Queue
+	now := time.Now()
+	w := asking(&q, now)
+	does(t, q.Step(Event{Kind: GotTaken, W: w, Answer: engine.Answer{State: engine.Taken, Token: 1}}, now), Listen)
+	does(t, q.Step(Event{Kind: Listened, W: w, Err: engine.ErrDisconnected, Final: true}, now), Unschedule, Wake)
+	if got := w.State(); got != Failed || w.Err() != engine.ErrDisconnected {
+		t.Errorf("got state %d, error %v", got, w.Err())
+	}
+}

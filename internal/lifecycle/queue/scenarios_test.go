@@ -66,6 +66,13 @@ var scenarios = []scenario{
 		depth:  9,
 	},
 	{
+		name:   "a release is copied",
+		calls:  [2][]call{{waits, waits}, {waits}},
+		before: []move{here, settled, there, settled, {opOpen, 0}, here, settled, back(0), {opCopy, 0}},
+		budget: budget{timeouts: 1, giveUps: 1},
+		depth:  13,
+	},
+	{
 		name:   "a message is lost, or late",
 		calls:  [2][]call{{waits}, {waits}},
 		before: []move{here, settled, there, settled},

@@ -74,6 +74,8 @@ func (q *Queue) Step(e Event, now time.Time) (fx Effects) {
 		case Asking: // of several locks that are had together or not at all
 			w.fail(ErrRefused, &fx)
 			return fx
+		case Granted, Held: // by message: a copy of the release that names it had it join the queue
+			return fx
 		case Gone: // it gave up meanwhile
 			return fx
 		}

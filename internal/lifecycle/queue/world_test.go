@@ -113,6 +113,14 @@ type msg struct {
 	verdict   verdict
 }
 
+// carries returns which hold a request may grant, late too.
+func (m msg) carries() int8 {
+	if m.kind == acquire {
+		return m.id
+	}
+	return m.next
+}
+
 // key packs a message, so that the order in the network does not count.
 func (m msg) key() uint64 {
 	k := uint64(m.kind)
