@@ -70,7 +70,7 @@ var living = []mutant{
 	},
 	{
 		name:   "a fixed lease in place of a grant that was too old is renewed",
-		edit:   edit{"internal/lifecycle/wait.go", "	o.req.Hold, o.queue = m.newID(), old.queue\n", "	o.req.Hold, o.queue, o.fixed = m.newID(), old.queue, false\n"},
+		edit:   edit{"internal/lifecycle/wait.go", "	o.queue = old.queue\n", "	o.queue, o.fixed = old.queue, false\n"},
 		killer: lifecycle("TestAFixedLeaseInPlaceOfAGrantThatWasTooOldIsNeverRenewed"),
 	},
 	{

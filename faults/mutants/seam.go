@@ -9,7 +9,7 @@ var seam = []mutant{
 	},
 	{
 		name:   "a hold is nested in another owner's",
-		edit:   edit{"internal/lifecycle/hold.go", "outer != nil && shared && outer.req.Owner == owner {", "outer != nil && shared {"},
+		edit:   edit{"internal/lifecycle/hold.go", "outer != nil && outer.req.Owner == owner {", "outer != nil {"},
 		killer: lifecycle("TestAnEngineIsToldWhatARequestIsFor"),
 	},
 	{

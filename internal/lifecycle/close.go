@@ -63,8 +63,8 @@ func (m *Manager) Close() error {
 		switch {
 		case o.waiter.State() == queue.Held:
 			leases = append(leases, o)
-		case o.interrupt != nil:
-			o.interrupt()
+		case o.underWay != nil:
+			o.underWay.cancel()
 		}
 	}
 	m.mu.Unlock()
@@ -128,8 +128,9 @@ func (m *Manager) returnEach(ctx context.Context, leases []*Hold) map[*Hold]erro
 	got := make(chan outcome, len(leases))
 	batch := make([]engine.BatchItem, len(leases))
 	for i, o := range leases {
+		r := o.release(0)
 		batch[i] = engine.BatchItem{
-			Release: o.release(0),
+			Release: &r,
 			Done:    func(_ engine.Answer, err error) { got <- outcome{o, err} },
 		}
 	}

@@ -133,7 +133,10 @@ func (o *Hold) settleFate(e *ending) {
 	m := o.lock.manager
 	m.retire(o, queue.Ended)
 	fate := o.fate(e)
-	if fate == overdue && m.later(o.req.Hold, time.Until(o.serverEnd()), func(ctx context.Context) { m.announce(ctx, o.release(0)) }) {
+	if fate == overdue && m.later(o.req.Hold, time.Until(o.serverEnd()), func(ctx context.Context) {
+		r := o.release(0)
+		m.announce(ctx, &r)
+	}) {
 		m.retired(o)
 		m.ended(o, e)
 		return

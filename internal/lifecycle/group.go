@@ -41,14 +41,18 @@ func NewGroup(members []Member) (*Group, error) {
 		return nil, engine.Invalid("a MultiLock of nothing")
 	}
 	c := &Group{}
-	seen := map[heldKey]bool{}
+	type lock struct {
+		manager *Manager
+		name    string
+	}
+	seen := map[lock]bool{}
 	var names []string
 	for i, m := range members {
 		p := &part{Lock: m.Lock, whose: m.Whose, place: i}
 		if p.manager == nil {
 			return nil, engine.Invalid("member %d is a zero lock", i)
 		}
-		key := heldKey{p.manager, p.Name}
+		key := lock{p.manager, p.Name}
 		if seen[key] {
 			return nil, engine.Invalid("lock %q is a member twice", p.Name)
 		}

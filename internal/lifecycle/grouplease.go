@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,29 +25,12 @@ type groupLease struct {
 // newGroupLease makes one lease of the members' holds.
 func newGroupLease(ctx context.Context, name string, holds []*Hold) *groupLease {
 	g := &groupLease{name: name}
-	values := heldContext{context.WithoutCancel(ctx), map[heldKey]*Hold{}}
-	for _, o := range holds {
-		values.held[heldKey{o.lock.manager, o.lock.Name}] = o
-		g.all = append(g.all, o)
-	}
-	g.ctx, g.cancel = context.WithCancelCause(values)
+	g.all = slices.Clone(holds)
+	g.ctx, g.cancel = context.WithCancelCause(&heldContext{context.WithoutCancel(ctx), g.all})
 	for _, o := range holds {
 		context.AfterFunc(o.context(), func() { g.lose(o) })
 	}
 	return g
-}
-
-// heldContext is a context from which each member's hold can be found.
-type heldContext struct {
-	context.Context
-	held map[heldKey]*Hold
-}
-
-func (c heldContext) Value(key any) any {
-	if k, ok := key.(heldKey); ok && c.held[k] != nil {
-		return c.held[k]
-	}
-	return c.Context.Value(key)
 }
 
 var _ Lease = (*groupLease)(nil)

@@ -21,10 +21,11 @@ type Hold struct {
 	index  int32           // in the watchdog's heap, from 1; 0: not in it. Guarded by its mutex
 
 	// As a waiter; guarded by Manager.mu.
-	waiter    queue.Waiter
-	queue     *queue.Queue  // of its name
-	ready     chan struct{} // a buffer of one: its state has changed
-	interrupt func()        // ends the acquire that is under way
+	waiter   queue.Waiter
+	queue    *queue.Queue  // of its name
+	ready    chan struct{} // a buffer of one: its state has changed
+	underWay *bound        // of the acquire that is under way
+	first    attempt
 
 	// As a lease.
 	token     int64
@@ -35,12 +36,17 @@ type Hold struct {
 	cause     atomic.Pointer[ending]
 	blurred   atomic.Bool // an Extend had no answer
 	unlocked  atomic.Bool // or detached
-	had       atomic.Bool // the caller has had it, so that its minimum counts
-	retries   int32       // of renewals in a row; guarded by the watchdog's mutex
-	ctxMu     sync.Mutex
-	inUse     <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
-	ctx       context.Context
-	cancel    context.CancelCauseFunc
+	last      struct {    // the first release, which for most is the only one
+		used  atomic.Bool
+		bound bound
+		req   engine.Release
+	}
+	had     atomic.Bool // the caller has had it, so that its minimum counts
+	retries int32       // of renewals in a row; guarded by the watchdog's mutex
+	ctxMu   sync.Mutex
+	inUse   <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
 
 	// The watchdog's; guarded by its mutex.
 	fixed   bool          // nothing renews it: of a member of a group so only once the whole is held
@@ -49,18 +55,20 @@ type Hold struct {
 }
 
 func (m *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool) *Hold {
-	id := m.newID()
+	id, own := m.newID()
 	shared := owner != ""
 	if !shared {
-		owner = engine.OwnerPrefix() + id
+		owner = own
 	}
 	check := min(m.cfg.Check, l.terms.TTL/3)
 	o := makeHold(ctx, l, engine.Request{
 		Name: l.Name, Hold: id, Owner: owner, TTL: l.terms.TTL, Keep: l.terms.MinHold,
 		Life: 3 * check, Arrived: time.Now(), Wait: wait, Shared: shared, Fixed: l.terms.Fixed,
 	})
-	if outer := l.outer(ctx); outer != nil && shared && outer.req.Owner == owner {
-		o.req.Within = outer.req.Hold
+	if shared {
+		if outer := l.outer(ctx); outer != nil && outer.req.Owner == owner {
+			o.req.Within = outer.req.Hold
+		}
 	}
 	_, each := m.eng.(engine.Individual)
 	o.waiter.Wait, o.waiter.Fresh, o.waiter.Check = wait, !shared && !each, check
@@ -118,8 +126,7 @@ func (o *Hold) context() context.Context {
 	o.ctxMu.Lock()
 	defer o.ctxMu.Unlock()
 	if o.ctx == nil {
-		values := context.WithValue(context.WithoutCancel(o.from), heldKey{o.lock.manager, o.lock.Name}, o)
-		o.ctx, o.cancel = context.WithCancelCause(values)
+		o.ctx, o.cancel = context.WithCancelCause(&heldContext{context.WithoutCancel(o.from), []*Hold{o}})
 		if cause := o.cause.Load(); cause != nil {
 			o.cancel(cause.err)
 		}

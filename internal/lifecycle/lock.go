@@ -70,22 +70,6 @@ type Lock struct {
 // Lock returns the lock of that name.
 func (m *Manager) Lock(name string, t Terms) Lock { return Lock{manager: m, Name: name, terms: t} }
 
-// heldKey finds the lease of one lock in a context.
-type heldKey struct {
-	manager *Manager
-	name    string
-}
-
-// outer returns the hold of this very lock that ctx comes from, if it is still
-// held.
-func (l *Lock) outer(ctx context.Context) *Hold {
-	o, _ := ctx.Value(heldKey{l.manager, l.Name}).(*Hold)
-	if o == nil || o.err() != nil {
-		return nil
-	}
-	return o
-}
-
 // HeldIn returns the owner of the hold of this very lock that ctx comes from, if
 // it is still held, and else "".
 func (l *Lock) HeldIn(ctx context.Context) string {

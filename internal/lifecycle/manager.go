@@ -65,8 +65,15 @@ func (m *Manager) SupportsReplicas() error { return m.eng.SupportsReplicas() }
 // clock is the monotonic time since the manager was made.
 func (m *Manager) clock() int64 { return int64(time.Since(m.epoch)) }
 
-func (m *Manager) newID() string {
-	return m.id + "." + strconv.FormatUint(m.seq.Add(1), 36)
+// newID returns the id of a new hold, and the owner that it has where no other is
+// given: one text, of which the id is the end.
+func (m *Manager) newID() (id, owner string) {
+	var buf [128]byte
+	text := append(buf[:0], engine.OwnerPrefix()...)
+	from := len(text)
+	text = append(append(text, m.id...), '.')
+	owner = string(strconv.AppendUint(text, m.seq.Add(1), 36))
+	return owner[from:], owner
 }
 
 // wrap adds which lock it was about.
@@ -79,9 +86,9 @@ func (l *Lock) wrap(err error) error {
 
 // once sends one request, bounded by the call timeout.
 func (m *Manager) once(ctx context.Context, send func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, m.cfg.Call)
-	defer cancel()
-	return send(ctx)
+	bounded := newBound(ctx, m.cfg.Call)
+	defer bounded.cancel()
+	return send(bounded)
 }
 
 // onceOpen is once for a call that waits for a lock, which close cuts short.

@@ -9,8 +9,8 @@ import (
 )
 
 // release is the request that gives o back, or withdraws it.
-func (o *Hold) release(token int64) *engine.Release {
-	return &engine.Release{
+func (o *Hold) release(token int64) engine.Release {
+	return engine.Release{
 		Name: o.req.Name, Hold: o.req.Hold, Token: token, Tombstone: o.mayComeLate(),
 		Keep: o.minimum(), Lease: o.token,
 	}
@@ -38,17 +38,20 @@ func (o *Hold) mayBeBack() bool {
 // it is not answered next asks for itself: an acquire of the same hold id is
 // safe beside a release that may still name it.
 func (m *Manager) sendRelease(ctx context.Context, o, next *Hold, token int64) (rel engine.Released, err error) {
-	r := o.release(token)
+	r, bounded := &o.last.req, &o.last.bound
+	if !o.last.used.CompareAndSwap(false, true) { // a copy of the first may be under way
+		r, bounded = new(engine.Release), new(bound)
+	}
+	*r = o.release(token)
 	if next != nil {
 		req := next.req
 		r.Next = &req
 		err = engine.ErrUnknown // if a hook panics
 		defer func() { m.answered(next, rel.Next, err) }()
 	}
-	err = m.once(ctx, func(ctx context.Context) (err error) {
-		rel, err = m.eng.Release(ctx, r)
-		return err
-	})
+	bounded.begin(ctx, m.cfg.Call)
+	defer bounded.cancel()
+	rel, err = m.eng.Release(bounded, r)
 	if rel.Kept > 0 {
 		m.keeps(r, rel.Kept)
 	}

@@ -13,8 +13,8 @@ import (
 // askFor asks for o until its state is another, or nothing comes of it.
 func (m *Manager) askFor(ctx context.Context, o *Hold) error {
 	if !o.req.Wait {
-		bounded, cancel := context.WithTimeout(ctx, m.cfg.Call)
-		defer cancel()
+		bounded := newBound(ctx, m.cfg.Call)
+		defer bounded.cancel()
 		ctx = bounded
 	}
 	var last error
@@ -75,26 +75,45 @@ func (m *Manager) rest(ctx context.Context, o *Hold, d time.Duration) {
 // request sends the acquire of o, and takes the answer to its queue. It returns
 // what is next, and the error of the request.
 func (m *Manager) request(ctx context.Context, o *Hold) (queue.Effect, error) {
-	bounded, cancel := context.WithTimeout(ctx, min(m.cfg.Call, o.req.TTL))
-	defer cancel()
-	r := o.req
-	if !m.send(o, &r, cancel) {
+	a := o.newAttempt()
+	a.bound.begin(ctx, min(m.cfg.Call, o.req.TTL))
+	defer a.bound.cancel()
+	if !m.send(o, &a.req, &a.bound) {
 		return queue.Effect{}, engine.ErrUnknown
 	}
-	ans, err := m.eng.Acquire(bounded, &r)
+	ans, err := m.eng.Acquire(&a.bound, &a.req)
 	return m.answered(o, ans, err), err
 }
 
-// send has the request r of o leave, which interrupt ends, unless o's state is
+// An attempt is one acquire of a hold. Nothing in it is used again: a copy of its
+// request may be under way for longer than it.
+type attempt struct {
+	used  bool
+	bound bound
+	req   engine.Request
+}
+
+// newAttempt returns the one that is part of the hold, which for most is the only
+// one, and then others.
+func (o *Hold) newAttempt() *attempt {
+	a := &o.first
+	if a.used {
+		a = new(attempt)
+	}
+	a.used, a.req = true, o.req
+	return a
+}
+
+// send has the request r of o leave, bounded by ctx, unless o's state is
 // another by now, or the manager is closed.
-func (m *Manager) send(o *Hold, r *engine.Request, interrupt func()) bool {
+func (m *Manager) send(o *Hold, r *engine.Request, ctx *bound) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed || o.waiter.State() != queue.Asking {
 		return false
 	}
 	r.Wait = m.stepOf(o, queue.Event{Kind: queue.Sending, Subscription: m.subscription()}).Join
-	o.interrupt = interrupt
+	o.underWay = ctx
 	return true
 }
 

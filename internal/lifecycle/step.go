@@ -56,9 +56,9 @@ func holdOf(w *queue.Waiter) *Hold {
 // wake has o's goroutine see that its state has changed, and ends the request that
 // it waits for. It needs Manager.mu.
 func (o *Hold) wake() {
-	if o.interrupt != nil {
-		o.interrupt()
-		o.interrupt = nil
+	if o.underWay != nil {
+		o.underWay.cancel()
+		o.underWay = nil
 	}
 	select {
 	case o.ready <- struct{}{}:

@@ -199,7 +199,8 @@ func (m *Manager) giveUpFor(ctx context.Context, o *Hold, err error) {
 // refused from then on.
 func (m *Manager) replace(old *Hold) *Hold {
 	o := makeHold(old.from, old.lock, old.req)
-	o.req.Hold, o.queue = m.newID(), old.queue
+	o.req.Hold, _ = m.newID()
+	o.queue = old.queue
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.holds, old.req.Hold)

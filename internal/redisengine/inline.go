@@ -40,10 +40,11 @@ const (
 // A client's hooks are then called by the caller too. They are given a context
 // that ends with the request; one that does not mind it delays its caller.
 type inlineSender struct {
-	rdb   *boundedClient // nil: there is none
-	quick atomic.Int32   // replies in a row, up to inlineProof
-	busy  atomic.Int32   // requests under way
-	most  int32
+	rdb     *boundedClient // nil: there is none
+	moments moments
+	quick   atomic.Int32 // replies in a row, up to inlineProof
+	busy    atomic.Int32 // requests under way
+	most    int32
 }
 
 func newInlineSender(rdb Client) *inlineSender {
@@ -89,9 +90,7 @@ func (d *inlineSender) observe(took time.Duration, err error) {
 // run sends c and returns its reply, within inlineFor, and leaves.
 func (d *inlineSender) run(ctx context.Context, c *command, now time.Time) (any, error) {
 	defer d.leave() // also when a hook of the client's panics
-	bounded, cancel := context.WithDeadline(ctx, now.Add(inlineFor))
-	defer cancel()
-	val, err := c.process(bounded, d.rdb.client())
+	val, err := c.process(d.moments.within(ctx, now), d.rdb.client())
 	err = c.fault(d.rdb.rdb, err)
 	if errors.Is(err, engine.ErrUnknown) && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, engine.ContextError(ctx))
