@@ -260,7 +260,7 @@ func TestMalformedRepliesAreErrors(t *testing.T) {
 		[]any{int64(2), int64(2), int64(3), int64(4), int64(5), int64(6)},
 		[]any{int64(2), int64(2), "a", int64(4)},
 	} {
-		if ans, err := eng.readAnswer(val, time.Now()); err == nil {
+		if ans, err := eng.readAnswer(val, time.Now(), &engine.Request{}); err == nil {
 			t.Errorf("%v was read as %+v", val, ans)
 		}
 	}
