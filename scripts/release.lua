@@ -57,6 +57,22 @@ if first and not first.err then
       end
     end
   end
+elseif ARGV[5] == '0' and ARGV[6] ~= '' and not ARGV[13] and KEYS[2] and call('EXISTS', KEYS[3], KEYS[5]) == 0 then
+  -- The only hold, nobody waits, none was withdrawn, and there is a next.
+  local seen = pcall('HMGET', KEYS[1], 'token', ARGV[1])
+  if not seen.err and seen[2] and seen[1] == ARGV[2] and call('HLEN', KEYS[1]) == 4 then
+    local clock = call('TIME')
+    local now_us = clock[1] * 1000000 + clock[2]
+    local now, token, stop, ahead = math.floor(now_us / 1000), format('%d', now_us), tonumber(seen[2]), ARGV[3] - now_us
+    if stop and stop > now and ARGV[2] - now_us < 0 and pcall('GET', KEYS[2]) == ARGV[2]
+      and (ahead < 0 or ahead > 3600000000) and ARGV[4] ~= '0' and #token > 11 then
+      call('DEL', KEYS[1])
+      call('SET', KEYS[2], token, 'PX', ARGV[4])
+      call('HSET', KEYS[1], ARGV[7], '1', ARGV[6], format('%d', now + ARGV[8]), 'token', token, 'since', format('%d', now))
+      call('PEXPIRE', KEYS[1], ARGV[8])
+      return now_us
+    end
+  end
 end
 -- short }
 

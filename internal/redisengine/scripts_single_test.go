@@ -251,7 +251,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 func TestMalformedRepliesAreErrors(t *testing.T) {
 	eng := New(nil, "id", testConfig("relock"))
 	for _, val := range []any{
-		nil, "OK", int64(1),
+		nil, "OK", int64(1), int64(0), int64(-7),
 		[]any{},
 		[]any{"1"},
 		[]any{int64(1)},
@@ -262,6 +262,13 @@ func TestMalformedRepliesAreErrors(t *testing.T) {
 	} {
 		if ans, err := eng.readAnswer(val, time.Now(), &engine.Request{}); err == nil {
 			t.Errorf("%v was read as %+v", val, ans)
+		}
+	}
+	for _, val := range []any{nil, "OK", int64(0), int64(1_700_000_000_000_000), []any{}, []any{int64(1)}} {
+		if rd := readReply(val); rd.err == nil {
+			if rel := rd.released(time.Now(), nil); rd.err == nil {
+				t.Errorf("%v was read as %+v", val, rel)
+			}
 		}
 	}
 	if _, _, err := readGuarded([]any{int64(0), int64(1)}); err == nil {

@@ -50,17 +50,27 @@ func runScriptCases(t *testing.T, cases []scriptCase) {
 		t.Run(on.name, func(t *testing.T) {
 			rdb := on.start(t)
 			for i, c := range cases {
-				t.Run(c.sentence, func(t *testing.T) {
-					c.check(newScriptTest(t, rdb, on.slack, fmt.Sprintf("case-%d", i)))
-				})
+				c.run(t, rdb, on.slack, fmt.Sprintf("case-%d", i))
 			}
 		})
 	}
 }
 
+// run checks c by the scripts as they are, and by their long ways alone.
+func (c scriptCase) run(t *testing.T, rdb *redis.Client, slack int64, name string) {
+	t.Helper()
+	t.Run(c.sentence, func(t *testing.T) { c.check(newScriptTest(t, rdb, slack, name)) })
+	t.Run(c.sentence+", the long way", func(t *testing.T) {
+		s := newScriptTest(t, rdb, slack, name+"-long")
+		s.long = true
+		c.check(s)
+	})
+}
+
 // A scriptTest drives the scripts on one lock.
 type scriptTest struct {
 	*testing.T
+	long  bool // without their short ways
 	rdb   *redis.Client
 	slack int64 // ms that may pass on the server's clock in a case
 	name  string
@@ -71,11 +81,15 @@ type scriptTest struct {
 
 func newScriptTest(t *testing.T, rdb *redis.Client, slack int64, name string) *scriptTest {
 	k := lockKeys("t", name)
-	return &scriptTest{t, rdb, slack, name, k[:], k[0], k[1], k[2], k[3], k[4]}
+	return &scriptTest{t, false, rdb, slack, name, k[:], k[0], k[1], k[2], k[3], k[4]}
 }
 
 func (s *scriptTest) run(sc *Script, keys []string, args ...any) ([]any, error) {
-	val, err := newCommand(sc, anys(keys), args...).run(context.Background(), s.rdb)
+	way := sc
+	if s.long {
+		way = longWay(sc)
+	}
+	val, err := newCommand(way, anys(keys), args...).run(context.Background(), s.rdb)
 	return spelled(sc, val, args), err
 }
 
