@@ -1,7 +1,7 @@
 -- all.lua: take several free locks of one slot, or none.
 -- KEYS: for each lock the five of acquire.lua
--- ARGV: for each lock the nine of acquire.lua, without a channel
--- Reply: for each lock that of acquire.lua, or {0}: it would have been granted, but another was not
+-- ARGV: for each lock the first five of acquire.lua
+-- Reply: for each lock that of acquire.lua, as a list, or {0}: it would have been granted, but another was not
 -- Invariant: what was granted is given back by the same script, so nobody sees
 -- it, and nobody can have begun to wait for it. A hold that was there before
 -- stays: this may be a late copy, and its holder has it still.
@@ -13,8 +13,8 @@ local function release(KEYS, ARGV)
 -- include: release.lua
 end
 
-local KEYS_EACH, ARGS_EACH = 5, 9 -- of acquire.lua
-local HOLD, RETENTION = 1, 8 -- of its arguments
+local KEYS_EACH, ARGS_EACH = 5, 5 -- of acquire.lua
+local HOLD, TTL, RETENTION = 1, 3, 5 -- of its arguments
 
 -- slice returns the nth so many of list.
 local function slice(list, n, many)
@@ -24,9 +24,11 @@ end
 local keys, args, replies, had, complete = {}, {}, {}, {}, true
 for n = 1, #KEYS / KEYS_EACH do
   keys[n], args[n] = slice(KEYS, n, KEYS_EACH), slice(ARGV, n, ARGS_EACH)
-  had[n] = redis.pcall('HEXISTS', keys[n][1], 'hold:' .. args[n][HOLD]) == 1
+  had[n] = redis.pcall('HEXISTS', keys[n][1], args[n][HOLD]) == 1
   replies[n] = acquire(keys[n], args[n])
-  if replies[n].err or replies[n][1] ~= 1 then
+  if type(replies[n]) == 'number' then
+    replies[n] = { 1, replies[n], 1, tonumber(args[n][TTL]) }
+  elseif replies[n].err or replies[n][1] ~= 1 then
     complete = false
     break
   end
@@ -39,7 +41,7 @@ for n, reply in ipairs(replies) do
   if reply.err then
     failure = reply
   elseif reply[1] == 1 and not had[n] then
-    release(keys[n], { args[n][HOLD], '0', '0', '0', args[n][RETENTION], '' })
+    release(keys[n], { args[n][HOLD], '0', '0', args[n][RETENTION] })
     replies[n] = { 0 }
   end
 end

@@ -1,8 +1,10 @@
 -- vote.lua: acquire.lua on a node of a quorum, which accepts tokens instead of minting them.
 -- KEYS: 1-5 as acquire.lua  6 what the node remembers of its quorum (none on a cluster)
--- ARGV: 1-9 as acquire.lua, with a fence retention of 0: nothing is minted
---       10 proposed token (0 = none)  11 kind (0 fresh, 1 owned, 2 anew)  12 fence retention_ms  13 node id
--- Reply: {1, token, count, left_ms, accepted, issued}  granted; the token of the hold (0: none yet), the greatest
+-- ARGV: 1 proposed token (0 = none)  2 kind (0 fresh, 1 owned, 2 anew)  3 fence retention_ms  4 node id
+--       then those of acquire.lua, with a fence retention of 0: nothing is minted
+-- Reply: token                                         granted anew, as in acquire.lua, and the token accepted: it is the
+--                                                      greatest one
+--        {1, token, count, left_ms, accepted, issued}  granted; the token of the hold (0: none yet), the greatest
 --                                                      accepted here (-clock: no record), 1 if a quorum accepted
 --                                                      the token
 --        else as acquire.lua
@@ -13,32 +15,55 @@
 -- without a fence takes its clock for it; a record of a token above an owned one
 -- that is younger than the retention would still be there.
 
--- include: base.lua
-if KEYS[6] and redis.call('HGET', KEYS[6], 'id') ~= ARGV[13] then
+if KEYS[6] and redis.call('HGET', KEYS[6], 'id') ~= ARGV[4] then
   return redis.error_reply('FORGOT this server has not the id it was known by')
 end
-local function acquire()
+
+-- The short way, as in acquire.lua: free, and a fresh token.
+-- short {
+local call, pcall, format = redis.call, redis.pcall, string.format
+if ARGV[2] ~= '1' and call('EXISTS', KEYS[1], KEYS[3], KEYS[5]) == 0 then
+  local clock = call('TIME')
+  local now_us = clock[1] * 1000000 + clock[2]
+  local now, proposed, last = math.floor(now_us / 1000), tonumber(ARGV[1]), pcall('GET', KEYS[2])
+  local since, fence = format('%d', now), last and tonumber(last)
+  if (fence and fence >= 0 and format('%d', fence) == last or not last)
+    and proposed > (fence or now_us) and proposed <= now_us + 3600000000
+    and #since > 11 then -- else %d has 32 bits, and is not exact
+    call('HSET', KEYS[1], ARGV[6], '1', ARGV[5], format('%d', now + ARGV[7]), 'token', ARGV[1], 'since', since)
+    call('PEXPIRE', KEYS[1], ARGV[7])
+    -- It outlives the moment at which the clock has passed it.
+    local ahead_ms = proposed > now_us and math.ceil((proposed - now_us) / 1000) or 0
+    call('SET', KEYS[2], ARGV[1], 'PX', format('%d', ARGV[3] + ahead_ms))
+    return proposed
+  end
+end
+-- short }
+
+local function acquire(KEYS, ARGV)
 -- include: acquire.lua
 end
 
 -- The fence is read first: who is refused for it must not have the vote already.
 local fence = redis.pcall('GET', KEYS[2])
-if failed(fence) then
+if type(fence) == 'table' then
   return fence
 end
 if fence and not string.find(fence, '^%d+$') then
   return redis.error_reply('WRONGTYPE the fence is not a number')
 end
-local reply = acquire()
-local proposed, kind = tonumber(ARGV[10]), ARGV[11]
+local reply = acquire(KEYS, { unpack(ARGV, 5) })
 if reply.err or reply[1] ~= 1 then
   return reply
 end
+
+-- include: base.lua
+local proposed, kind = tonumber(ARGV[1]), ARGV[2]
 local accepted = fence and tonumber(fence)
 local token, count = reply[2], reply[3]
 local issued = count > 1 and redis.call('HGET', KEYS[1], 'issued') == '1'
 
-local retention_ms = tonumber(ARGV[12])
+local retention_ms = tonumber(ARGV[3])
 
 local function accepts()
   if proposed == 0 or proposed == token then

@@ -75,7 +75,7 @@ func (s *Engine) sendBatch(ctx context.Context, batch []engine.BatchItem) {
 			p.Done(engine.Answer{}, err)
 			continue
 		}
-		p.Done(s.answer(got[i]))
+		p.Done(s.answer(got[i], p.CheckIn))
 	}
 }
 

@@ -184,19 +184,26 @@ func (s *Engine) subscribed() int {
 }
 
 func (s *Engine) acquireCommand(r *engine.Request) *command {
-	channel := ""
-	if r.Wait {
-		channel = s.channel
-		s.Retry()
-	}
-	args := [...]any{
-		r.Hold, r.Owner, millis(r.Grant()), channel,
-		time.Since(r.Arrived).Microseconds(), millis(r.Life), s.highWater.Load(), s.retention(), s.subscribed(),
-	}
 	if s.voter != nil {
-		return s.voter.cast(s, r, args[:])
+		return s.voter.cast(s, r)
 	}
-	return s.command(&acquireScript, r.Name, args[:]...)
+	return s.command(&acquireScript, r.Name, s.appendAcquire(make([]any, 0, 9), r)...)
+}
+
+// appendAcquire appends the arguments of acquire.lua: those of a wait only where r
+// waits.
+func (s *Engine) appendAcquire(args []any, r *engine.Request) []any {
+	args = append(args, "hold:"+r.Hold, "owner:"+r.Owner, millis(r.Grant()), s.highWater.Load(), s.retention())
+	if r.Wait {
+		s.Retry()
+		args = s.appendWait(args, r)
+	}
+	return args
+}
+
+// appendWait appends what acquire.lua and release.lua are told of one that waits.
+func (s *Engine) appendWait(args []any, r *engine.Request) []any {
+	return append(args, s.channel, time.Since(r.Arrived).Microseconds(), millis(r.Life), s.subscribed())
 }
 
 // retention is for how long the scripts keep the fence; 0 is for a node of a
@@ -212,9 +219,10 @@ func (s *Engine) renewCommand(r *engine.Renewal) *command {
 	return newCommand(&renewScript, s.keys.of(r.Name)[:1], r.Hold, r.Token, millis(r.TTL))
 }
 
-func (s *Engine) readAnswer(val any, sent time.Time) (engine.Answer, error) {
+// readAnswer reads the reply to the acquire r, or to a renewal if r is nil.
+func (s *Engine) readAnswer(val any, sent time.Time, r *engine.Request) (engine.Answer, error) {
 	rd := readReply(val)
-	ans := rd.answer(sent)
+	ans := rd.answer(sent, r)
 	s.sees(ans.Token)
 	return ans, rd.err
 }
@@ -224,13 +232,13 @@ func (s *Engine) Acquire(ctx context.Context, r *engine.Request) (engine.Answer,
 	return s.answer(s.run(ctx, &request{
 		name: r.Name, hold: r.Hold, carried: []*engine.Request{r},
 		build: func() *command { return s.acquireCommand(r) },
-	}))
+	}), r)
 }
 
-// answer reads the reply to an acquire.
-func (s *Engine) answer(got outcome) (ans engine.Answer, err error) {
+// answer reads the reply to the acquire r, or to a renewal if r is nil.
+func (s *Engine) answer(got outcome, r *engine.Request) (ans engine.Answer, err error) {
 	if err = got.err; err == nil {
-		ans, err = s.readAnswer(got.val, got.sent)
+		ans, err = s.readAnswer(got.val, got.sent, r)
 	}
 	ans.Copied = got.copies > 1
 	return ans, err
@@ -247,7 +255,7 @@ func (s *Engine) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, e
 	if got.err != nil {
 		return engine.Answer{}, got.err
 	}
-	return s.readAnswer(got.val, got.sent)
+	return s.readAnswer(got.val, got.sent, nil)
 }
 
 // Release is described in [engine.Engine].
@@ -286,7 +294,7 @@ func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (
 		return engine.Released{Next: engine.Answer{Copied: got.copies > 1}}, got.err
 	}
 	rd := readReply(got.val)
-	rel := rd.released(got.sent)
+	rel := rd.released(got.sent, r.Next)
 	rel.Copied = got.copies > 1
 	rel.Next.Copied = rel.Copied
 	s.sees(rel.Next.Token)
@@ -297,18 +305,22 @@ func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (
 const noToken = -1
 
 func (s *Engine) releaseCommand(r *engine.Release) *command {
-	tombstone := int64(0)
-	if r.Tombstone {
-		tombstone = millis(engine.TombstoneLife)
-	}
 	token := r.Token
 	if r.Detach {
 		token = noToken
 	}
 	args := make([]any, 0, 14)
-	args = append(args, r.Hold, token, tombstone, s.highWater.Load(), s.retention())
+	args = append(args, "hold:"+r.Hold, token, s.highWater.Load(), s.retention())
+	if !r.Tombstone && r.Next == nil && r.Keep == 0 {
+		return s.command(&releaseScript, r.Name, args...) // as most are
+	}
+	tombstone := int64(0)
+	if r.Tombstone {
+		tombstone = millis(engine.TombstoneLife)
+	}
+	args = append(args, tombstone)
 	if n := r.Next; n != nil {
-		args = append(args, n.Hold, n.Owner, millis(n.Grant()), s.channel, time.Since(n.Arrived).Microseconds(), millis(n.Life), s.subscribed())
+		args = s.appendWait(append(args, "hold:"+n.Hold, "owner:"+n.Owner, millis(n.Grant())), n)
 	} else {
 		args = append(args, "")
 	}

@@ -246,7 +246,7 @@ func (r *fuzzRun) run(sc *Script, floor int64, want []any, args ...any) {
 		r.Fatal(err)
 	}
 	r.learnToken(least)
-	got := val.([]any)
+	got := spelled(sc, val, args)
 	if !slices.EqualFunc(got, want, r.matches) {
 		r.Fatalf("%v: got reply %v, want %v", args, got, want)
 	}

@@ -34,8 +34,8 @@ func (s *Engine) AsNode(id string) engine.Node {
 	return node{n}
 }
 
-// cast returns the acquire r, whose arguments are args, as a vote.
-func (b *voter) cast(s *Engine, r *engine.Request, args []any) *command {
+// cast returns the acquire r as a vote.
+func (b *voter) cast(s *Engine, r *engine.Request) *command {
 	keys, id := s.keys.of(r.Name), ""
 	if known := b.id.Load(); known != nil {
 		id = *known
@@ -44,7 +44,8 @@ func (b *voter) cast(s *Engine, r *engine.Request, args []any) *command {
 			keys = append(keys, nodeKey(s.cfg.Prefix))
 		}
 	}
-	return newCommand(&voteScript, keys, append(args, r.Propose.Token, int(r.Propose.Kind), millis(s.cfg.Retention), id)...)
+	args := append(make([]any, 0, 13), r.Propose.Token, int(r.Propose.Kind), millis(s.cfg.Retention), id)
+	return newCommand(&voteScript, keys, s.appendAcquire(args, r)...)
 }
 
 // Status is described in package engine. A name that no lock can have is refused.

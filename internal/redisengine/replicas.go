@@ -65,7 +65,7 @@ func (t *replicated) transmit(ctx context.Context, rdb Client) (any, error) {
 	if err != nil {
 		return nil, t.fault(rdb, err)
 	}
-	ans, err := s.readAnswer(val, sent)
+	ans, err := s.readAnswer(val, sent, nil)
 	if err == nil && ans.State == engine.Granted && replicas < int64(r.Replicas) {
 		err = fmt.Errorf("%w: %d of %d replicas acknowledged within %v", engine.ErrNotReplicated, replicas, r.Replicas, r.ReplicaTimeout)
 	}

@@ -1,6 +1,7 @@
 package redisengine
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
@@ -44,25 +45,44 @@ const (
 	replyTombstoned = 4
 )
 
-// What a release replies that is not just done.
+// What a release replies of its hold.
 const (
-	replyGone = 0
-	replyKept = 3
+	replyGone     = 0
+	replyReleased = 1
+	replyKept     = 3
 )
 
 // reader takes a reply apart. The first thing that is not as it should be makes
 // everything after it zero.
 type reader struct {
-	rest []any
-	err  error
+	rest  []any
+	short bool // it was no list, but one number
+	err   error
 }
 
+// readReply reads a list, or a number as the list of that alone.
 func readReply(val any) *reader {
-	list, ok := val.([]any)
-	if !ok {
-		return &reader{err: fmt.Errorf("relock: script replied %T", val)}
+	switch val := val.(type) {
+	case []any:
+		return &reader{rest: val}
+	case int64:
+		return &reader{rest: []any{val}, short: true}
 	}
-	return &reader{rest: list}
+	return &reader{err: fmt.Errorf("relock: script replied %T", val)}
+}
+
+// fresh reads a token alone: of what the request r asked for, as its only hold.
+func (r *reader) fresh(sent time.Time, req *engine.Request) engine.Answer {
+	a := engine.Answer{State: engine.Granted, Token: r.int(), Count: 1, Sent: sent}
+	if req == nil || a.Token <= replyReleased {
+		r.err = cmp.Or(r.err, fmt.Errorf("relock: script replied %d where a token belongs", a.Token))
+		return engine.Answer{Sent: sent}
+	}
+	a.Left = time.Duration(millis(req.Grant())) * time.Millisecond
+	if req.Propose.Token > 0 {
+		a.Accepted = a.Token
+	}
+	return a
 }
 
 func (r *reader) next() any {
@@ -97,8 +117,12 @@ func (r *reader) string() string {
 
 func (r *reader) duration() time.Duration { return time.Duration(r.int()) * time.Millisecond }
 
-// answer reads what acquire replies, and release about next.
-func (r *reader) answer(sent time.Time) engine.Answer {
+// answer reads what acquire replies to req, and release about its next; nil is what
+// a renewal replies.
+func (r *reader) answer(sent time.Time, req *engine.Request) engine.Answer {
+	if r.short {
+		return r.fresh(sent, req)
+	}
 	a := engine.Answer{Sent: sent}
 	switch r.int() {
 	case replyGranted:
@@ -122,15 +146,21 @@ func (r *reader) holder(a *engine.Answer) {
 	a.Token, a.Owner, a.Left, a.Age, a.Place = r.int(), r.string(), r.duration(), r.duration(), int(r.int())
 }
 
-func (r *reader) released(sent time.Time) engine.Released {
+func (r *reader) released(sent time.Time, next *engine.Request) engine.Released {
 	var rel engine.Released
+	if r.short && r.rest[0] == int64(replyReleased) {
+		return rel
+	} else if r.short {
+		rel.Next = r.fresh(sent, next)
+		return rel
+	}
 	status := r.int()
 	rel.Gone = status == replyGone
 	left := r.duration()
 	if status == replyKept {
 		rel.Kept = max(left, time.Millisecond)
 	}
-	rel.Next = r.answer(sent)
+	rel.Next = r.answer(sent, next)
 	return rel
 }
 

@@ -2,7 +2,6 @@ package redisengine
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -244,54 +243,6 @@ func TestAReleaseThatKeepsNudgesTheFirstTwo(t *testing.T) {
 			if parsed, _ := fmt.Sscanf(got, "%s %d %d %s", &hold, &n, &ttl, &key); parsed > 1 {
 				s.Errorf("message %q reads as a grant", got)
 			}
-		}},
-	})
-}
-
-// landed is a script as processes run it that know of no minimum.
-func landed(t *testing.T, name string) *Script {
-	t.Helper()
-	text, err := os.ReadFile("testdata/landed/" + name + ".lua")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sc := newScript(string(text))
-	return &sc
-}
-
-func TestAnOlderProcessTakesAMinimumForAHold(t *testing.T) {
-	acquire, release, renew := landed(t, "acquire"), landed(t, "release"), landed(t, "renew")
-	runScriptCases(t, []scriptCase{
-		{"it waits for it, be it the owner's or another's", func(s *scriptTest) {
-			token := s.keep()
-			for _, owner := range []string{"a", "b"} {
-				s.want(s.mustRun(acquire, s.keys, ask{hold: owner + "2", owner: owner, channel: "c"}.args()...)[:3],
-					replyWaiting, token, engine.KeptOwner)
-			}
-			s.want(s.status(), 1, 2, token, engine.KeptOwner, 1, left(testKeep), age(0))
-		}},
-		{"its late requests about the hold change nothing", func(s *scriptTest) {
-			token := s.keep()
-			s.want(s.mustRun(renew, s.keys[:1], "a1", token, testTTL), 0)
-			s.want(s.mustRun(release, s.keys, give{hold: "a1", token: token}.args()...), 0, 1, 0)
-			s.want(s.mustRun(release, s.keys, give{hold: "a1"}.args()...), 0, 1, 0)
-			s.want(s.mustRun(acquire, s.keys, ask{hold: "a1", owner: "a"}.args()...)[:1], replyTaken)
-			s.wantKept(token)
-		}},
-		{"its check-in has the lock when the minimum is over", func(s *scriptTest) {
-			s.keep()
-			b := ask{hold: "b1", owner: "b", channel: "c"}
-			s.wait(b)
-			s.endIn("a1/kept", 0)
-			s.want(s.mustRun(acquire, s.keys, b.args()...), replyGranted, anyToken{}, 1, testTTL)
-		}},
-		{"its release of the last hold leaves an inner one's minimum", func(s *scriptTest) {
-			token := s.grant(ask{hold: "a1", owner: "a"})
-			s.acquire(ask{hold: "a2", owner: "a"})
-			s.release(give{hold: "a1", token: token, keep: testKeep})
-			s.want(s.mustRun(release, s.keys, give{hold: "a2", token: token}.args()...)[:1], 1)
-			s.want(s.acquire(ask{hold: "b1", owner: "b"})[:1], replyTaken)
-			s.wantTTL(s.lock, testKeep)
 		}},
 	})
 }

@@ -251,7 +251,7 @@ func TestPassingOverOnFullMemory(t *testing.T) {
 			s.do("config", "set", "maxmemory", "1")
 			s.Cleanup(func() { rdb.ConfigSet(context.Background(), "maxmemory", "0") })
 			args := ask{hold: "b1", owner: "b"}.args()
-			args[7] = retention
+			args[4] = retention
 			got, err := s.run(&acquireScript, s.keys, args...)
 			if retention > 0 {
 				if !redis.HasErrorPrefix(err, "OOM") {

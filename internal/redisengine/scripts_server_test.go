@@ -161,9 +161,7 @@ func TestScriptsOnFullMemory(t *testing.T) {
 			s.wantGone(s.lock)
 		}},
 	} {
-		t.Run(c.sentence, func(t *testing.T) {
-			c.check(newScriptTest(t, rdb, 5_000, strings.ReplaceAll(c.sentence, " ", "-")))
-		})
+		c.run(t, rdb, 5_000, strings.ReplaceAll(c.sentence, " ", "-"))
 	}
 }
 

@@ -251,7 +251,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 func TestMalformedRepliesAreErrors(t *testing.T) {
 	eng := New(nil, "id", testConfig("relock"))
 	for _, val := range []any{
-		nil, "OK", int64(1),
+		nil, "OK", int64(1), int64(0), int64(-7),
 		[]any{},
 		[]any{"1"},
 		[]any{int64(1)},
@@ -260,8 +260,15 @@ func TestMalformedRepliesAreErrors(t *testing.T) {
 		[]any{int64(2), int64(2), int64(3), int64(4), int64(5), int64(6)},
 		[]any{int64(2), int64(2), "a", int64(4)},
 	} {
-		if ans, err := eng.readAnswer(val, time.Now()); err == nil {
+		if ans, err := eng.readAnswer(val, time.Now(), &engine.Request{}); err == nil {
 			t.Errorf("%v was read as %+v", val, ans)
+		}
+	}
+	for _, val := range []any{nil, "OK", int64(0), int64(1_700_000_000_000_000), []any{}, []any{int64(1)}} {
+		if rd := readReply(val); rd.err == nil {
+			if rel := rd.released(time.Now(), nil); rd.err == nil {
+				t.Errorf("%v was read as %+v", val, rel)
+			}
 		}
 	}
 	if _, _, err := readGuarded([]any{int64(0), int64(1)}); err == nil {

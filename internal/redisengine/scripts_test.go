@@ -50,17 +50,27 @@ func runScriptCases(t *testing.T, cases []scriptCase) {
 		t.Run(on.name, func(t *testing.T) {
 			rdb := on.start(t)
 			for i, c := range cases {
-				t.Run(c.sentence, func(t *testing.T) {
-					c.check(newScriptTest(t, rdb, on.slack, fmt.Sprintf("case-%d", i)))
-				})
+				c.run(t, rdb, on.slack, fmt.Sprintf("case-%d", i))
 			}
 		})
 	}
 }
 
+// run checks c by the scripts as they are, and by their long ways alone.
+func (c scriptCase) run(t *testing.T, rdb *redis.Client, slack int64, name string) {
+	t.Helper()
+	t.Run(c.sentence, func(t *testing.T) { c.check(newScriptTest(t, rdb, slack, name)) })
+	t.Run(c.sentence+", the long way", func(t *testing.T) {
+		s := newScriptTest(t, rdb, slack, name+"-long")
+		s.long = true
+		c.check(s)
+	})
+}
+
 // A scriptTest drives the scripts on one lock.
 type scriptTest struct {
 	*testing.T
+	long  bool // without their short ways
 	rdb   *redis.Client
 	slack int64 // ms that may pass on the server's clock in a case
 	name  string
@@ -71,13 +81,32 @@ type scriptTest struct {
 
 func newScriptTest(t *testing.T, rdb *redis.Client, slack int64, name string) *scriptTest {
 	k := lockKeys("t", name)
-	return &scriptTest{t, rdb, slack, name, k[:], k[0], k[1], k[2], k[3], k[4]}
+	return &scriptTest{t, false, rdb, slack, name, k[:], k[0], k[1], k[2], k[3], k[4]}
 }
 
 func (s *scriptTest) run(sc *Script, keys []string, args ...any) ([]any, error) {
-	val, err := newCommand(sc, anys(keys), args...).run(context.Background(), s.rdb)
-	list, _ := val.([]any)
-	return list, err
+	way := sc
+	if s.long {
+		way = longWay(sc)
+	}
+	val, err := newCommand(way, anys(keys), args...).run(context.Background(), s.rdb)
+	return spelled(sc, val, args), err
+}
+
+// spelled is a reply as a list, also where it is a number alone.
+func spelled(sc *Script, val any, args []any) []any {
+	n, short := val.(int64)
+	switch list, _ := val.([]any); {
+	case !short:
+		return list
+	case sc == &releaseScript && n == replyReleased:
+		return []any{n, int64(0), int64(0)}
+	case sc == &releaseScript:
+		return []any{int64(replyReleased), int64(0), int64(replyGranted), n, int64(1), args[7]}
+	case sc == &voteScript:
+		return []any{int64(replyGranted), n, int64(1), args[6], n, int64(0)}
+	}
+	return []any{int64(replyGranted), n, int64(1), args[2]}
 }
 
 func (s *scriptTest) mustRun(sc *Script, keys []string, args ...any) []any {
@@ -108,10 +137,15 @@ func (a ask) ms(n, otherwise int64) int64 {
 }
 
 func (a ask) args() []any {
-	return []any{
-		a.hold, a.owner, a.ms(a.ttl, testTTL), a.channel, a.waited.Microseconds(), a.ms(a.life, testLife),
-		a.floor, a.ms(a.retention, testRetention), a.subscribed,
+	args := []any{"hold:" + a.hold, "owner:" + a.owner, a.ms(a.ttl, testTTL), a.floor, a.ms(a.retention, testRetention)}
+	if a.channel != "" {
+		args = append(args, a.wait()...)
 	}
+	return args
+}
+
+func (a ask) wait() []any {
+	return []any{a.channel, a.waited.Microseconds(), a.ms(a.life, testLife), a.subscribed}
 }
 
 func (s *scriptTest) acquire(a ask) []any {
@@ -151,9 +185,13 @@ type give struct {
 }
 
 func (g give) args() []any {
-	args := []any{g.hold, g.token, g.tombstone, g.floor, testRetention}
+	args := []any{"hold:" + g.hold, g.token, g.floor, testRetention}
+	if g.tombstone == 0 && g.next == nil && g.keep == 0 {
+		return args
+	}
+	args = append(args, g.tombstone)
 	if n := g.next; n != nil {
-		args = append(args, n.hold, n.owner, n.ms(n.ttl, testTTL), n.channel, n.waited.Microseconds(), n.ms(n.life, testLife), n.subscribed)
+		args = append(append(args, "hold:"+n.hold, "owner:"+n.owner, n.ms(n.ttl, testTTL)), n.wait()...)
 	} else {
 		args = append(args, "")
 	}

@@ -15,9 +15,9 @@ func (s *scriptTest) vote(a ask, token int64, kind engine.ProposalKind) []any {
 }
 
 func voteArgs(a ask, token int64, kind engine.ProposalKind, id string) []any {
-	args := a.args()
-	args[7] = 0 // nothing is minted
-	return append(args, token, int(kind), testRetention, id)
+	args := append([]any{token, int(kind), testRetention, id}, a.args()...)
+	args[8] = 0 // nothing is minted
+	return args
 }
 
 // wantVote checks a grant: the token of the hold, the holds of the owner, the

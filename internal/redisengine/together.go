@@ -41,7 +41,7 @@ func (s *Engine) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine
 	}
 	for i := range answers {
 		val := rd.next()
-		answers[i], rd.err = s.answer(outcome{val: val, err: rd.err, sent: got.sent, copies: got.copies})
+		answers[i], rd.err = s.answer(outcome{val: val, err: rd.err, sent: got.sent, copies: got.copies}, rs[i])
 	}
 	return answers, rd.err
 }
