@@ -104,7 +104,7 @@ var waiting = []mutant{
 	},
 	{
 		name:   "an acquire is sent again under a new hold id",
-		edit:   edit{"internal/lifecycle/request.go", "	a.used, a.req = true, o.req\n", "	a.used, a.req = true, o.req\n	if a != &o.first {\n		a.req.Hold, _ = o.lock.manager.newID()\n	}\n"},
+		edit:   edit{"internal/lifecycle/request.go", "	a.bound.begin(", "	if m.mu.Lock(); o.waiter.InFlight() > 0 {\n		a.req.Hold, _ = m.newID()\n	}\n	m.mu.Unlock()\n	a.bound.begin("},
 		killer: redisengine("TestOneLostReplyCountsNothingTwice/Lock"),
 	},
 	{

@@ -144,7 +144,7 @@ func (m *Manager) hold(o *Hold, v validity) (bool, error) {
 	}
 	o.mayLast(max(v.left, o.req.Grant()))
 	o.believe(v)
-	o.ready = nil // nothing wakes a lease, and one of many should be small
+	o.ready, o.changed = nil, false // nothing wakes a lease, and one of many should be small
 	m.waiting--
 	m.holding++
 	return true, nil

@@ -23,9 +23,10 @@ type Hold struct {
 	// As a waiter; guarded by Manager.mu.
 	waiter   queue.Waiter
 	queue    *queue.Queue  // of its name
-	ready    chan struct{} // a buffer of one: its state has changed
+	ready    chan struct{} // a buffer of one: its state has changed; nil: nobody has waited for that yet
+	changed  bool          // before somebody did
 	underWay *bound        // of the acquire that is under way
-	first    attempt
+	own      queue.Queue   // the queue of its name, if it was the first there
 
 	// As a lease.
 	token     int64
@@ -36,17 +37,12 @@ type Hold struct {
 	cause     atomic.Pointer[ending]
 	blurred   atomic.Bool // an Extend had no answer
 	unlocked  atomic.Bool // or detached
-	last      struct {    // the first release, which for most is the only one
-		used  atomic.Bool
-		bound bound
-		req   engine.Release
-	}
-	had     atomic.Bool // the caller has had it, so that its minimum counts
-	retries int32       // of renewals in a row; guarded by the watchdog's mutex
-	ctxMu   sync.Mutex
-	inUse   <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	had       atomic.Bool // the caller has had it, so that its minimum counts
+	retries   int32       // of renewals in a row; guarded by the watchdog's mutex
+	ctxMu     sync.Mutex
+	inUse     <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
 
 	// The watchdog's; guarded by its mutex.
 	fixed   bool          // nothing renews it: of a member of a group so only once the whole is held
@@ -77,7 +73,7 @@ func (m *Manager) newHold(ctx context.Context, l *Lock, owner string, wait bool)
 
 // makeHold makes a hold of l that asks for r.
 func makeHold(ctx context.Context, l *Lock, r engine.Request) *Hold {
-	o := &Hold{lock: l, req: r, from: ctx, ready: make(chan struct{}, 1), fixed: l.terms.Fixed}
+	o := &Hold{lock: l, req: r, from: ctx, fixed: l.terms.Fixed}
 	o.req.Copies, o.waiter.Of = &o.copies, o
 	return o
 }

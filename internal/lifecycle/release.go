@@ -38,11 +38,11 @@ func (o *Hold) mayBeBack() bool {
 // it is not answered next asks for itself: an acquire of the same hold id is
 // safe beside a release that may still name it.
 func (m *Manager) sendRelease(ctx context.Context, o, next *Hold, token int64) (rel engine.Released, err error) {
-	r, bounded := &o.last.req, &o.last.bound
-	if !o.last.used.CompareAndSwap(false, true) { // a copy of the first may be under way
-		r, bounded = new(engine.Release), new(bound)
-	}
-	*r = o.release(token)
+	a := &struct {
+		bound bound
+		req   engine.Release
+	}{req: o.release(token)}
+	r, bounded := &a.req, &a.bound
 	if next != nil {
 		req := next.req
 		r.Next = &req

@@ -68,14 +68,17 @@ func (m *Manager) rest(ctx context.Context, o *Hold, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	case <-m.open.Done():
-	case <-o.ready:
+	case <-m.readyOf(o):
 	}
 }
 
 // request sends the acquire of o, and takes the answer to its queue. It returns
 // what is next, and the error of the request.
 func (m *Manager) request(ctx context.Context, o *Hold) (queue.Effect, error) {
-	a := o.newAttempt()
+	a := &struct {
+		bound bound
+		req   engine.Request
+	}{req: o.req}
 	a.bound.begin(ctx, min(m.cfg.Call, o.req.TTL))
 	defer a.bound.cancel()
 	if !m.send(o, &a.req, &a.bound) {
@@ -85,23 +88,17 @@ func (m *Manager) request(ctx context.Context, o *Hold) (queue.Effect, error) {
 	return m.answered(o, ans, err), err
 }
 
-// An attempt is one acquire of a hold. Nothing in it is used again: a copy of its
-// request may be under way for longer than it.
-type attempt struct {
-	used  bool
-	bound bound
-	req   engine.Request
-}
-
-// newAttempt returns the one that is part of the hold, which for most is the only
-// one, and then others.
-func (o *Hold) newAttempt() *attempt {
-	a := &o.first
-	if a.used {
-		a = new(attempt)
+// readyOf returns what tells that o's state has changed.
+func (m *Manager) readyOf(o *Hold) <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if o.ready == nil {
+		o.ready = make(chan struct{}, 1)
+		if o.changed {
+			o.ready <- struct{}{}
+		}
 	}
-	a.used, a.req = true, o.req
-	return a
+	return o.ready
 }
 
 // send has the request r of o leave, bounded by ctx, unless o's state is

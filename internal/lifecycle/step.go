@@ -60,9 +60,10 @@ func (o *Hold) wake() {
 		o.underWay.cancel()
 		o.underWay = nil
 	}
+	o.changed = true
 	select {
 	case o.ready <- struct{}{}:
-	default: // it has not seen the last change yet, and will see both
+	default: // nobody waits for it yet, or has not seen the last change: both are then seen at once
 	}
 }
 

@@ -79,7 +79,7 @@ func (m *Manager) advance(ctx context.Context, o **Hold) (done bool, err error) 
 // park waits for o's state to change.
 func (m *Manager) park(ctx context.Context, o *Hold) error {
 	select {
-	case <-o.ready:
+	case <-m.readyOf(o):
 		return nil
 	case <-ctx.Done():
 		return m.waitEnded(ctx, o, nil)
@@ -97,7 +97,7 @@ func (m *Manager) enter(o *Hold) error {
 	}
 	o.queue = m.queues[o.req.Name]
 	if o.queue == nil {
-		o.queue = new(queue.Queue)
+		o.queue = &o.own
 		m.queues[o.req.Name] = o.queue
 	}
 	m.holds[o.req.Hold] = o

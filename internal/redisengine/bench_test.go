@@ -107,7 +107,7 @@ func (s *scriptBench) release(e *Engine, r *engine.Request, token int64) {
 // bare runs what does nothing, with the keys and the arguments of what was sent.
 func (s *scriptBench) bare() {
 	for _, c := range slices.Clone(s.sent) {
-		keys, args := c.words()
+		keys, args := c.parts()
 		s.run(newCommand(&bareScript, keys, args...))
 	}
 }

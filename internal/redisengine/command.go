@@ -32,7 +32,12 @@ type command struct {
 	script *Script
 	sent   []any // "evalsha", the name, how many keys, the keys, the arguments
 	last   last  // stands for the last of sent
+	room   [usualWords]any
 }
+
+// usualWords is how many words most commands have: those of a lock that nobody
+// waits for.
+const usualWords = firstKey + 5 + 5
 
 // last is a command's last word. It notes that the command is being written to a
 // connection: a word of a type of its own is asked for its bytes then and not
@@ -86,10 +91,9 @@ func (c *command) written() bool { return c.last.state.Load() == leaves }
 const firstKey = 3
 
 func newCommand(sc *Script, keys []any, args ...any) *command {
-	sent := make([]any, 0, firstKey+len(keys)+len(args))
-	sent = append(sent, "evalsha", sc.name, len(keys))
-	sent = append(sent, keys...)
-	c := &command{script: sc, sent: append(sent, args...)}
+	c := &command{script: sc}
+	c.sent = append(c.room[:0], "evalsha", sc.name, len(keys))
+	c.sent = append(append(c.sent, keys...), args...)
 	end := &c.sent[len(c.sent)-1]
 	c.last.word, *end = *end, &c.last
 	return c
@@ -104,8 +108,8 @@ func anys(texts []string) []any {
 	return all
 }
 
-// words returns the keys and the arguments, for another command.
-func (c *command) words() (keys, args []any) {
+// parts returns the keys and the arguments, for another command.
+func (c *command) parts() (keys, args []any) {
 	words := slices.Clone(c.sent[firstKey:])
 	words[len(words)-1] = c.last.word
 	n := c.sent[2].(int)

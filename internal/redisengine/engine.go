@@ -55,6 +55,8 @@ type Engine struct {
 	lanes   *lanes
 	Subscription
 	highWater atomic.Int64 // the greatest token this client has seen
+	kept      any          // the retention, in milliseconds
+	millis    millisCache
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -62,7 +64,7 @@ var _ engine.Engine = (*Engine)(nil)
 // New returns an engine on rdb. id is its own: it is in the name of its channel.
 func New(rdb Client, id string, cfg Config) *Engine {
 	s := &Engine{
-		rdb: rdb, cfg: cfg, channel: channelOf(cfg.Prefix, id), keys: newKeyCache(cfg.Prefix, ""),
+		rdb: rdb, cfg: cfg, kept: millis(cfg.Retention), channel: channelOf(cfg.Prefix, id), keys: newKeyCache(cfg.Prefix, ""),
 		inline: newInlineSender(rdb), sender: newSender(rdb, cfg.Call),
 	}
 	s.bounded = newBoundedClient(rdb, cfg.Call*2/3)
@@ -193,7 +195,8 @@ func (s *Engine) acquireCommand(r *engine.Request) *command {
 // appendAcquire appends the arguments of acquire.lua: those of a wait only where r
 // waits.
 func (s *Engine) appendAcquire(args []any, r *engine.Request) []any {
-	args = append(args, "hold:"+r.Hold, "owner:"+r.Owner, millis(r.Grant()), s.highWater.Load(), s.retention())
+	hold, owner := fields(r.Hold, r.Owner)
+	args = append(args, hold, owner, s.millis.of(r.Grant()), s.highWater.Load(), s.retention())
 	if r.Wait {
 		s.Retry()
 		args = s.appendWait(args, r)
@@ -208,11 +211,17 @@ func (s *Engine) appendWait(args []any, r *engine.Request) []any {
 
 // retention is for how long the scripts keep the fence; 0 is for a node of a
 // quorum, which mints no tokens.
-func (s *Engine) retention() int64 {
+func (s *Engine) retention() any {
 	if s.voter != nil {
-		return 0
+		return int64(0)
 	}
-	return millis(s.cfg.Retention)
+	return s.kept
+}
+
+// fields returns the fields of the lock's hash that a hold is kept in.
+func fields(hold, owner string) (string, string) {
+	both := "hold:" + hold + "owner:" + owner
+	return both[:len("hold:")+len(hold)], both[len("hold:")+len(hold):]
 }
 
 func (s *Engine) renewCommand(r *engine.Renewal) *command {
@@ -283,7 +292,7 @@ func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (
 		// Give back the lock itself, which is one key, and leave the queue to
 		// its check-ins.
 		part := func() *command {
-			keys, args := s.releaseCommand(r).words()
+			keys, args := s.releaseCommand(r).parts()
 			return newCommand(&releaseScript, keys[:1], args...)
 		}
 		before := got.copies

@@ -3,6 +3,7 @@ package redisengine
 import (
 	"hash/maphash"
 	"sync/atomic"
+	"time"
 )
 
 // keySlots bounds how many names' keys a cache keeps: a lock that is used again
@@ -21,6 +22,25 @@ type keyCache struct {
 type keySet struct {
 	name string
 	keys [5]any
+}
+
+// A millisCache has the TTL that was used last, as commands take it: most locks of a
+// client have one. It is safe for concurrent use.
+type millisCache struct{ last atomic.Pointer[ttlWord] }
+
+type ttlWord struct {
+	ttl  time.Duration
+	word any
+}
+
+// of returns d in milliseconds, rounded up.
+func (c *millisCache) of(d time.Duration) any {
+	w := c.last.Load()
+	if w == nil || w.ttl != d {
+		w = &ttlWord{d, millis(d)}
+		c.last.Store(w)
+	}
+	return w.word
 }
 
 func newKeyCache(prefix, space string) *keyCache {

@@ -55,25 +55,26 @@ const (
 // reader takes a reply apart. The first thing that is not as it should be makes
 // everything after it zero.
 type reader struct {
-	rest  []any
-	short bool // it was no list, but one number
-	err   error
+	rest   []any
+	number int64 // where it was no list, but that
+	short  bool
+	err    error
 }
 
 // readReply reads a list, or a number as the list of that alone.
-func readReply(val any) *reader {
+func readReply(val any) reader {
 	switch val := val.(type) {
 	case []any:
-		return &reader{rest: val}
+		return reader{rest: val}
 	case int64:
-		return &reader{rest: []any{val}, short: true}
+		return reader{number: val, short: true}
 	}
-	return &reader{err: fmt.Errorf("relock: script replied %T", val)}
+	return reader{err: fmt.Errorf("relock: script replied %T", val)}
 }
 
 // fresh reads a token alone: of what the request r asked for, as its only hold.
 func (r *reader) fresh(sent time.Time, req *engine.Request) engine.Answer {
-	a := engine.Answer{State: engine.Granted, Token: r.int(), Count: 1, Sent: sent}
+	a := engine.Answer{State: engine.Granted, Token: r.number, Count: 1, Sent: sent}
 	if req == nil || a.Token <= replyReleased {
 		r.err = cmp.Or(r.err, fmt.Errorf("relock: script replied %d where a token belongs", a.Token))
 		return engine.Answer{Sent: sent}
@@ -86,7 +87,9 @@ func (r *reader) fresh(sent time.Time, req *engine.Request) engine.Answer {
 }
 
 func (r *reader) next() any {
-	if r.err == nil && len(r.rest) == 0 {
+	if r.err == nil && r.short {
+		r.err = fmt.Errorf("relock: script replied %d where a list belongs", r.number)
+	} else if r.err == nil && len(r.rest) == 0 {
 		r.err = fmt.Errorf("relock: script reply is too short")
 	}
 	if r.err != nil {
@@ -148,7 +151,7 @@ func (r *reader) holder(a *engine.Answer) {
 
 func (r *reader) released(sent time.Time, next *engine.Request) engine.Released {
 	var rel engine.Released
-	if r.short && r.rest[0] == int64(replyReleased) {
+	if r.short && r.number == replyReleased {
 		return rel
 	} else if r.short {
 		rel.Next = r.fresh(sent, next)

@@ -28,14 +28,14 @@ func (s *Engine) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine
 	c := func() *command {
 		var keys, args []any
 		for _, r := range rs {
-			k, a := s.acquireCommand(r).words()
+			k, a := s.acquireCommand(r).parts()
 			keys, args = append(keys, k...), append(args, a...)
 		}
 		return newCommand(&allScript, keys, args...)
 	}
 	got := s.run(ctx, &request{build: c, carried: rs})
 	answers := make([]engine.Answer, len(rs))
-	rd := &reader{err: got.err}
+	rd := reader{err: got.err}
 	if got.err == nil {
 		rd = readReply(got.val)
 	}
