@@ -119,3 +119,30 @@ func TestAGrantOfAFormerAttemptIsNotBelieved(t *testing.T) {
 		t.Errorf("got phase %d by its own grant", r.current.phase)
 	}
 }
+
+// An answer may be from before a message that was lost, or that crosses it: the node
+// is asked again once it is there.
+func TestAnAnswerFromBeforeAMessageIsNotTheLastWord(t *testing.T) {
+	for _, what := range []struct {
+		name string
+		kind eventKind
+		want bool
+	}{{"lost", recheck, true}, {"crosses", heard, true}, {"none", 0, false}} {
+		t.Run(what.name, func(t *testing.T) {
+			r := newRequest(fiveNodes{}, "hold", "1", 5)
+			asksAt(&r, start)
+			told(&r, 0, "") // its turn at the coordinator: it asks the others
+			v := &r.current.votes[1]
+			if v.link != asking {
+				t.Fatalf("node 1 is not asked: %d", v.link)
+			}
+			if what.want {
+				r.step(&event{kind: what.kind, id: r.current.id, node: 1}, start)
+			}
+			told(&r, 1, "b")
+			if again := v.link == asking; again != what.want {
+				t.Errorf("it is asked again: %v", again)
+			}
+		})
+	}
+}

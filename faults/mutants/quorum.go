@@ -39,7 +39,12 @@ var quorum = []mutant{
 	{
 		name:   "a vote that crossed a new subscription is believed",
 		edit:   edit{"redlock/step.go", "t.votes[e.node].link.recheck()", "_ = t"},
-		killer: redlock("TestVotesWhoseMessagesAreLostAreAskedForAgain"),
+		killer: redlock("TestAnAnswerFromBeforeAMessageIsNotTheLastWord/lost"),
+	},
+	{
+		name:   "a vote that a message crosses is the last word",
+		edit:   edit{"redlock/attempt.go", "	case v.link != idle:\n		v.link.recheck()\n", "	case v.link != idle:\n"},
+		killer: redlock("TestAnAnswerFromBeforeAMessageIsNotTheLastWord/crosses"),
 	},
 	{
 		name:   "a minority is a quorum",
