@@ -2,8 +2,14 @@ package redisengine
 
 // What tests reach of the inside, and what callers do not.
 
-// SpareCopies is how many copies a client has under way.
-const SpareCopies = spareCopies
+// MostUnderWay is how many pipelines and single requests may be without an answer, by
+// what the server's answers took so far.
+func (s *Engine) MostUnderWay() int {
+	l := s.lanes.one
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limit.most() + 4 + 1
+}
 
 // Channel is what the engine's grants are published to.
 func (s *Engine) Channel() string { return s.channel }
