@@ -1,10 +1,13 @@
 package redisengine_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/behaviour"
+	"github.com/relock-go/relock/internal/engine"
 )
 
 // 64 goroutines whose connections a router has forgotten find others, each in time.
@@ -55,72 +59,126 @@ func TestAServerThatHangsUnderManyWhoGiveUp(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: r.Server.Addr(), Dialer: open.dial})
 	defer rdb.Close()
 	c := behaviour.ClientOn(t, rdb)
-	for range 50 { // the limit is what it is under load
-		var wg sync.WaitGroup
-		for i := range goroutines {
-			wg.Go(func() { behaviour.Unlock(t, behaviour.LockOf(t, c.Mutex(fmt.Sprint("name", i)))) })
-		}
-		wg.Wait()
-	}
-	before := open.made()
-	behaviour.ResetStats(t, r.Direct)
-	var mu sync.Mutex
-	var late []time.Duration
-	stop := make(chan struct{})
-	calls, unsent := 0, 0
-	var wg sync.WaitGroup
+	times(t, c, goroutines, 50) // the limit is what it is under load
+	before, executed := open.made(), monitor(t, r)
 	if err := r.Server.Pause(); err != nil {
 		t.Fatal(err)
 	}
+	var givers impatient
+	stop := make(chan struct{})
 	for i := range goroutines {
-		m := c.Mutex(fmt.Sprint("name", i))
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				ctx, cancel := context.WithTimeout(behaviour.Bg, patience)
-				start := time.Now()
-				lease, err := m.Lock(ctx)
-				took := time.Since(start) - patience
-				cancel()
-				if err == nil {
-					_ = lease.Unlock(behaviour.Bg)
-					continue
-				}
-				if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("got %v, want the end of the context", err)
-				}
-				mu.Lock()
-				late = append(late, took)
-				calls++
-				if strings.Contains(err.Error(), "not sent") {
-					unsent++
-				}
-				mu.Unlock()
-			}
-		})
+		givers.wg.Go(func() { givers.ask(t, c.Mutex(fmt.Sprint("own", i)), patience, stop) })
 	}
 	<-time.After(hang)
 	close(stop)
-	wg.Wait()
-	peak := open.most()
+	givers.wg.Wait()
 	if err := r.Server.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	behaviour.Eventually(t, "nothing is owed any more", func() bool { return behaviour.ManagerOf(c).Idle() })
-	time.Sleep(3 * time.Second)
+	if err := c.Close(); err != nil { // what was given up is withdrawn
+		t.Error(err)
+	}
+	acquires, late := executed()
 	tombstones, err := r.Direct.Keys(behaviour.Bg, "*tombstones*").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	executed := behaviour.Calls(t, r.Direct, "evalsha", "eval")
-	slices.Sort(late)
-	t.Logf("%d calls, of which %d unsent; returns after the end of their contexts: median %v, worst %v",
-		calls, unsent, late[len(late)/2].Round(time.Microsecond), late[len(late)-1].Round(time.Microsecond))
-	t.Logf("%d connections made, %d at a time; %d commands executed afterwards; tombstones of %d names",
-		open.made()-before, peak, executed, len(tombstones))
+	slices.Sort(givers.late)
+	worst := givers.late[len(givers.late)-1]
+	t.Logf("%d calls, of which %d left nothing to withdraw; returns after the end of their contexts: median %v, worst %v",
+		len(givers.late), givers.unsent, givers.late[len(givers.late)/2].Round(time.Microsecond), worst.Round(time.Microsecond))
+	t.Logf("%d connections made, %d at a time; %d acquires executed, of which %d after their own withdrawal; tombstones of %d names",
+		open.made()-before, open.most(), acquires, late, len(tombstones))
+	if worst > promptly {
+		t.Errorf("returned %v after the end of a context, want within 50ms", worst)
+	}
+	if most := len(givers.late) - givers.unsent + givers.taken; acquires > most {
+		t.Errorf("%d acquires were executed, and no more than %d may have left", acquires, most)
+	}
+	if acquires > len(givers.late)/2 {
+		t.Errorf("%d acquires of %d were executed, though they were given up", acquires, len(givers.late))
+	}
 	behaviour.AwaitClean(t, r.Direct)
+}
+
+// An impatient has goroutines give up, again and again.
+type impatient struct {
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	late   []time.Duration // returns after the ends of the contexts
+	unsent int
+	taken  int
+}
+
+func (g *impatient) ask(t *testing.T, m *relock.Mutex, patience time.Duration, stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		ctx, cancel := context.WithTimeout(behaviour.Bg, patience)
+		start := time.Now()
+		lease, err := m.Lock(ctx)
+		g.returned(time.Since(start)-patience, err)
+		cancel()
+		if err == nil {
+			_ = lease.Unlock(behaviour.Bg)
+		} else if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the end of the context", err)
+		}
+	}
+}
+
+func (g *impatient) returned(late time.Duration, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case err == nil:
+		g.taken++
+		return
+	case errors.Is(err, engine.ErrUnsent):
+		g.unsent++
+	}
+	g.late = append(g.late, late)
+}
+
+// monitor has the server tell what it executes, until it is called: how many acquires,
+// and how many of them after the release of the same hold.
+func monitor(t *testing.T, r *behaviour.Rig) (executed func() (acquires, late int)) {
+	t.Helper()
+	conn, err := net.Dial("tcp", r.Server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	lines := bufio.NewScanner(conn)
+	if _, err := conn.Write([]byte("MONITOR\r\n")); err != nil || !lines.Scan() {
+		t.Fatal(err)
+	}
+	acquire, release := behaviour.ScriptName("acquire.lua"), behaviour.ScriptName("release.lua")
+	const end = "the end of what is monitored"
+	return func() (acquires, late int) {
+		if err := r.Direct.Echo(behaviour.Bg, end).Err(); err != nil {
+			t.Fatal(err)
+		}
+		withdrawn := map[string]bool{}
+		for lines.Scan() && !strings.Contains(lines.Text(), end) {
+			words := strings.Split(lines.Text(), "\" \"")
+			if len(words) < 4 || !strings.HasSuffix(words[0], "\"evalsha") {
+				continue
+			}
+			keys, _ := strconv.Atoi(words[2])
+			switch hold := words[3+keys]; words[1] {
+			case acquire:
+				acquires++
+				if withdrawn[hold] {
+					late++
+				}
+			case release:
+				withdrawn[hold] = true
+			}
+		}
+		return acquires, late
+	}
 }

@@ -1,11 +1,13 @@
 package redisengine_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -282,4 +284,32 @@ func TestAnAnswerSaysThatItsRequestWasCopied(t *testing.T) {
 			})
 		}
 	}
+}
+
+// writes counts the writes of connections that bring several runs of scripts.
+type writes struct {
+	connections
+	n atomic.Int64
+}
+
+func (w *writes) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := w.connections.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &written{conn, w}, nil
+}
+
+func (w *writes) together() int64 { return w.n.Load() }
+
+type written struct {
+	net.Conn
+	w *writes
+}
+
+func (c *written) Write(p []byte) (int, error) {
+	if bytes.Count(p, []byte("\r\nevalsha\r\n")) > 1 {
+		c.w.n.Add(1)
+	}
+	return c.Conn.Write(p)
 }

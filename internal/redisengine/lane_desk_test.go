@@ -2,7 +2,6 @@ package redisengine
 
 import (
 	"context"
-	"encoding"
 	"net"
 	"slices"
 	"strings"
@@ -67,19 +66,28 @@ func (d *desk) take(ctx context.Context, pipeline bool, cmds ...redis.Cmder) err
 	return err
 }
 
-// write has the commands be written to a connection, from the i-th to before the j-th.
-func (s *sending) write(i, j int) *sending {
-	for _, cmd := range s.cmds[i:j] {
-		args := cmd.Args()
-		if word, ok := args[len(args)-1].(encoding.BinaryMarshaler); ok {
-			_, _ = word.MarshalBinary()
-		}
+// written has the commands be written to a connection.
+func (s *sending) written() *sending {
+	for _, word := range s.words() {
+		_, _ = word.MarshalBinary()
 	}
 	return s
 }
 
-// written has all of them be written.
-func (s *sending) written() *sending { return s.write(0, len(s.cmds)) }
+// carries reports whether a hold's command is in it that is not written yet, and may be.
+func (s *sending) carries(hold string) bool {
+	return slices.ContainsFunc(s.words(), func(w *last) bool { return w.String() == hold && w.state.Load() == here })
+}
+
+// words are the last words of the commands.
+func (s *sending) words() []*last {
+	all := make([]*last, len(s.cmds))
+	for i, cmd := range s.cmds {
+		args := cmd.Args()
+		all[i] = args[len(args)-1].(*last)
+	}
+	return all
+}
 
 // answer has all of them be answered.
 func (s *sending) answer() {
@@ -96,9 +104,8 @@ func (s *sending) fail(err error) { s.answered <- err }
 // words.
 func (s *sending) holds() string {
 	all := make([]string, len(s.cmds))
-	for i, cmd := range s.cmds {
-		args := cmd.Args()
-		all[i] = args[len(args)-1].(*last).String()
+	for i, word := range s.words() {
+		all[i] = word.String()
 	}
 	return strings.Join(all, " ")
 }
@@ -249,11 +256,4 @@ func (l *lab) rest(under ...*sending) {
 			return
 		}
 	}
-}
-
-// sorted are the words of a text in order.
-func sorted(text string) []string {
-	words := strings.Fields(text)
-	slices.Sort(words)
-	return words
 }
