@@ -79,7 +79,8 @@
 // What relock sends goes through the client that was handed to [New], under the
 // hooks that it has at the time: each run of a script and each WAIT, by whichever
 // goroutine, and each connection that they need. A hook is given the context of
-// the call that made the request, with an end of the request's own; renewals,
+// the call that made the request, with an end of the request's own, unless
+// WithBatching(true) has it leave in a pipeline with others; renewals,
 // check-ins and what goes on in the background have no caller. While a server
 // answers quickly a hook runs in its caller's goroutine, and delays the caller if
 // it does not mind its context.

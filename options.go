@@ -38,6 +38,7 @@ type settings struct {
 	check     time.Duration
 	call      time.Duration
 	retention time.Duration
+	batching  redisengine.Batching
 	log       *slog.Logger
 	trace     tracers
 	err       error
@@ -165,6 +166,36 @@ func WithFenceRetention(d time.Duration) interface {
 	})
 }
 
+// WithBatching sets whether requests that come together leave together, as one
+// pipeline (true), or each by itself (false). By default they leave together where
+// nobody looks on: from a *redis.Client or a *redis.ClusterClient without hooks, and
+// whose nodes' clients have none. It has no effect on what a call returns, nor on the
+// order of those who wait.
+//
+// What comes while as many requests are under way as the server has use for leaves
+// in the next pipeline, of 64 at the most, renewals and releases in front. How many
+// that is, each on a connection of its own, is found out by what answers take; it
+// is no more than half the pool. A lone goroutine's requests always leave alone.
+//
+// With true and a client that has hooks, these see pipelines: all commands, but under
+// one context that is nobody's, so that a span of redisotel's has no parent, and in
+// a goroutine that is no caller's, so that one that panics ends the process.
+// With false, and by default where there are hooks, each request has the context of its
+// caller. A hook that is added while requests wait may see these in one last pipeline.
+//
+// Not promised: that two requests share a pipeline. Requests of several locks at
+// once, and renewals that wait for replicas, leave by themselves, and so do
+// those of a RedLock's nodes and of an asynchronous AutoPipeliner, which is a
+// queue of its own.
+func WithBatching(on bool) Option {
+	return clientOption(func(s *settings) {
+		s.batching = redisengine.BatchingOff
+		if on {
+			s.batching = redisengine.BatchingOn
+		}
+	})
+}
+
 // WithLogger sets who is told what no caller can be told: at level Warn that a
 // lease was lost and why, that Redis does not answer or refuses a request, a
 // renewal or a release, that SUBSCRIBE is refused or fails again and again; at
@@ -287,7 +318,7 @@ func newSettings(opts []Option) settings {
 // redis is what an engine on rdb is made with.
 func (s *settings) redis(rdb Redis) redisengine.Config {
 	return redisengine.Config{
-		Prefix: s.prefix, Call: s.call, Retention: s.retention,
+		Prefix: s.prefix, Call: s.call, Retention: s.retention, Batching: s.batching,
 		NewSubscription: func(channel string, parse func(string) (engine.Message, error)) redisengine.Subscription {
 			return newNotifier(rdb, channel, *s, parse)
 		},

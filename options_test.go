@@ -74,10 +74,11 @@ func TestNewTakesOptionsAtTheirLimits(t *testing.T) {
 		"the least": {
 			relock.WithTTL(relock.MinTTL), relock.WithCheckInterval(10 * time.Millisecond), relock.WithCallTimeout(time.Millisecond),
 			relock.WithFenceRetention(time.Second), relock.WithPrefix("p"), relock.WithLogger(slog.New(slog.DiscardHandler)),
+			relock.WithBatching(false),
 		},
 		"the greatest": {
 			relock.WithTTL(relock.MaxTTL), relock.WithCheckInterval(time.Hour), relock.WithCallTimeout(time.Hour),
-			relock.WithFenceRetention(relock.MaxTTL), relock.WithPrefix(strings.Repeat("p", 64)),
+			relock.WithFenceRetention(relock.MaxTTL), relock.WithPrefix(strings.Repeat("p", 64)), relock.WithBatching(true),
 		},
 		"a prefix of parts": {relock.WithPrefix("app:v1/locks-ö")},
 	} {

@@ -19,7 +19,11 @@ type masters interface {
 // nobody else's answers back. A renewal that waits for replicas goes alone,
 // since WAIT holds up what is behind it.
 func (s *Engine) SendBatch(ctx context.Context, batch []engine.BatchItem) {
-	cluster, _ := s.rdb.(masters)
+	most := maxPipeline
+	cluster, ok := s.rdb.(masters)
+	if ok {
+		most = maxBatch
+	}
 	groups := map[*redis.Client][]engine.BatchItem{}
 	for _, p := range batch {
 		if p.Renew != nil && p.Renew.Replicas > 0 {
@@ -39,7 +43,7 @@ func (s *Engine) SendBatch(ctx context.Context, batch []engine.BatchItem) {
 	}
 	for _, group := range groups {
 		for len(group) > 0 {
-			n := min(len(group), maxPipeline)
+			n := min(len(group), most)
 			part := group[:n:n]
 			group = group[n:]
 			go s.sendBatch(ctx, part)
@@ -152,6 +156,8 @@ func (cs *commands) transmit(ctx context.Context, rdb Client) (any, error) {
 func (cs *commands) launch(ctx context.Context, s *sender, f *flight, landed func()) {
 	launchAlone(ctx, s, f, cs, landed)
 }
+
+func (cs *commands) recall() bool { return false }
 
 // bar lets them leave: what keeps one of them back keeps the others back too.
 func (cs *commands) bar() bool { return true }

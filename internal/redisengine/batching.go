@@ -12,19 +12,21 @@ import (
 type Batching int
 
 const (
-	// BatchingAuto batches where nobody looks on: a client without hooks.
+	// BatchingAuto batches where nobody looks on: a client without hooks, whose nodes'
+	// clients have none either.
 	BatchingAuto Batching = iota
 	BatchingOn
 	BatchingOff
 )
 
-// A boundedClient is a client whose requests end by themselves, by the end of their
-// context at the latest: a clone of the one that was handed in, with that one's pool.
+// A boundedClient is a client whose requests end by themselves within a limit: a clone
+// of the one that was handed in, with that one's pool.
 type boundedClient struct {
 	rdb   Client
 	one   *redis.Client // nil: there is no such clone
 	hooks hooks
-	limit time.Duration
+	limit time.Duration // of each read and write, or of a whole request
+	whole bool          // which then also ends with its context
 	clone atomic.Pointer[clone]
 }
 
@@ -35,11 +37,17 @@ type clone struct {
 	hooks unsafe.Pointer
 }
 
-func newBoundedClient(rdb Client, limit time.Duration) *boundedClient {
-	b := &boundedClient{rdb: rdb, limit: limit}
+// newBoundedClient leaves shorter limits that the client has as they are.
+func newBoundedClient(rdb Client, limit time.Duration, whole bool) *boundedClient {
+	b := &boundedClient{rdb: rdb, limit: limit, whole: whole}
 	client, _ := rdb.(*redis.Client)
 	if client == nil || !bounds(client.Options()) {
 		return b
+	}
+	for _, own := range [...]time.Duration{client.Options().ReadTimeout, client.Options().WriteTimeout} {
+		if own > 0 {
+			b.limit = min(b.limit, own)
+		}
 	}
 	if known, ok := hooksOf(client); ok {
 		b.one, b.hooks = client, known
@@ -59,9 +67,11 @@ func (b *boundedClient) client() Client {
 	l := b.clone.Load()
 	if l == nil || l.hooks != state {
 		l = &clone{b.one.WithTimeout(b.limit), state}
-		// The limit is one for all that a request may need: to connect, to introduce
-		// itself, and to be sent again with its source. The options are the clone's.
-		l.rdb.Options().ContextTimeoutEnabled = true
+		if b.whole {
+			// The limit is one for all that a request may need: to connect, to introduce
+			// itself, and to be sent again with its source. The options are the clone's.
+			l.rdb.Options().ContextTimeoutEnabled = true
+		}
 		for _, hook := range b.hooks.in(state) {
 			l.rdb.AddHook(hook)
 		}
@@ -93,7 +103,7 @@ func newLanes(s *Engine) *lanes {
 		ls.hidden = known
 	}
 	if cluster, ok := s.rdb.(masters); ok {
-		ls.shards = newShards(s, cluster)
+		ls.shards = newShards(s, cluster, ls.auto)
 	} else {
 		ls.one = newLane(s)
 	}

@@ -44,14 +44,14 @@ const (
 // RedLock has its copies already: a node that does not answer costs it nothing, and
 // its requests to one node are to keep their order. Its nodes send no copies.
 type sender struct {
-	rdb   Client
+	rdb   *boundedClient
 	every time.Duration // between copies; 0: there are none
 	under atomic.Int32  // copies under way
 	usual atomic.Int64  // nanoseconds that answers take, lately
 }
 
 func newSender(rdb Client, call time.Duration) *sender {
-	return &sender{rdb: rdb, every: max(call/copiesACall, copyLeast)}
+	return &sender{rdb: newBoundedClient(rdb, call, false), every: max(call/copiesACall, copyLeast)}
 }
 
 // transmission is what a request sends: a command, several, one with its WAIT, or
@@ -62,8 +62,11 @@ type transmission interface {
 	// hangs tells whether any of it was written to a connection, and the server had
 	// the time that it may take itself.
 	hangs() bool
+	// recall takes it out of where it waits to be sent, and tells whether it did: it
+	// does not land then.
+	recall() bool
 	// bar keeps it from leaving where it has not left yet. It tells whether it may
-	// have.
+	// have. It lands all the same.
 	bar() bool
 }
 
@@ -81,7 +84,7 @@ func launchAlone(ctx context.Context, s *sender, f *flight, t transmitter, lande
 		if landed != nil {
 			defer landed()
 		}
-		val, err := t.transmit(ctx, s.rdb)
+		val, err := t.transmit(ctx, s.rdb.client())
 		f.land(t, outcome{val: val, err: err, sent: sent})
 	}()
 }
@@ -91,6 +94,8 @@ func (c *command) launch(ctx context.Context, s *sender, f *flight, landed func(
 }
 
 func (c *command) hangs() bool { return c.written() }
+
+func (c *command) recall() bool { return false }
 
 func (c *command) bar() bool { return c.last.bar() }
 
@@ -249,6 +254,7 @@ func (f *flight) land(t transmission, got outcome) {
 		f.best = &got
 	}
 	if f.over = f.over || len(f.under) == 0; f.over {
+		f.recall()
 		f.best.copies = f.copies
 		close(f.decided)
 	}
@@ -259,6 +265,17 @@ func (f *flight) supersede() {
 	if f.best != nil && !errors.Is(f.best.err, engine.ErrUnknown) {
 		f.count(-1)
 	}
+}
+
+// recall takes back the copies that wait to be sent. It needs f.mu.
+func (f *flight) recall() {
+	f.under = slices.DeleteFunc(f.under, func(t transmission) bool {
+		recalled := t.recall()
+		if recalled {
+			f.count(-1)
+		}
+		return recalled
+	})
 }
 
 func (f *flight) result() outcome {
@@ -278,14 +295,10 @@ func (f *flight) abandon(why error) outcome {
 	defer f.mu.Unlock()
 	f.supersede()
 	f.over = true
+	f.recall()
 	uncertain := f.best != nil && errors.Is(f.best.err, engine.ErrUnknown)
 	for _, t := range f.under {
-		switch _, waited := t.(*item); {
-		case t.bar():
-			uncertain = true
-		case waited:
-			f.count(-1) // it was taken out, and does not land
-		}
+		uncertain = t.bar() || uncertain
 	}
 	if !uncertain {
 		f.count(1) // nobody counts one for it

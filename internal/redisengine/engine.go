@@ -67,7 +67,7 @@ func New(rdb Client, id string, cfg Config) *Engine {
 		rdb: rdb, cfg: cfg, kept: millis(cfg.Retention), channel: channelOf(cfg.Prefix, id), keys: newKeyCache(cfg.Prefix, ""),
 		inline: newInlineSender(rdb), sender: newSender(rdb, cfg.Call),
 	}
-	s.bounded = newBoundedClient(rdb, cfg.Call*2/3)
+	s.bounded = newBoundedClient(rdb, s.unitTimeout(), true)
 	s.lanes = newLanes(s)
 	s.Subscription = cfg.NewSubscription(s.channel, s.Parse)
 	return s
@@ -105,13 +105,8 @@ func (s *Engine) run(ctx context.Context, r *request) outcome {
 	queue, queued := s.rdb.(submitter)
 	l := s.lanes.of(r)
 	switch {
-	case s.enterInline(l):
-		got.val, got.err = s.inline.run(ctx, r.build(), got.sent)
-		took := time.Since(got.sent)
-		s.inline.observe(took, got.err)
-		if l != nil {
-			l.leave(took, got.err)
-		}
+	case s.enterInline(l, r):
+		got.val, got.err = s.runInline(ctx, l, r, got.sent)
 		if errors.Is(got.err, engine.ErrUnsent) {
 			// No connection was had in the time that an inline request has: that says
 			// nothing of what can be had. What was kept back once is not to leave.
@@ -128,15 +123,28 @@ func (s *Engine) run(ctx context.Context, r *request) outcome {
 }
 
 // enterInline tells whether a request may be sent by its caller.
-func (s *Engine) enterInline(l *lane) bool {
+func (s *Engine) enterInline(l *lane, r *request) bool {
 	switch {
 	case !s.inline.enter():
 		return false
-	case l != nil && !l.enter():
+	case l != nil && !l.enter(r):
 		s.inline.leave()
 		return false
 	}
 	return true
+}
+
+// runInline sends r in the goroutine of its caller, which has entered.
+func (s *Engine) runInline(ctx context.Context, l *lane, r *request, sent time.Time) (val any, err error) {
+	err = engine.ErrUnknown // if a hook panics
+	defer func() {
+		took := time.Since(sent)
+		s.inline.observe(took, err)
+		if l != nil {
+			l.leave(took, err)
+		}
+	}()
+	return s.inline.run(ctx, r.build(), sent)
 }
 
 // send sends r by its lane, or in a goroutine of its own.

@@ -1,9 +1,33 @@
 package redisengine
 
+import "slices"
+
 // What tests reach of the inside, and what callers do not.
 
-// SpareCopies is how many copies a client has under way.
-const SpareCopies = spareCopies
+// MostUnderWay is how many pipelines and single requests may be without an answer, by
+// what the server's answers took so far.
+func (s *Engine) MostUnderWay() int {
+	l := s.lanes.one
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.limit.most() + 4 + 1
+}
+
+// Waiting is how many requests wait for their turn.
+func (s *Engine) Waiting() int {
+	l := s.lanes.one
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.urgent) + len(l.waiting)
+}
+
+// WaitsFor reports whether a request of a lock is among them.
+func (s *Engine) WaitsFor(name string) bool {
+	l := s.lanes.one
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.waiting, func(it *item) bool { return it.r.name == name })
+}
 
 // Channel is what the engine's grants are published to.
 func (s *Engine) Channel() string { return s.channel }

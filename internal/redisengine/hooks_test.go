@@ -32,6 +32,7 @@ type lookout struct {
 	calls     map[string]int64
 	strangers []string // requests of their caller's own lock, under another's context
 	waits     int      // of a caller
+	pipelines int      // of several runs of scripts
 	dials     atomic.Int64
 }
 
@@ -42,6 +43,9 @@ func newLookout() *lookout { return &lookout{calls: map[string]int64{}} }
 func (l *lookout) saw(ctx context.Context, alone bool, cmds ...redis.Cmder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(cmds) > 1 && strings.HasPrefix(cmds[0].Name(), "eval") && strings.HasPrefix(cmds[1].Name(), "eval") {
+		l.pipelines++
+	}
 	for _, cmd := range cmds {
 		l.calls[cmd.Name()]++
 		caller, called := ctx.Value(callerKey{}).(string)
@@ -303,4 +307,11 @@ func TestHooksMayBeAddedWhileLocksRun(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// batches is how many pipelines had several runs of scripts.
+func (l *lookout) batches() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pipelines
 }

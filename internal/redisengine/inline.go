@@ -49,7 +49,7 @@ type inlineSender struct {
 
 func newInlineSender(rdb Client) *inlineSender {
 	d := &inlineSender{most: int32(runtime.GOMAXPROCS(0))}
-	if bounded := newBoundedClient(rdb, inlineFor); bounded.one != nil {
+	if bounded := newBoundedClient(rdb, inlineFor, true); bounded.one != nil {
 		d.rdb = bounded
 	}
 	return d

@@ -16,6 +16,7 @@ const shardLife = 10 * time.Second
 // shards has a lane for each shard of a cluster.
 type shards struct {
 	s       *Engine
+	auto    bool // where the client of a node has hooks its requests leave by themselves
 	cluster masters
 	slots   [slotCount]atomic.Pointer[shard]
 	asking  atomic.Bool // the client is being asked about a slot
@@ -27,21 +28,27 @@ type shards struct {
 type shard struct {
 	lane  *lane
 	asked time.Time
+	node  hooks // of the master's client, which OnNewNode may have put there
+	known bool
 }
 
-func newShards(s *Engine, cluster masters) *shards {
-	return &shards{s: s, cluster: cluster, lanes: map[string]*lane{}}
+// looksOn reports whether the hooks of the node's client see what is sent to it, or
+// may.
+func (sh *shard) looksOn() bool { return !sh.known || sh.node.any() }
+
+func newShards(s *Engine, cluster masters, auto bool) *shards {
+	return &shards{s: s, auto: auto, cluster: cluster, lanes: map[string]*lane{}}
 }
 
-// of returns the lane of a name, or nil where it is not known yet: to ask the client
-// may take a request of its own, which is not waited for.
+// of returns the lane of a name, or nil where it is not known yet (to ask the client
+// may take a request of its own, which is not waited for) or somebody looks on.
 func (ss *shards) of(name string) *lane {
 	slot := &ss.slots[slotOf(ss.s.keys.of(name)[0].(string))]
 	known := slot.Load()
 	if (known == nil || time.Since(known.asked) > shardLife) && ss.asking.CompareAndSwap(false, true) {
 		go ss.learn(slot, name)
 	}
-	if known == nil {
+	if known == nil || ss.auto && known.looksOn() {
 		return nil
 	}
 	return known.lane
@@ -61,7 +68,8 @@ func (ss *shards) learn(slot *atomic.Pointer[shard], name string) {
 	if ss.lanes[addr] == nil {
 		ss.lanes[addr] = newLane(ss.s)
 	}
-	slot.Store(&shard{ss.lanes[addr], time.Now()})
+	node, known := hooksOf(master)
+	slot.Store(&shard{ss.lanes[addr], time.Now(), node, known})
 }
 
 // slotCount is how many slots a cluster has.
