@@ -29,3 +29,13 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
+
+// Bounded is a context that ends at its deadline, or with another, or by itself.
+// Whoever waits for it with a timer of its own asks for Ends and minds the deadline:
+// Done would have it make a timer.
+type Bounded interface {
+	context.Context
+	// Ends returns what is closed when the other context ends, and when it ends by
+	// itself.
+	Ends() (other, itself <-chan struct{})
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/relock-go/relock/internal/engine"
 )
 
 // A bound is a context that ends with its parent, or at an instant, or by cancel.
@@ -17,9 +19,11 @@ type bound struct {
 	mu    sync.Mutex
 	err   error
 	done  chan struct{} // nil: nobody has asked for it
-	timer *time.Timer
-	leave func() bool // leaves the parent
+	timer *time.Timer   // nil: nobody has asked for Done
+	leave func() bool   // leaves the parent
 }
+
+var _ engine.Bounded = (*bound)(nil)
 
 // newBound returns a bound that ends d from now; cancel must be called.
 func newBound(parent context.Context, d time.Duration) *bound {
@@ -44,13 +48,8 @@ func (b *bound) Deadline() (time.Time, bool) {
 func (b *bound) Done() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.done != nil {
-		return b.done
-	}
-	ended := b.look() != nil
-	b.done = make(chan struct{})
-	if ended {
-		close(b.done)
+	b.makeDone()
+	if b.timer != nil || b.look() != nil {
 		return b.done
 	}
 	b.timer = time.AfterFunc(time.Until(b.until), func() { b.end(context.DeadlineExceeded) })
@@ -58,6 +57,25 @@ func (b *bound) Done() <-chan struct{} {
 		b.leave = context.AfterFunc(b.Context, func() { b.end(b.Context.Err()) })
 	}
 	return b.done
+}
+
+// Ends is described in [engine.Bounded].
+func (b *bound) Ends() (other, itself <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.makeDone()
+	return b.Context.Done(), b.done
+}
+
+// makeDone needs b.mu.
+func (b *bound) makeDone() {
+	if b.done != nil {
+		return
+	}
+	b.done = make(chan struct{})
+	if b.err != nil {
+		close(b.done)
+	}
 }
 
 // Err is described in [context.Context].
@@ -97,7 +115,9 @@ func (b *bound) endLocked(err error) {
 		return
 	}
 	close(b.done)
-	b.timer.Stop()
+	if b.timer != nil {
+		b.timer.Stop()
+	}
 	if b.leave != nil {
 		b.leave()
 	}

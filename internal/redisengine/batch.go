@@ -105,7 +105,7 @@ func (s *Engine) sendAll(ctx context.Context, n int, carried []*engine.Request, 
 		return &commands{all}, carried
 	}
 	first, _ := pipeline()
-	got := s.sender.send(ctx, first, pipeline)
+	got := s.sender.send(ctx, &flight{decided: make(chan struct{})}, first, pipeline)
 	replies, answered := got.val.([]reply)
 	all := make([]outcome, n)
 	for i := range all {

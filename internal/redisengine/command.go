@@ -33,6 +33,10 @@ type command struct {
 	sent   []any // "evalsha", the name, how many keys, the keys, the arguments
 	last   last  // stands for the last of sent
 	room   [usualWords]any
+	hold   holdField
+	floor  number
+	token  number
+	moment moment // in which it is sent inline
 }
 
 // usualWords is how many words most commands have: those of a lock that nobody
@@ -50,6 +54,7 @@ const usualWords = firstKey + 5 + 5
 type last struct {
 	word  any
 	state atomic.Int32
+	text  [20]byte // room for a number
 }
 
 // What became of a command's last word.
@@ -74,9 +79,9 @@ func (l *last) MarshalBinary() ([]byte, error) {
 	}
 	switch word := l.word.(type) {
 	case int:
-		return strconv.AppendInt(nil, int64(word), 10), nil
+		return strconv.AppendInt(l.text[:0], int64(word), 10), nil
 	case int64:
-		return strconv.AppendInt(nil, word, 10), nil
+		return strconv.AppendInt(l.text[:0], word, 10), nil
 	}
 	return fmt.Append(nil, l.word), nil
 }
@@ -91,7 +96,12 @@ func (c *command) written() bool { return c.last.state.Load() == leaves }
 const firstKey = 3
 
 func newCommand(sc *Script, keys []any, args ...any) *command {
-	c := &command{script: sc}
+	return new(command).set(sc, keys, args...)
+}
+
+// set makes of c, which is new, a run of sc.
+func (c *command) set(sc *Script, keys []any, args ...any) *command {
+	c.script = sc
 	c.sent = append(c.room[:0], "evalsha", sc.name, len(keys))
 	c.sent = append(append(c.sent, keys...), args...)
 	end := &c.sent[len(c.sent)-1]
@@ -149,7 +159,7 @@ func (c *command) run(ctx context.Context, rdb Client) (any, error) {
 	if queue, ok := rdb.(submitter); ok && takes(queue) {
 		return c.submit(ctx, rdb, queue)
 	}
-	got := (&sender{rdb: &boundedClient{rdb: rdb}}).send(ctx, c, nil)
+	got := (&sender{rdb: &boundedClient{rdb: rdb}}).send(ctx, &flight{decided: make(chan struct{})}, c, nil)
 	return got.val, got.err
 }
 

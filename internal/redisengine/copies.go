@@ -116,33 +116,35 @@ type outcome struct {
 // may take effect late.
 type again func() (transmission, []*engine.Request)
 
-// send returns what came of t by the end of ctx, which ends once its caller has
+// send returns what came of t, which is the first copy of f, by the end of ctx, which ends once its caller has
 // the outcome: what has not left by then does not leave.
-func (s *sender) send(ctx context.Context, t transmission, copied again) outcome {
+func (s *sender) send(ctx context.Context, f *flight, t transmission, copied again) outcome {
 	began := time.Now()
-	f := &flight{decided: make(chan struct{})}
 	f.join(t, nil)
 	t.launch(ctx, s, f, nil)
-	var due <-chan time.Time
-	var timer *time.Timer
+	e := newEnd(ctx)
 	if s.every > 0 && copied != nil {
-		timer = time.NewTimer(s.patience())
-		defer timer.Stop()
-		due = timer.C
+		e.set(s.patience())
 	}
+	defer e.stop()
 	for n := 0; ; {
 		select {
 		case <-f.decided:
 			return s.landed(f)
-		case <-ctx.Done():
+		case <-e.other:
+		case <-e.itself:
+		case <-e.due():
+		}
+		if ctx.Err() != nil {
 			return f.abandon(engine.ContextError(ctx))
-		case <-due:
 		}
 		if s.launchCopy(ctx, f, copied) {
 			n++
 		}
 		if n < maxCopies && time.Since(began) < copyLatest {
-			timer.Reset(s.every)
+			e.set(s.every)
+		} else {
+			e.set(never)
 		}
 	}
 }
@@ -195,6 +197,8 @@ type flight struct {
 	best    *outcome          // so far
 	carried []*engine.Request // in each copy
 	decided chan struct{}     // closed when over, unless abandoned
+	first   item              // of a lane
+	room    [1]transmission   // for under
 }
 
 // hangs tells whether all copies under way do. One that has not left yet waits for
@@ -212,7 +216,9 @@ func (f *flight) join(t transmission, rs []*engine.Request) bool {
 	if f.over {
 		return false
 	}
-	f.copies++
+	if f.copies++; f.under == nil {
+		f.under = f.room[:0]
+	}
 	f.under = append(f.under, t)
 	f.carried = rs
 	f.count(1)

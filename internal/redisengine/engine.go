@@ -88,11 +88,35 @@ func (s *Engine) sees(token int64) {
 type request struct {
 	name    string // of the lock; "": of no lock
 	hold    string // the hold that it is about; "": none
-	build   func() *command
+	acquire *engine.Request
+	renewal *engine.Renewal
+	release *engine.Release
+	make    func() *command   // of one that is none of these
 	carried []*engine.Request // in it, which may take effect late
 	urgent  bool              // it goes before those that are not
 	ends    bool              // it gives up the hold
-	late    bool              // of which an acquire may be on its way
+
+	// Most requests are sent once, and are one piece with what they are sent as.
+	made  atomic.Bool
+	first command
+	alone [1]*engine.Request // for carried
+}
+
+// build makes the command of r, as of now.
+func (s *Engine) build(r *request) *command {
+	c := &r.first
+	if !r.made.CompareAndSwap(false, true) {
+		c = new(command)
+	}
+	switch {
+	case r.acquire != nil:
+		return s.acquireInto(c, r.acquire)
+	case r.renewal != nil:
+		return s.renewInto(c, r.renewal)
+	case r.release != nil:
+		return s.releaseInto(c, r.release)
+	}
+	return r.make()
 }
 
 // run sends r, and copies of it while it is not answered.
@@ -113,7 +137,7 @@ func (s *Engine) run(ctx context.Context, r *request) outcome {
 			got = s.send(ctx, l, r)
 		}
 	case queued && takes(queue):
-		got.val, got.err = r.build().submit(ctx, s.rdb, queue)
+		got.val, got.err = s.build(r).submit(ctx, s.rdb, queue)
 	default:
 		got = s.send(ctx, l, r)
 		s.inline.observe(time.Since(got.sent), got.err)
@@ -144,18 +168,17 @@ func (s *Engine) runInline(ctx context.Context, l *lane, r *request, sent time.T
 			l.leave(took, err)
 		}
 	}()
-	return s.inline.run(ctx, r.build(), sent)
+	return s.inline.run(ctx, s.build(r), sent)
 }
 
 // send sends r by its lane, or in a goroutine of its own.
 func (s *Engine) send(ctx context.Context, l *lane, r *request) outcome {
-	next := func() transmission {
-		if l != nil {
-			return &item{lane: l, r: r}
-		}
-		return r.build()
+	f := &flight{decided: make(chan struct{})}
+	if l == nil {
+		return s.sender.send(ctx, f, s.build(r), func() (transmission, []*engine.Request) { return s.build(r), r.carried })
 	}
-	return s.sender.send(ctx, next(), func() (transmission, []*engine.Request) { return next(), r.carried })
+	f.first = item{lane: l, r: r}
+	return s.sender.send(ctx, f, &f.first, func() (transmission, []*engine.Request) { return &item{lane: l, r: r}, r.carried })
 }
 
 // refreshAfter has a cluster client look for its masters again when one does not
@@ -193,18 +216,20 @@ func (s *Engine) subscribed() int {
 	return 0
 }
 
-func (s *Engine) acquireCommand(r *engine.Request) *command {
+func (s *Engine) acquireCommand(r *engine.Request) *command { return s.acquireInto(new(command), r) }
+
+func (s *Engine) acquireInto(c *command, r *engine.Request) *command {
 	if s.voter != nil {
-		return s.voter.cast(s, r)
+		return s.voter.cast(c, s, r)
 	}
-	return s.command(&acquireScript, r.Name, s.appendAcquire(make([]any, 0, 9), r)...)
+	return c.set(&acquireScript, s.keys.of(r.Name), s.appendAcquire(make([]any, 0, 9), c, r)...)
 }
 
 // appendAcquire appends the arguments of acquire.lua: those of a wait only where r
 // waits.
-func (s *Engine) appendAcquire(args []any, r *engine.Request) []any {
-	hold, owner := fields(r.Hold, r.Owner)
-	args = append(args, hold, owner, s.millis.of(r.Grant()), s.highWater.Load(), s.retention())
+func (s *Engine) appendAcquire(args []any, c *command, r *engine.Request) []any {
+	c.hold.hold, c.floor.n = r.Hold, s.highWater.Load()
+	args = append(args, &c.hold, "owner:"+r.Owner, s.millis.of(r.Grant()), &c.floor, s.retention())
 	if r.Wait {
 		s.Retry()
 		args = s.appendWait(args, r)
@@ -226,14 +251,10 @@ func (s *Engine) retention() any {
 	return s.kept
 }
 
-// fields returns the fields of the lock's hash that a hold is kept in.
-func fields(hold, owner string) (string, string) {
-	both := "hold:" + hold + "owner:" + owner
-	return both[:len("hold:")+len(hold)], both[len("hold:")+len(hold):]
-}
+func (s *Engine) renewCommand(r *engine.Renewal) *command { return s.renewInto(new(command), r) }
 
-func (s *Engine) renewCommand(r *engine.Renewal) *command {
-	return newCommand(&renewScript, s.keys.of(r.Name)[:1], r.Hold, r.Token, millis(r.TTL))
+func (s *Engine) renewInto(c *command, r *engine.Renewal) *command {
+	return c.set(&renewScript, s.keys.of(r.Name)[:1], r.Hold, r.Token, millis(r.TTL))
 }
 
 // readAnswer reads the reply to the acquire r, or to a renewal if r is nil.
@@ -246,10 +267,9 @@ func (s *Engine) readAnswer(val any, sent time.Time, r *engine.Request) (engine.
 
 // Acquire is described in [engine.Engine].
 func (s *Engine) Acquire(ctx context.Context, r *engine.Request) (engine.Answer, error) {
-	return s.answer(s.run(ctx, &request{
-		name: r.Name, hold: r.Hold, carried: []*engine.Request{r},
-		build: func() *command { return s.acquireCommand(r) },
-	}), r)
+	q := &request{name: r.Name, hold: r.Hold, acquire: r, alone: [1]*engine.Request{r}}
+	q.carried = q.alone[:]
+	return s.answer(s.run(ctx, q), r)
 }
 
 // answer reads the reply to the acquire r, or to a renewal if r is nil.
@@ -266,9 +286,7 @@ func (s *Engine) Renew(ctx context.Context, r *engine.Renewal) (engine.Answer, e
 	if r.Replicas > 0 {
 		return s.renewReplicated(ctx, r)
 	}
-	got := s.run(ctx, &request{
-		name: r.Name, hold: r.Hold, urgent: true, build: func() *command { return s.renewCommand(r) },
-	})
+	got := s.run(ctx, &request{name: r.Name, hold: r.Hold, renewal: r, urgent: true})
 	if got.err != nil {
 		return engine.Answer{}, got.err
 	}
@@ -280,12 +298,9 @@ func (s *Engine) Release(ctx context.Context, r *engine.Release) (engine.Release
 	if r.Detach && !r.Tombstone {
 		return engine.Released{}, nil
 	}
-	q := &request{
-		name: r.Name, hold: r.Hold, urgent: true, ends: true, late: r.Tombstone,
-		build: func() *command { return s.releaseCommand(r) },
-	}
+	q := &request{name: r.Name, hold: r.Hold, release: r, alone: [1]*engine.Request{r.Next}, urgent: true, ends: true}
 	if r.Next != nil {
-		q.carried = []*engine.Request{r.Next}
+		q.carried = q.alone[:]
 	}
 	return s.released(ctx, r, s.run(ctx, q))
 }
@@ -304,7 +319,7 @@ func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (
 			return newCommand(&releaseScript, keys[:1], args...)
 		}
 		before := got.copies
-		got = s.run(ctx, &request{name: r.Name, hold: r.Hold, urgent: true, ends: true, build: part})
+		got = s.run(ctx, &request{name: r.Name, hold: r.Hold, urgent: true, ends: true, make: part})
 		got.copies += before - 1
 	}
 	if got.err != nil {
@@ -321,15 +336,17 @@ func (s *Engine) released(ctx context.Context, r *engine.Release, got outcome) (
 // noToken is one that no lock has: a release with it leaves the hold as it is.
 const noToken = -1
 
-func (s *Engine) releaseCommand(r *engine.Release) *command {
-	token := r.Token
+func (s *Engine) releaseCommand(r *engine.Release) *command { return s.releaseInto(new(command), r) }
+
+func (s *Engine) releaseInto(c *command, r *engine.Release) *command {
+	c.hold.hold, c.token.n, c.floor.n = r.Hold, r.Token, s.highWater.Load()
 	if r.Detach {
-		token = noToken
+		c.token.n = noToken
 	}
 	args := make([]any, 0, 14)
-	args = append(args, "hold:"+r.Hold, token, s.highWater.Load(), s.retention())
+	args = append(args, &c.hold, &c.token, &c.floor, s.retention())
 	if !r.Tombstone && r.Next == nil && r.Keep == 0 {
-		return s.command(&releaseScript, r.Name, args...) // as most are
+		return c.set(&releaseScript, s.keys.of(r.Name), args...) // as most are
 	}
 	tombstone := int64(0)
 	if r.Tombstone {
@@ -337,20 +354,20 @@ func (s *Engine) releaseCommand(r *engine.Release) *command {
 	}
 	args = append(args, tombstone)
 	if n := r.Next; n != nil {
-		args = s.appendWait(append(args, "hold:"+n.Hold, "owner:"+n.Owner, millis(n.Grant())), n)
+		args = s.appendWait(append(args, holdPrefix+n.Hold, "owner:"+n.Owner, millis(n.Grant())), n)
 	} else {
 		args = append(args, "")
 	}
 	if r.Keep > 0 {
 		args = append(args, millis(r.Keep), r.Lease)
 	}
-	return s.command(&releaseScript, r.Name, args...)
+	return c.set(&releaseScript, s.keys.of(r.Name), args...)
 }
 
 // Force is described in [engine.Engine].
 func (s *Engine) Force(ctx context.Context, name string, token int64) (bool, error) {
 	c := func() *command { return s.command(&forceScript, name, token, s.highWater.Load(), s.retention()) }
-	got := s.run(ctx, &request{name: name, build: c})
+	got := s.run(ctx, &request{name: name, make: c})
 	if got.err != nil {
 		return false, got.err
 	}
@@ -361,7 +378,7 @@ func (s *Engine) Force(ctx context.Context, name string, token int64) (bool, err
 // Status is described in [engine.Engine].
 func (s *Engine) Status(ctx context.Context, name string) (engine.Status, error) {
 	c := func() *command { return s.command(&statusScript, name) }
-	got := s.run(ctx, &request{name: name, build: c})
+	got := s.run(ctx, &request{name: name, make: c})
 	if got.err != nil {
 		return engine.Status{}, got.err
 	}

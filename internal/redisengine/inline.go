@@ -90,7 +90,8 @@ func (d *inlineSender) observe(took time.Duration, err error) {
 // run sends c and returns its reply, within inlineFor, and leaves.
 func (d *inlineSender) run(ctx context.Context, c *command, now time.Time) (any, error) {
 	defer d.leave() // also when a hook of the client's panics
-	val, err := c.process(d.moments.within(ctx, now), d.rdb.client())
+	d.moments.begin(ctx, &c.moment, now)
+	val, err := c.process(&c.moment, d.rdb.client())
 	err = c.fault(d.rdb.rdb, err)
 	if errors.Is(err, engine.ErrUnknown) && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, engine.ContextError(ctx))

@@ -79,7 +79,7 @@ func (s *Engine) Statuses(ctx context.Context, names []string) ([]engine.Status,
 // Queue is described in package engine.
 func (s *Engine) Queue(ctx context.Context, name string, most int) (engine.Status, []engine.Waiter, error) {
 	c := func() *command { return s.command(&inspectScript, name, most) }
-	got := s.run(ctx, &request{build: c})
+	got := s.run(ctx, &request{make: c})
 	if got.err != nil {
 		return engine.Status{}, nil, got.err
 	}

@@ -173,30 +173,30 @@ func (a *asked) done() bool {
 }
 
 // ask makes a request, and returns when it waits or has left.
-func (l *lab) ask(r request) *asked {
+func (l *lab) ask(r *request) *asked {
 	if r.name == "" {
 		r.name = "name"
 	}
-	if r.build == nil {
-		r.build = func() *command { return newCommand(&statusScript, []any{"k"}, r.hold) }
+	if r.make == nil {
+		r.make = func() *command { return newCommand(&statusScript, []any{"k"}, r.hold) }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &asked{cancel: cancel, over: make(chan struct{})}
 	l.wg.Go(func() {
 		defer close(a.over)
 		defer cancel()
-		a.outcome = l.run(ctx, &r)
+		a.outcome = l.run(ctx, r)
 	})
 	synctest.Wait()
 	return a
 }
 
-func (l *lab) acquire(hold string) *asked { return l.ask(request{hold: hold}) }
+func (l *lab) acquire(hold string) *asked { return l.ask(&request{hold: hold}) }
 
-func (l *lab) renew(hold string) *asked { return l.ask(request{hold: hold, urgent: true}) }
+func (l *lab) renew(hold string) *asked { return l.ask(&request{hold: hold, urgent: true}) }
 
 func (l *lab) release(hold string) *asked {
-	return l.ask(request{hold: hold, urgent: true, ends: true})
+	return l.ask(&request{hold: hold, urgent: true, ends: true})
 }
 
 // next is the oldest that lies on the desk and was not looked at.

@@ -54,7 +54,7 @@ func (p *player) move(hold string) {
 	switch k := p.rnd.IntN(12); {
 	case k < 4:
 		r := &engine.Request{Copies: new(atomic.Int32)}
-		p.lives = append(p.lives, &life{asked: p.ask(request{hold: hold, carried: []*engine.Request{r}}), hold: hold, r: r})
+		p.lives = append(p.lives, &life{asked: p.ask(&request{hold: hold, carried: []*engine.Request{r}}), hold: hold, r: r})
 	case k < 6 && len(p.lives) > 0:
 		p.giveUp(p.lives[p.rnd.IntN(len(p.lives))])
 	case k < 9:
@@ -102,7 +102,7 @@ func (p *player) giveUp(o *life) {
 	}
 	if errors.Is(o.err, engine.ErrUnknown) && !o.withdrawn {
 		o.withdrawn = true
-		p.ask(request{hold: o.hold, urgent: true, ends: true, build: func() *command {
+		p.ask(&request{hold: o.hold, urgent: true, ends: true, make: func() *command {
 			return newCommand(&releaseScript, []any{"k"}, "-"+o.hold)
 		}})
 	}

@@ -61,7 +61,7 @@ func TestWhatIsGivenUpInALaneDoesNotLeave(t *testing.T) {
 	inLab(t, func(l *lab) {
 		under := l.occupied()
 		r := &engine.Request{Copies: new(atomic.Int32)}
-		given := l.ask(request{hold: "given up", carried: []*engine.Request{r}})
+		given := l.ask(&request{hold: "given up", carried: []*engine.Request{r}})
 		l.acquire("other")
 		given.cancel()
 		if !given.done() {
@@ -104,7 +104,7 @@ func TestAWithdrawalDoesNotOvertakeItsAcquire(t *testing.T) {
 				if near {
 					l.ProveQuick()
 				}
-				withdrawal := l.ask(request{hold: "a", urgent: true, ends: true})
+				withdrawal := l.ask(&request{hold: "a", urgent: true, ends: true})
 				l.wantNothing("before the acquire was written")
 				l.release("b")
 				l.wantHolds(l.next(), "b").answer()
@@ -198,7 +198,7 @@ func TestAUnitThatDoesNotEndIsGivenUp(t *testing.T) {
 func TestAnAnswerTakesItsWaitingCopiesBack(t *testing.T) {
 	inLab(t, func(l *lab) {
 		r := &engine.Request{Copies: new(atomic.Int32)}
-		a := l.ask(request{hold: "a", carried: []*engine.Request{r}})
+		a := l.ask(&request{hold: "a", carried: []*engine.Request{r}})
 		first := l.next().written()
 		var under []*sending
 		for range leastSending + maxStuck - 1 {
@@ -297,7 +297,7 @@ func TestAHookThatPanicsLeavesItsPlace(t *testing.T) {
 						t.Error("it did not panic in its caller's goroutine")
 					}
 				}()
-				l.run(context.Background(), &request{name: "name", build: func() *command { return newCommand(&statusScript, []any{"k"}, "a") }})
+				l.run(context.Background(), &request{name: "name", make: func() *command { return newCommand(&statusScript, []any{"k"}, "a") }})
 			}()
 		}
 		l.mad = false

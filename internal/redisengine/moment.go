@@ -14,9 +14,9 @@ type moments struct {
 	done chan struct{} // closed inlineFor after from
 }
 
-// within returns ctx with an end no later than inlineFor from now. It does not end
+// begin has in be ctx with an end no later than inlineFor from now. It does not end
 // with ctx: who sends inline looks at ctx when the request has ended.
-func (m *moments) within(ctx context.Context, now time.Time) context.Context {
+func (m *moments) begin(ctx context.Context, in *moment, now time.Time) {
 	until := now.Add(inlineFor)
 	if d, ok := ctx.Deadline(); ok && d.Before(until) {
 		until = d
@@ -28,7 +28,7 @@ func (m *moments) within(ctx context.Context, now time.Time) context.Context {
 		time.AfterFunc(inlineFor, func() { close(done) })
 		m.from, m.done = now, done
 	}
-	return moment{ctx, until, m.done}
+	*in = moment{ctx, until, m.done}
 }
 
 // moment is the context of one inline request.
@@ -39,13 +39,13 @@ type moment struct {
 }
 
 // Deadline is described in [context.Context].
-func (m moment) Deadline() (time.Time, bool) { return m.until, true }
+func (m *moment) Deadline() (time.Time, bool) { return m.until, true }
 
 // Done is described in [context.Context].
-func (m moment) Done() <-chan struct{} { return m.done }
+func (m *moment) Done() <-chan struct{} { return m.done }
 
 // Err is described in [context.Context].
-func (m moment) Err() error {
+func (m *moment) Err() error {
 	select {
 	case <-m.done:
 		return context.DeadlineExceeded

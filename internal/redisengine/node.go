@@ -34,8 +34,8 @@ func (s *Engine) AsNode(id string) engine.Node {
 	return node{n}
 }
 
-// cast returns the acquire r as a vote.
-func (b *voter) cast(s *Engine, r *engine.Request) *command {
+// cast makes of c the acquire r as a vote.
+func (b *voter) cast(c *command, s *Engine, r *engine.Request) *command {
 	keys, id := s.keys.of(r.Name), ""
 	if known := b.id.Load(); known != nil {
 		id = *known
@@ -45,7 +45,7 @@ func (b *voter) cast(s *Engine, r *engine.Request) *command {
 		}
 	}
 	args := append(make([]any, 0, 13), r.Propose.Token, int(r.Propose.Kind), millis(s.cfg.Retention), id)
-	return newCommand(&voteScript, keys, s.appendAcquire(args, r)...)
+	return c.set(&voteScript, keys, s.appendAcquire(args, c, r)...)
 }
 
 // Status is described in package engine. A name that no lock can have is refused.
@@ -93,7 +93,7 @@ func (n node) Trust(id string) { n.voter.id.Store(&id) }
 
 func (s *Engine) enrol(ctx context.Context, id, membership string) (engine.Enrolment, error) {
 	c := func() *command { return newCommand(&enrolScript, []any{nodeKey(s.cfg.Prefix)}, id, membership) }
-	got := s.run(ctx, &request{build: c})
+	got := s.run(ctx, &request{make: c})
 	if got.err != nil {
 		return engine.Enrolment{}, got.err
 	}

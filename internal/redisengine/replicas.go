@@ -25,7 +25,7 @@ func (s *Engine) SupportsReplicas() error {
 func (s *Engine) renewReplicated(ctx context.Context, r *engine.Renewal) (engine.Answer, error) {
 	renewal := func() (transmission, []*engine.Request) { return &replicated{s.renewCommand(r), s, r, time.Now()}, nil }
 	first, _ := renewal()
-	got := s.sender.send(ctx, first, renewal)
+	got := s.sender.send(ctx, &flight{decided: make(chan struct{})}, first, renewal)
 	s.refreshAfter(got.err)
 	if got.err != nil {
 		return engine.Answer{}, got.err

@@ -33,7 +33,7 @@ func (s *Engine) AcquireAll(ctx context.Context, rs []*engine.Request) ([]engine
 		}
 		return newCommand(&allScript, keys, args...)
 	}
-	got := s.run(ctx, &request{build: c, carried: rs})
+	got := s.run(ctx, &request{make: c, carried: rs})
 	answers := make([]engine.Answer, len(rs))
 	rd := reader{err: got.err}
 	if got.err == nil {

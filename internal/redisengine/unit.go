@@ -115,7 +115,7 @@ func (l *lane) send(u *unit) bool {
 	sent := time.Now()
 	commands := make([]*command, len(u.items))
 	for i, it := range u.items {
-		commands[i] = it.r.build()
+		commands[i] = l.s.build(it.r)
 	}
 	l.watch(u, commands)
 	got := l.transmit(ctx, commands)

@@ -1,0 +1,57 @@
+package redisengine
+
+import (
+	"context"
+	"time"
+
+	"github.com/relock-go/relock/internal/engine"
+)
+
+// An end tells of the end of a context, and of an instant before it, with one timer
+// for both.
+type end struct {
+	other, itself <-chan struct{} // closed when the context ends, but for its deadline
+	deadline      time.Time       // zero: other tells of it too
+	timer         *time.Timer     // nil: there is nothing to tell of
+}
+
+// never is a wait for nothing but the end.
+const never time.Duration = 1<<63 - 1
+
+func newEnd(ctx context.Context) *end {
+	b, ok := ctx.(engine.Bounded)
+	if !ok {
+		return &end{other: ctx.Done()}
+	}
+	e := new(end)
+	e.other, e.itself = b.Ends()
+	e.deadline, _ = ctx.Deadline()
+	e.set(never)
+	return e
+}
+
+// set has due tell when d has passed, or at the deadline.
+func (e *end) set(d time.Duration) {
+	if !e.deadline.IsZero() {
+		d = min(d, time.Until(e.deadline))
+	}
+	switch {
+	case e.timer != nil:
+		e.timer.Reset(d)
+	case d < never:
+		e.timer = time.NewTimer(d)
+	}
+}
+
+func (e *end) due() <-chan time.Time {
+	if e.timer == nil {
+		return nil
+	}
+	return e.timer.C
+}
+
+func (e *end) stop() {
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+}
