@@ -24,7 +24,8 @@
 local call, pcall, format = redis.call, redis.pcall, string.format
 local first = not ARGV[5] and KEYS[2] and pcall('ZRANGE', KEYS[3], '0', '0')
 if first and not first.err then
-  -- The only hold, and nobody waits, or one who hears of it.
+  -- The only hold, and nobody waits, or one who hears of it. Every lock has an owner
+  -- and since, so of four fields one is a hold.
   local seen, waiter = pcall('HMGET', KEYS[1], 'token', ARGV[1]), first[1]
   if not seen.err and seen[2] and seen[1] == ARGV[2] and call('HLEN', KEYS[1]) == 4 then
     if not waiter then

@@ -19,7 +19,7 @@ var living = []mutant{
 	},
 	{
 		name:   "validity counts from the reply",
-		edit:   edit{"internal/redisengine/engine.go", "ans := rd.answer(sent)", "ans := rd.answer(time.Now())"},
+		edit:   edit{"internal/redisengine/engine.go", "ans := rd.answer(sent, r)", "ans := rd.answer(time.Now(), r)"},
 		killer: lifecycle("TestValidityCountsFromBeforeTheRequest"),
 	},
 	{

@@ -127,7 +127,7 @@ var quorum = []mutant{
 	},
 	{
 		name:   "a node that has forgotten votes",
-		edit:   edit{"scripts/vote.lua", "if KEYS[6] and redis.call('HGET', KEYS[6], 'id') ~= ARGV[13] then", "if false then"},
+		edit:   edit{"scripts/vote.lua", "if KEYS[6] and redis.call('HGET', KEYS[6], 'id') ~= ARGV[4] then", "if false then"},
 		killer: redlock("TestANodeThatForgetsInUseHasNoVote"),
 	},
 	{

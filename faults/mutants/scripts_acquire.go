@@ -62,7 +62,7 @@ var acquiring = []mutant{
 	},
 	{
 		name:   "of several locks some are kept where one is taken",
-		edit:   edit{"scripts/all.lua", "release(keys[n], { args[n][HOLD], '0', '0', '0', args[n][RETENTION], '' })", ""},
+		edit:   edit{"scripts/all.lua", "release(keys[n], { args[n][HOLD], '0', '0', args[n][RETENTION] })", ""},
 		killer: redisengine("TestAcquireAll/embedded"),
 	},
 	{

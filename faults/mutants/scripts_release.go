@@ -70,8 +70,8 @@ var releasing = []mutant{
 		name: "a release does not compare the token",
 		edit: edit{
 			"scripts/release.lua",
-			"seen[2] and (seen[1] == ARGV[2] or ARGV[2] == '0')",
-			"seen[2]",
+			"seen[2] and seen[1] == ARGV[2] and call('HLEN', KEYS[1]) == 4 then\n    if not waiter",
+			"seen[2] and call('HLEN', KEYS[1]) == 4 then\n    if not waiter",
 		},
 		killer: redisengine("TestRelease/embedded"),
 	},

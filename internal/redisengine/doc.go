@@ -45,6 +45,15 @@
 // Such a grant lives no longer than three check intervals until it is renewed, so
 // that a waiter that died unnoticed costs that much and not a whole TTL.
 //
+// What most calls find - a free lock, one hold of another, one hold and at most a
+// first waiter that hears of it, a vote for a fresh token - has a short way at the
+// beginning of its script: straight-line code, which leaves what is unusual to the long
+// way behind it, and does what that would. A request has arguments for a wait, a
+// tombstone, a next or a minimum only where it has those, and what was granted anew, or
+// released with no more to say, is answered by one number. The commands are those of
+// Redis 5: SET with GET, of 6.2, would save one, but not give back the end of a fence
+// that is not ours.
+//
 // Where an acquire may still be under way (a lost reply, a cancelled call), what
 // gives its hold up leaves a tombstone, and the late copy is refused: nothing
 // else orders two connections.

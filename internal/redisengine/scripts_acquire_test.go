@@ -146,11 +146,14 @@ func TestTokensOfAClockOfFewMicroseconds(t *testing.T) {
 	m, rdb := redistest.Embedded(t)
 	now := time.Now().Truncate(time.Second).Add(42 * time.Microsecond)
 	m.SetTime(now)
-	s := newScriptTest(t, rdb, 0, "a")
-	if got, want := s.grant(ask{hold: "a1", owner: "a"}), now.UnixMicro(); got != want {
-		t.Errorf("got token %d, want %d", got, want)
+	for _, long := range []bool{false, true} {
+		s := newScriptTest(t, rdb, 0, strconv.FormatBool(long))
+		s.long = long
+		if got, want := s.grant(ask{hold: "a1", owner: "a"}), now.UnixMicro(); got != want {
+			t.Errorf("got token %d, want %d", got, want)
+		}
+		s.wantTTL(s.lock, testTTL)
 	}
-	s.wantTTL(s.lock, testTTL)
 }
 
 // Whatever stands in the place of the lock is not ours to touch.

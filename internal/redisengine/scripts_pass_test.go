@@ -226,15 +226,19 @@ func TestPassingOverWithoutTheRightToAsk(t *testing.T) {
 		t.Fatal(err)
 	}
 	shy := srv.Client(func(o *redis.Options) { o.Username, o.Password = "shy", "secret" })
-	s, all := newScriptTest(t, shy, 5_000, "lock"), newScriptTest(t, admin, 5_000, "lock")
-	token := s.grant(ask{hold: "z1", owner: "z"})
-	s.listen(s.name)
-	s.wait(ask{hold: "a1", owner: "a", channel: s.name, subscribed: 1})
-	s.wantHere("a1", hereUnknown)
-	all.waitAndHangUp(ask{hold: "a1", owner: "a", channel: "gone"})
-	s.wantHere("a1", hereSeen)
-	s.release(give{hold: "z1", token: token})
-	s.wantHolder("a")
+	for _, long := range []bool{false, true} {
+		name := fmt.Sprint("lock-", long)
+		s, all := newScriptTest(t, shy, 5_000, name), newScriptTest(t, admin, 5_000, name)
+		s.long, all.long = long, long
+		token := s.grant(ask{hold: "z1", owner: "z"})
+		s.listen(s.name)
+		s.wait(ask{hold: "a1", owner: "a", channel: s.name, subscribed: 1})
+		s.wantHere("a1", hereUnknown)
+		all.waitAndHangUp(ask{hold: "a1", owner: "a", channel: "gone"})
+		s.wantHere("a1", hereSeen)
+		s.release(give{hold: "z1", token: token})
+		s.wantHolder("a")
+	}
 }
 
 // Full memory does not keep a mark from being made: not on a node of a quorum

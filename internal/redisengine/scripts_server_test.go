@@ -178,8 +178,9 @@ func TestScriptsWithoutTheRightToPublish(t *testing.T) {
 	if _, err := heard.Receive(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	for _, subscribed := range []int{0, 1} {
-		s := newScriptTest(t, mute, 5_000, fmt.Sprint("lock-", subscribed))
+	for way := range 4 {
+		s, subscribed := newScriptTest(t, mute, 5_000, fmt.Sprint("lock-", way)), way%2
+		s.long = way > 1
 		if err := mute.Publish(context.Background(), "c", "x").Err(); !redis.HasErrorPrefix(err, "NOPERM") {
 			t.Fatalf("PUBLISH: got error %v, want NOPERM", err)
 		}
