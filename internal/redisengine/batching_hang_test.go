@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,7 +93,8 @@ func TestAServerThatHangsUnderManyWhoGiveUp(t *testing.T) {
 	if worst > promptly {
 		t.Errorf("returned %v after the end of a context, want within 50ms", worst)
 	}
-	if most := len(givers.late) - givers.unsent + givers.taken; acquires > most {
+	// What a caller sent itself was given up, and then waited for its turn.
+	if most := len(givers.late) - givers.unsent + givers.taken + runtime.GOMAXPROCS(0); acquires > most {
 		t.Errorf("%d acquires were executed, and no more than %d may have left", acquires, most)
 	}
 	if acquires > len(givers.late)/2 {

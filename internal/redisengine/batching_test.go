@@ -252,14 +252,15 @@ type unrepeated struct{ *redis.Cmd }
 
 func (unrepeated) NoRetry() bool { return true }
 
-// A slow script in front of others delays them, and fails none.
+// Slow scripts in front of others delay them, and fail none.
 func TestASlowScriptInFrontOfOthers(t *testing.T) {
 	s := redistest.StartT(t)
 	c := behaviour.ClientOn(t, s.Client())
 	stop := make(chan struct{})
 	running := pairs(t, c, 64, stop)
-	for range 3 {
-		err := s.Client().Eval(behaviour.Bg, "local t = redis.call('TIME') local stop = t[1] * 1000 + t[2] / 1000 + 400 repeat t = redis.call('TIME') until t[1] * 1000 + t[2] / 1000 > stop", nil).Err()
+	const busy = "local t = redis.call('TIME') local stop = t[1] * 1000 + t[2] / 1000 + ARGV[1] repeat t = redis.call('TIME') until t[1] * 1000 + t[2] / 1000 > stop"
+	for _, ms := range []int{100, 400, 1500} {
+		err := s.Client().Eval(behaviour.Bg, busy, nil, ms).Err()
 		if err != nil && err != redis.Nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,14 @@ func (s *Engine) MostUnderWay() int {
 	return l.limit.most() + 4 + 1
 }
 
+// Lanes is how many shards of a cluster have one.
+func (s *Engine) Lanes() int {
+	ss := s.lanes.shards
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return len(ss.lanes)
+}
+
 // Waiting is how many requests wait for their turn.
 func (s *Engine) Waiting() int {
 	l := s.lanes.one

@@ -43,6 +43,7 @@ type lane struct {
 	stuck   int     // units without an answer for too long
 	extra   bool    // one more is under way, for what is urgent
 	under   []*unit // that carry something
+	patient *unit   // the one of them that is waited for longest
 }
 
 // An item is one copy of a request, in a lane.

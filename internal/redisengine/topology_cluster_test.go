@@ -38,6 +38,10 @@ func TestCluster(t *testing.T) {
 		{"a WAIT counts only on the connection of its write", clusterAsksOneNode},
 		{"a lock is held, waited for and passed on while its slot moves", clusterMovesALock},
 		{"a release in a slot that is half moved frees the lock", clusterReleasesHalfMoved},
+		{"requests to a shard leave together", clusterBatches},
+		{"where the clients of nodes have hooks, requests leave one by one", clusterShowsItsNodesHooks},
+		{"pipelines follow a slot that moves", clusterBatchesWhileASlotMoves},
+		{"a shard that hangs does not stop the pipelines to others", clusterBatchesBesideAStuckShard},
 		{"a shard that hangs does not stop the renewals of others", clusterRenewsBesideAStuckShard},
 		{"a lock outlives the death of its master", clusterFailsOver},
 	} {

@@ -19,10 +19,11 @@ type unit struct {
 
 	// Guarded by the lane's mutex.
 	place place
-	wrote bool        // each of items is written
-	due   time.Time   // when it has gone without an answer for too long; zero: it carries nothing
-	last  time.Time   // when it is given up
-	timer *time.Timer // calls overdue at due
+	wrote bool          // each of items is written
+	limit time.Duration // when it ends by itself
+	due   time.Time     // when it has gone without an answer for too long; zero: it carries nothing
+	last  time.Time     // when it is given up
+	timer *time.Timer   // calls overdue at due
 }
 
 // place is what a unit takes of its lane.
@@ -77,6 +78,7 @@ func (l *lane) take(u *unit) bool {
 		return false
 	}
 	u.wrote = false
+	u.limit = l.limitOf(u)
 	l.under = append(l.under, u)
 	return true
 }
@@ -110,7 +112,7 @@ func (l *lane) vacate(u *unit) {
 // send sends u's requests, and lands each. It returns false if u was given up before
 // there was an answer.
 func (l *lane) send(u *unit) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), l.s.unitTimeout())
+	ctx, cancel := context.WithTimeout(context.Background(), u.limit)
 	defer cancel()
 	sent := time.Now()
 	commands := make([]*command, len(u.items))
@@ -147,12 +149,29 @@ func (l *lane) arrived(u *unit, took time.Duration, got []reply) bool {
 // unload needs l.mu.
 func (l *lane) unload(u *unit) {
 	u.due = time.Time{}
+	if l.patient == u {
+		l.patient = nil
+	}
 	l.under = slices.DeleteFunc(l.under, func(other *unit) bool { return other == u })
 }
 
-// unitTimeout is when a unit ends by itself: soon enough for its requests to be sent
-// again by their calls' end.
-func (s *Engine) unitTimeout() time.Duration { return s.cfg.Call * 2 / 3 }
+// limitOf is when u ends by itself: soon enough for its requests to be sent again, and
+// for those that wait to try other connections, by their calls' end. One at a time is
+// given twice as long, by which a server that is slow shows that it is, and all are then.
+// It needs l.mu.
+func (l *lane) limitOf(u *unit) time.Duration {
+	most := l.s.longest()
+	if l.patient == nil {
+		l.patient = u
+	}
+	if l.patient == u {
+		return most
+	}
+	return min(most, max(most/2, 2*time.Duration(l.s.sender.usual.Load())))
+}
+
+// longest is how long a unit is under way at the most.
+func (s *Engine) longest() time.Duration { return s.cfg.Call * 2 / 3 }
 
 // watch has u, which carries commands now, not count any more once it is without an
 // answer for too long.
@@ -165,7 +184,7 @@ func (l *lane) watch(u *unit, commands []*command) {
 	now := time.Now()
 	// It should have ended by itself before, but go-redis minds no deadline of a
 	// client whose connections have none.
-	u.last = now.Add(l.s.unitTimeout() * 5 / 4)
+	u.last = now.Add(u.limit * 5 / 4)
 	u.due = now.Add(l.s.sender.stuckAfter())
 	if u.place == extra {
 		u.due = u.last
