@@ -1,7 +1,9 @@
 package redisengine
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/relock-go/relock/internal/engine"
 )
@@ -195,4 +197,19 @@ func TestEnrol(t *testing.T) {
 			s.want(s.mustRun(&enrolScript, keys, "x", "x,z"), "y", "")
 		}},
 	})
+}
+
+// A node's reply to a fresh vote is the token alone: it says as much as a list would.
+func TestNodesReadAFreshVote(t *testing.T) {
+	runScriptCases(t, []scriptCase{{"the token is the hold's, and the greatest accepted", func(s *scriptTest) {
+		token := s.clock() + 60*second
+		n := New(s.rdb, "id", testConfig("t")).AsNode("node")
+		r := &engine.Request{Name: s.name, Hold: "a1", Owner: "a", TTL: testTTL * time.Millisecond, Propose: engine.Proposal{Token: token}}
+		for range 2 { // a list, the second time
+			got, err := n.Acquire(context.Background(), r)
+			if err != nil || got.State != engine.Granted || got.Token != token || got.Accepted != token || got.Issued || got.Count != 1 || !s.matches(got.Left.Milliseconds(), left(testTTL)) {
+				s.Errorf("got %+v and error %v, want a grant of token %d, accepted", got, err, token)
+			}
+		}
+	}}})
 }
