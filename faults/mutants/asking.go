@@ -41,7 +41,7 @@ var asking = []mutant{
 	},
 	{
 		name:   "the watchdog's batches have no copies",
-		edit:   edit{"internal/redisengine/batch.go", "s.sender.send(ctx, first, pipeline)", "s.sender.send(ctx, first, nil)"},
+		edit:   edit{"internal/redisengine/batch.go", "first, pipeline)", "first, nil)"},
 		killer: redisengine("TestALeaseOutlivesDeadConnections"),
 	},
 	{

@@ -144,7 +144,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "the tombstone of a detached lease gives it back",
-		edit:   edit{"internal/redisengine/engine.go", "token = noToken", "token = noToken + 1"},
+		edit:   edit{"internal/redisengine/engine.go", "c.token.n = noToken", "c.token.n = noToken + 1"},
 		killer: lifecycle("TestALateCopyOfADetachedLeasesAcquireDoesNotEndIt"),
 	},
 	{
@@ -267,13 +267,13 @@ var replicating = []mutant{
 		killer: redisengine("TestCluster/hooks see what the masters execute"),
 	},
 	{
-		name:   "direct requests go past the client's hooks",
-		edit:   edit{"internal/redisengine/inline.go", "			l.rdb.AddHook(hook)\n", "			_ = hook\n"},
+		name:   "inline requests go past the client's hooks",
+		edit:   edit{"internal/redisengine/batching.go", "			l.rdb.AddHook(hook)\n", "			_ = hook\n"},
 		killer: redisengine("TestHooksSeeWhatTheServerExecutes"),
 	},
 	{
-		name:   "direct requests know the hooks of the first one only",
-		edit:   edit{"internal/redisengine/inline.go", "if l == nil || l.hooks != state {", "if l == nil {"},
+		name:   "inline requests know the hooks of the first one only",
+		edit:   edit{"internal/redisengine/batching.go", "if l == nil || l.hooks != state {", "if l == nil {"},
 		killer: redisengine("TestAHookIsSeenFromTheRequestAfterItWasAdded"),
 	},
 	{
