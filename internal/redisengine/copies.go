@@ -158,7 +158,7 @@ func (s *sender) patience() time.Duration {
 
 // stuckAfter is when a pipeline without an answer does not count any more.
 func (s *sender) stuckAfter() time.Duration {
-	return max(stuckLeast, min(s.patience(), 2*time.Duration(s.usual.Load())))
+	return max(stuckLeast, min(s.patience(), 4*time.Duration(s.usual.Load())))
 }
 
 func (s *sender) landed(f *flight) outcome {

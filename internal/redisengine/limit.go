@@ -30,7 +30,7 @@ const (
 
 func (m *limit) init(pool int) {
 	m.now = leastSending
-	m.cap = float64(max(leastSending, pool/2))
+	m.cap = float64(max(leastSending, pool*4/5))
 }
 
 func (m *limit) most() int { return int(m.now) }
@@ -55,4 +55,4 @@ func (m *limit) observe(took time.Duration, sending int) {
 }
 
 // timedOut takes note of one that had no answer in time.
-func (m *limit) timedOut() { m.now = leastSending }
+func (m *limit) timedOut() { m.now = max(leastSending, m.now/2) }
