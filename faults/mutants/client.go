@@ -248,12 +248,12 @@ var replicating = []mutant{
 	},
 	{
 		name:   "direct requests go past the client's hooks",
-		edit:   edit{"internal/redisengine/inline.go", "			l.rdb.AddHook(hook)\n", "			_ = hook\n"},
+		edit:   edit{"internal/redisengine/batching.go", "			l.rdb.AddHook(hook)\n", "			_ = hook\n"},
 		killer: redisengine("TestHooksSeeWhatTheServerExecutes"),
 	},
 	{
 		name:   "direct requests know the hooks of the first one only",
-		edit:   edit{"internal/redisengine/inline.go", "if l == nil || l.hooks != state {", "if l == nil {"},
+		edit:   edit{"internal/redisengine/batching.go", "if l == nil || l.hooks != state {", "if l == nil {"},
 		killer: redisengine("TestAHookIsSeenFromTheRequestAfterItWasAdded"),
 	},
 	{

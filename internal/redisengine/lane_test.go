@@ -101,6 +101,9 @@ func TestAWithdrawalDoesNotOvertakeItsAcquire(t *testing.T) {
 				a := l.acquire("a")
 				s := l.next()
 				a.cancel()
+				if !a.done() {
+					t.Fatal("it still waits")
+				}
 				if near {
 					l.ProveQuick()
 				}
@@ -181,7 +184,7 @@ func TestAUnitThatDoesNotEndIsGivenUp(t *testing.T) {
 		l.deaf = true
 		a := l.acquire("a")
 		hung := l.next() // never written: it can take effect no more
-		<-time.After(labCall)
+		<-time.After(labCall * 3 / 2)
 		if !a.done() || !errors.Is(a.err, engine.ErrUnsent) {
 			t.Fatalf("got %v, want that it was not sent", a.err)
 		}
@@ -305,6 +308,55 @@ func TestAHookThatPanicsLeavesItsPlace(t *testing.T) {
 		l.next().answer()
 		if !a.done() || a.err != nil {
 			t.Errorf("got %v", a.err)
+		}
+	})
+}
+
+// Where fewer should be under way than are, what waits is left to these.
+func TestUnitsEndWhereFewerShouldBeUnderWay(t *testing.T) {
+	inLab(t, func(l *lab) {
+		limit := &l.lanes.one.limit
+		limit.now = 4
+		var under []*sending
+		for range 4 {
+			l.acquire("x")
+			under = append(under, l.next())
+		}
+		limit.now = 2
+		l.acquire("a")
+		for _, s := range under[:2] {
+			s.answer()
+			l.wantNothing("though more are under way than should be")
+		}
+		under[2].answer()
+		l.wantHolds(l.next(), "a").answer()
+		l.rest(under[3])
+	})
+}
+
+// One pipeline at a time is waited for as long as a call, so that what is dead is found
+// out soon, and what is slow can be.
+func TestOneUnitIsWaitedForLongest(t *testing.T) {
+	inLab(t, func(l *lab) {
+		l.sender.every = 0 // no copies
+		slow, quick := l.acquire("slow"), l.acquire("quick")
+		l.next()
+		l.next()
+		<-time.After(labCall/3 + time.Millisecond)
+		if slow.done() || !quick.done() {
+			t.Errorf("after a third of the call timeout: the first has ended: %v; the second: %v", slow.done(), quick.done())
+		}
+		<-time.After(labCall * 2 / 3)
+		if !slow.done() {
+			t.Error("after the call timeout the first has not ended")
+		}
+		l.sender.usual.Store(int64(labCall / 2)) // the server has been found to be slow
+		first, second := l.acquire("first"), l.acquire("second")
+		l.next()
+		l.next()
+		<-time.After(labCall/3 + time.Millisecond)
+		if first.done() || second.done() {
+			t.Error("a slow server is not waited for")
 		}
 	})
 }
