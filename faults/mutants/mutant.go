@@ -31,7 +31,7 @@ func command(name string) test     { return test{"./cmd/relock", name} }
 func redlock(name string) test     { return test{"./redlock", name} }
 
 func mutants() []mutant {
-	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, attempting, commanding, inQueue, seam, straight)
+	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, attempting, commanding, inQueue, seam, straight, batching)
 }
 
 func (m mutant) edits() []edit { return append([]edit{m.edit}, m.also...) }

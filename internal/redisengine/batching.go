@@ -15,7 +15,9 @@ const (
 	// BatchingAuto batches where nobody looks on: a client without hooks, whose nodes'
 	// clients have none either.
 	BatchingAuto Batching = iota
+	// BatchingOn batches under hooks too.
 	BatchingOn
+	// BatchingOff has each request leave by itself.
 	BatchingOff
 )
 

@@ -67,7 +67,7 @@ func New(rdb Client, id string, cfg Config) *Engine {
 		rdb: rdb, cfg: cfg, kept: millis(cfg.Retention), channel: channelOf(cfg.Prefix, id), keys: newKeyCache(cfg.Prefix, ""),
 		inline: newInlineSender(rdb), sender: newSender(rdb, cfg.Call),
 	}
-	s.bounded = newBoundedClient(rdb, s.longest(), true)
+	s.bounded = newBoundedClient(rdb, cfg.Call, true)
 	s.lanes = newLanes(s)
 	s.Subscription = cfg.NewSubscription(s.channel, s.Parse)
 	return s

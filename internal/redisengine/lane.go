@@ -30,8 +30,9 @@ const (
 // No goroutine waits for work. One that sends is started by the request that finds
 // none to go with, and ends when nothing waits.
 //
-// Two requests of one hold do not overtake each other on their way to a connection.
-// One that its caller gives up while it waits here is taken out, and has no effect.
+// One that its caller gives up while it waits here is taken out, and has no effect; and
+// one that is given up on its way to a connection is not overtaken by what comes after it
+// about its hold.
 type lane struct {
 	s *Engine
 
@@ -61,9 +62,10 @@ type item struct {
 type itemState int
 
 const (
-	queued  itemState = iota
-	taken             // it is being sent, or was
-	dropped           // it was given up before
+	queued    itemState = iota
+	taken               // it is being sent, or was
+	abandoned           // taken, and given up since
+	dropped             // it was given up before
 )
 
 func newLane(s *Engine) *lane {
@@ -163,12 +165,14 @@ func (l *lane) takeFrom(batch []*item, queue *[]*item) []*item {
 	return batch
 }
 
-// behind reports whether a request of a hold is on its way to a connection. What is
-// about the same hold is not to leave before that: a withdrawal that came before its
-// acquire would have no effect but its tombstone's. It needs l.mu.
+// behind reports whether a request of a hold that was given up is on its way to a
+// connection. What is about the same hold is not to leave before that: a withdrawal that
+// came before its acquire would have no effect but its tombstone's. It needs l.mu.
 func (l *lane) behind(hold string) bool {
 	return slices.ContainsFunc(l.under, func(u *unit) bool {
-		return !u.written() && slices.ContainsFunc(u.items, func(it *item) bool { return it.r.hold == hold && !it.written() })
+		return !u.written() && slices.ContainsFunc(u.items, func(it *item) bool {
+			return it.state == abandoned && it.r.hold == hold && !it.written()
+		})
 	})
 }
 
@@ -201,7 +205,10 @@ func (it *item) hangs() bool {
 func (it *item) bar() bool {
 	it.lane.mu.Lock()
 	defer it.lane.mu.Unlock()
-	return it.state == taken
+	if it.state == taken {
+		it.state = abandoned
+	}
+	return it.state == abandoned
 }
 
 // recall is described in [transmission].

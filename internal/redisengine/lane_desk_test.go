@@ -18,9 +18,9 @@ import (
 // A desk is a server that a test answers for: whatever is sent lies on it, and is
 // answered by the test. It is a hook, so all that uses it is with BatchingOn.
 type desk struct {
-	came chan *sending
-	deaf bool // it minds no context, as go-redis does without time limits
-	mad  bool // it panics
+	came     chan *sending
+	heedless bool // it minds no context, as go-redis does without time limits
+	mad      bool // it panics
 }
 
 // A sending is a pipeline, or a single command.
@@ -30,7 +30,7 @@ type sending struct {
 	answered chan error
 }
 
-func (d *desk) DialHook(next redis.DialHook) redis.DialHook {
+func (d *desk) DialHook(redis.DialHook) redis.DialHook {
 	return func(context.Context, string, string) (net.Conn, error) { panic("a desk needs no connection") }
 }
 
@@ -49,7 +49,7 @@ func (d *desk) take(ctx context.Context, pipeline bool, cmds ...redis.Cmder) err
 	s := &sending{cmds, pipeline, make(chan error, 1)}
 	d.came <- s
 	ended := ctx.Done()
-	if d.deaf {
+	if d.heedless {
 		ended = nil
 	}
 	var err error

@@ -22,7 +22,7 @@ func TestRequestsInAnyOrder(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			inLab(t, func(l *lab) {
 				p := &player{lab: l, rnd: rand.New(rand.NewPCG(seed, 1)), wrote: map[string]bool{}}
-				l.deaf = p.rnd.IntN(3) == 0
+				l.heedless = p.rnd.IntN(3) == 0
 				for n := range 400 {
 					p.move(fmt.Sprint(n))
 					p.collect()

@@ -157,21 +157,18 @@ func (l *lane) unload(u *unit) {
 
 // limitOf is when u ends by itself: soon enough for its requests to be sent again, and
 // for those that wait to try other connections, by their calls' end. One at a time is
-// given twice as long, by which a server that is slow shows that it is, and all are then.
-// It needs l.mu.
+// given a call's whole time, by which a server that is slow shows that it is, and all are
+// then. It needs l.mu.
 func (l *lane) limitOf(u *unit) time.Duration {
-	most := l.s.longest()
+	call := l.s.cfg.Call
 	if l.patient == nil {
 		l.patient = u
 	}
 	if l.patient == u {
-		return most
+		return call
 	}
-	return min(most, max(most/2, 2*time.Duration(l.s.sender.usual.Load())))
+	return min(call, max(call/3, 2*time.Duration(l.s.sender.usual.Load())))
 }
-
-// longest is how long a unit is under way at the most.
-func (s *Engine) longest() time.Duration { return s.cfg.Call * 2 / 3 }
 
 // watch has u, which carries commands now, not count any more once it is without an
 // answer for too long.

@@ -1,0 +1,96 @@
+package main
+
+// batching breaks how requests that come together leave: who may leave, in which
+// order, what is taken back, and what a server that hangs may take.
+var batching = []mutant{
+	{
+		name:   "what is given up in a lane leaves all the same",
+		edit:   edit{"internal/redisengine/copies.go", "	f.over = true\n	f.recall()\n", "	f.over = true\n"},
+		killer: redisengine("TestWhatIsGivenUpInALaneDoesNotLeave"),
+	},
+	{
+		name:   "an answer leaves its copies in the lane",
+		edit:   edit{"internal/redisengine/copies.go", "		f.recall()\n		f.best.copies", "		f.best.copies"},
+		killer: redisengine("TestAnAnswerTakesItsWaitingCopiesBack"),
+	},
+	{
+		name:   "what is taken back counts as under way",
+		edit:   edit{"internal/redisengine/copies.go", "		if recalled {\n			f.count(-1)\n		}\n", ""},
+		killer: redisengine("TestAFlightCountsTheCopiesThatMayComeLate"),
+	},
+	{
+		name:   "a withdrawal leaves before its acquire is written",
+		edit:   edit{"internal/redisengine/lane.go", "		if it.r.urgent && l.behind(it.r.hold) {", "		if it.r.urgent && l.behind(it.r.hold) && false {"},
+		killer: redisengine("TestAWithdrawalDoesNotOvertakeItsAcquire/where requests leave in their callers' goroutines: false"),
+	},
+	{
+		name:   "a withdrawal of its caller's own overtakes its acquire",
+		edit:   edit{"internal/redisengine/lane.go", "!l.room() || r.urgent && l.behind(r.hold) {", "!l.room() {"},
+		killer: redisengine("TestAWithdrawalDoesNotOvertakeItsAcquire/where requests leave in their callers' goroutines: true"),
+	},
+	{
+		name:   "a pipeline is as long as what waits",
+		edit:   edit{"internal/redisengine/lane.go", "if len(batch) == maxBatch {", "if len(batch) < 0 {"},
+		killer: redisengine("TestAPipelineIsNoLongerThanMaxBatch"),
+	},
+	{
+		name:   "renewals and releases wait behind acquires",
+		edit:   edit{"internal/redisengine/lane.go", "	if it.r.urgent {\n		return &l.urgent", "	if it.r.urgent && it.r.hold == \"\" {\n		return &l.urgent"},
+		killer: redisengine("TestWhatComesTogetherLeavesTogether"),
+	},
+	{
+		name:   "renewals are sent behind the release of their hold",
+		edit:   edit{"internal/redisengine/lane.go", "	if it.r.ends {\n		stale", "	if it.r.ends && it.r.hold == \"\" {\n		stale"},
+		killer: redisengine("TestAReleaseTakesItsRenewalsOut"),
+	},
+	{
+		name:   "a server that hangs takes a connection after the other",
+		edit:   edit{"internal/redisengine/unit.go", "return l.sending < most && l.sending+l.stuck < most+maxStuck", "return l.sending < most"},
+		killer: redisengine("TestAServerThatHangsHasFewUnderWay/with a client that minds no deadline: false"),
+	},
+	{
+		name:   "no release leaves beside pipelines that hang",
+		edit:   edit{"internal/redisengine/unit.go", "case len(l.urgent) > 0 && !l.extra &&", "case len(l.urgent) > 0 && l.extra &&"},
+		killer: redisengine("TestAServerThatHangsHasFewUnderWay/with a client that minds no deadline: false"),
+	},
+	{
+		name:   "a pipeline without an answer keeps its place from others",
+		edit:   edit{"internal/redisengine/unit.go", "		l.vacate(u)\n		l.stuck++\n		u.place = stuck\n", ""},
+		killer: redisengine("TestAServerThatHangsHasFewUnderWay/with a client that minds no deadline: false"),
+	},
+	{
+		name:   "a timer that was late speaks for the next pipeline",
+		edit:   edit{"internal/redisengine/unit.go", "if u.due.IsZero() || time.Now().Before(u.due) {", "if u.due.IsZero() {"},
+		killer: redisengine("TestALateTimerSaysNothingOfTheNextPipeline"),
+	},
+	{
+		name:   "a pipeline that go-redis does not give up is waited for",
+		edit:   edit{"internal/redisengine/unit.go", "		l.unload(u)\n		lost = u.items\n", "		l.unload(u)\n"},
+		killer: redisengine("TestAUnitThatDoesNotEndIsGivenUp"),
+	},
+	{
+		name:   "units go on though fewer should be under way",
+		edit:   edit{"internal/redisengine/unit.go", "return l.sending <= most", "return l.sending > 0"},
+		killer: redisengine("TestUnitsEndWhereFewerShouldBeUnderWay"),
+	},
+	{
+		name:   "each pipeline is waited for as long as the slowest",
+		edit:   edit{"internal/redisengine/unit.go", "max(call/3, 2*time.Duration", "max(call, 2*time.Duration"},
+		killer: redisengine("TestOneUnitIsWaitedForLongest"),
+	},
+	{
+		name:   "a caller whose hook panics keeps its place",
+		edit:   edit{"internal/redisengine/engine.go", "		if l != nil {\n			l.leave(took, err)", "		if l != nil && !errors.Is(err, engine.ErrUnknown) {\n			l.leave(took, err)"},
+		killer: redisengine("TestAHookThatPanicsLeavesItsPlace"),
+	},
+	{
+		name:   "as many are under way however long answers take",
+		edit:   edit{"internal/redisengine/limit.go", "max(leastSending, m.now-m.now/8)", "max(leastSending, m.now)"},
+		killer: redisengine("TestHowManyMayBeUnderWay/two where they wait for each other"),
+	},
+	{
+		name:   "requests leave together past a client's hooks' callers",
+		edit:   edit{"internal/redisengine/batching.go", "r.name == \"\", ls.auto && ls.hidden.any():", "r.name == \"\":"},
+		killer: redisengine("TestHooksSeeBatchesWhereTheyAreAskedFor/by default, RESP2"),
+	},
+}
