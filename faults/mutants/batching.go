@@ -4,12 +4,12 @@ package main
 // order, what is taken back, and what a server that hangs may take.
 var batching = []mutant{
 	{
-		name:   "what is given up in a lane leaves all the same",
+		name:   "what is given up in a dispatcher leaves all the same",
 		edit:   edit{"internal/redisengine/copies.go", "	f.over = true\n	f.recall()\n", "	f.over = true\n"},
-		killer: redisengine("TestWhatIsGivenUpInALaneDoesNotLeave"),
+		killer: redisengine("TestWhatIsGivenUpInADispatcherDoesNotLeave"),
 	},
 	{
-		name:   "an answer leaves its copies in the lane",
+		name:   "an answer leaves its copies in the dispatcher",
 		edit:   edit{"internal/redisengine/copies.go", "		f.recall()\n		f.best.copies", "		f.best.copies"},
 		killer: redisengine("TestAnAnswerTakesItsWaitingCopiesBack"),
 	},
@@ -20,42 +20,42 @@ var batching = []mutant{
 	},
 	{
 		name:   "a withdrawal leaves before its acquire is written",
-		edit:   edit{"internal/redisengine/lane.go", "		if it.r.urgent && l.behind(it.r.hold) {", "		if it.r.urgent && l.behind(it.r.hold) && false {"},
+		edit:   edit{"internal/redisengine/dispatcher.go", "		if it.r.urgent && d.behind(it.r.hold) {", "		if it.r.urgent && d.behind(it.r.hold) && false {"},
 		killer: redisengine("TestAWithdrawalDoesNotOvertakeItsAcquire/where requests leave in their callers' goroutines: false"),
 	},
 	{
 		name:   "a withdrawal of its caller's own overtakes its acquire",
-		edit:   edit{"internal/redisengine/lane.go", "!l.room() || r.urgent && l.behind(r.hold) {", "!l.room() {"},
+		edit:   edit{"internal/redisengine/dispatcher.go", "!d.room() || r.urgent && d.behind(r.hold) {", "!d.room() {"},
 		killer: redisengine("TestAWithdrawalDoesNotOvertakeItsAcquire/where requests leave in their callers' goroutines: true"),
 	},
 	{
 		name:   "a pipeline is as long as what waits",
-		edit:   edit{"internal/redisengine/lane.go", "if len(batch) == maxBatch {", "if len(batch) < 0 {"},
+		edit:   edit{"internal/redisengine/dispatcher.go", "if len(batch) == maxBatch {", "if len(batch) < 0 {"},
 		killer: redisengine("TestAPipelineIsNoLongerThanMaxBatch"),
 	},
 	{
 		name:   "renewals and releases wait behind acquires",
-		edit:   edit{"internal/redisengine/lane.go", "	if it.r.urgent {\n		return &l.urgent", "	if it.r.urgent && it.r.hold == \"\" {\n		return &l.urgent"},
+		edit:   edit{"internal/redisengine/dispatcher.go", "	if it.r.urgent {\n		return &d.urgent", "	if it.r.urgent && it.r.hold == \"\" {\n		return &d.urgent"},
 		killer: redisengine("TestWhatComesTogetherLeavesTogether"),
 	},
 	{
 		name:   "renewals are sent behind the release of their hold",
-		edit:   edit{"internal/redisengine/lane.go", "	if it.r.ends {\n		stale", "	if it.r.ends && it.r.hold == \"\" {\n		stale"},
+		edit:   edit{"internal/redisengine/dispatcher.go", "	if it.r.ends {\n		stale", "	if it.r.ends && it.r.hold == \"\" {\n		stale"},
 		killer: redisengine("TestAReleaseTakesItsRenewalsOut"),
 	},
 	{
 		name:   "a server that hangs takes a connection after the other",
-		edit:   edit{"internal/redisengine/unit.go", "return l.sending < most && l.sending+l.stuck < most+maxStuck", "return l.sending < most"},
+		edit:   edit{"internal/redisengine/unit.go", "return d.sending < most && d.sending+d.stuck < most+maxStuck", "return d.sending < most"},
 		killer: redisengine("TestAServerThatHangsHasFewUnderWay/with a client that minds no deadline: false"),
 	},
 	{
 		name:   "no release leaves beside pipelines that hang",
-		edit:   edit{"internal/redisengine/unit.go", "case len(l.urgent) > 0 && !l.extra &&", "case len(l.urgent) > 0 && l.extra &&"},
+		edit:   edit{"internal/redisengine/unit.go", "case len(d.urgent) > 0 && !d.extra &&", "case len(d.urgent) > 0 && d.extra &&"},
 		killer: redisengine("TestAServerThatHangsHasFewUnderWay/with a client that minds no deadline: false"),
 	},
 	{
 		name:   "a pipeline without an answer keeps its place from others",
-		edit:   edit{"internal/redisengine/unit.go", "		l.vacate(u)\n		l.stuck++\n		u.place = stuck\n", ""},
+		edit:   edit{"internal/redisengine/unit.go", "		d.vacate(u)\n		d.stuck++\n		u.place = stuck\n", ""},
 		killer: redisengine("TestAServerThatHangsHasFewUnderWay/with a client that minds no deadline: false"),
 	},
 	{
@@ -65,12 +65,12 @@ var batching = []mutant{
 	},
 	{
 		name:   "a pipeline that go-redis does not give up is waited for",
-		edit:   edit{"internal/redisengine/unit.go", "		l.unload(u)\n		lost = u.items\n", "		l.unload(u)\n"},
+		edit:   edit{"internal/redisengine/unit.go", "		d.unload(u)\n		lost = u.items\n", "		d.unload(u)\n"},
 		killer: redisengine("TestAUnitThatDoesNotEndIsGivenUp"),
 	},
 	{
 		name:   "units go on though fewer should be under way",
-		edit:   edit{"internal/redisengine/unit.go", "return l.sending <= most", "return l.sending > 0"},
+		edit:   edit{"internal/redisengine/unit.go", "return d.sending <= most", "return d.sending > 0"},
 		killer: redisengine("TestUnitsEndWhereFewerShouldBeUnderWay"),
 	},
 	{
@@ -80,7 +80,7 @@ var batching = []mutant{
 	},
 	{
 		name:   "a caller whose hook panics keeps its place",
-		edit:   edit{"internal/redisengine/engine.go", "		if l != nil {\n			l.leave(took, err)", "		if l != nil && !errors.Is(err, engine.ErrUnknown) {\n			l.leave(took, err)"},
+		edit:   edit{"internal/redisengine/request.go", "		if d != nil {\n			d.leave(took, err)", "		if d != nil && !errors.Is(err, engine.ErrUnknown) {\n			d.leave(took, err)"},
 		killer: redisengine("TestAHookThatPanicsLeavesItsPlace"),
 	},
 	{

@@ -82,18 +82,18 @@ func (b *boundedClient) client() Client {
 	return l.rdb
 }
 
-// lanes finds the lane of a request.
-type lanes struct {
+// dispatchers finds the dispatcher of a request.
+type dispatchers struct {
 	s      *Engine
-	hidden hooks // of the client; a lane is for one without
+	hidden hooks // of the client; a dispatcher is for one without
 	auto   bool
-	one    *lane   // of a client of one server
-	shards *shards // of a cluster's
+	one    *dispatcher // of a client of one server
+	shards *shards     // of a cluster's
 }
 
-// newLanes returns nil where each request is to leave by itself.
-func newLanes(s *Engine) *lanes {
-	ls := &lanes{s: s, auto: s.cfg.Batching == BatchingAuto}
+// newDispatchers returns nil where each request is to leave by itself.
+func newDispatchers(s *Engine) *dispatchers {
+	ls := &dispatchers{s: s, auto: s.cfg.Batching == BatchingAuto}
 	if s.cfg.Batching == BatchingOff {
 		return nil
 	}
@@ -107,14 +107,14 @@ func newLanes(s *Engine) *lanes {
 	if cluster, ok := s.rdb.(masters); ok {
 		ls.shards = newShards(s, cluster, ls.auto)
 	} else {
-		ls.one = newLane(s)
+		ls.one = newDispatcher(s)
 	}
 	return ls
 }
 
-// of returns the lane that r is to go by, or nil: it is to leave by itself. So is a
+// of returns the dispatcher that r is to go by, or nil: it is to leave by itself. So is a
 // request of no lock, and one of a slot whose shard is not known yet.
-func (ls *lanes) of(r *request) *lane {
+func (ls *dispatchers) of(r *request) *dispatcher {
 	switch {
 	case ls == nil, r.name == "", ls.auto && ls.hidden.any():
 		return nil

@@ -270,8 +270,8 @@ func TestASlowScriptInFrontOfOthers(t *testing.T) {
 	behaviour.AwaitClean(t, s.Client())
 }
 
-// Who waits in a lane returns when its context ends, and when its client is closed.
-func TestACancelAndCloseWakeWhoWaitsInALane(t *testing.T) {
+// Who waits in a dispatcher returns when its context ends, and when its client is closed.
+func TestACancelAndCloseWakeWhoWaitsInADispatcher(t *testing.T) {
 	r := behaviour.NewRig(t)
 	c := behaviour.ClientOn(t, r.Server.Client())
 	times(t, c, 16, 4)
@@ -287,11 +287,11 @@ func TestACancelAndCloseWakeWhoWaitsInALane(t *testing.T) {
 			}
 		})
 	}
-	behaviour.Eventually(t, "requests wait in the lane", func() bool { return behaviour.EngineOf(c).Waiting() >= 8 })
+	behaviour.Eventually(t, "requests wait in the dispatcher", func() bool { return behaviour.EngineOf(c).Waiting() >= 8 })
 	ctx, cancel := context.WithCancel(behaviour.Bg)
 	ended := make(chan error, 1)
 	go func() { _, err := c.Mutex("cancelled").Lock(ctx); ended <- err }()
-	behaviour.Eventually(t, "it waits in the lane", func() bool { return behaviour.EngineOf(c).WaitsFor("cancelled") })
+	behaviour.Eventually(t, "it waits in the dispatcher", func() bool { return behaviour.EngineOf(c).WaitsFor("cancelled") })
 	at := time.Now()
 	cancel()
 	behaviour.WantErr(t, <-ended, context.Canceled, engine.ErrUnsent)

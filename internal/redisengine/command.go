@@ -166,11 +166,11 @@ func (c *command) run(ctx context.Context, rdb Client) (any, error) {
 // takes tells whether commands can be handed to a queue, and waited for.
 func takes(queue submitter) bool { return !queue.IsBlocking() }
 
-// submitter is what an AutoPipeliner has that does not block its callers. Lanes do
+// submitter is what an AutoPipeliner has that does not block its callers. Dispatchers do
 // what it was of use for; it is served since it may be handed in for other commands'
 // sake, and in a way of its own since its Process returns before there is a reply,
 // and to read that does not end with a context. It queues requests itself, so
-// none of its goes by a lane.
+// none of its goes by a dispatcher.
 type submitter interface {
 	Submit(ctx context.Context, cmd redis.Cmder) redis.AutoFuture
 	IsBlocking() bool

@@ -55,7 +55,7 @@ func newSender(rdb Client, call time.Duration) *sender {
 }
 
 // transmission is what a request sends: a command, several, one with its WAIT, or
-// an item of a lane.
+// an item of a dispatcher.
 type transmission interface {
 	// launch sends it once, for f.
 	launch(ctx context.Context, s *sender, f *flight, landed func())
@@ -197,7 +197,7 @@ type flight struct {
 	best    *outcome          // so far
 	carried []*engine.Request // in each copy
 	decided chan struct{}     // closed when over, unless abandoned
-	first   item              // of a lane
+	first   item              // of a dispatcher
 	room    [1]transmission   // for under
 }
 

@@ -2,7 +2,6 @@ package redisengine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -43,16 +42,16 @@ type Subscription interface {
 
 // An Engine keeps locks on one Redis deployment: the engine behind a Client.
 type Engine struct {
-	rdb     Client
-	cfg     Config
-	space   string // before the kinds of its keys
-	voter   *voter // of a node of a quorum; else nil
-	channel string
-	keys    *keyCache
-	inline  *inlineSender
-	sender  *sender
-	bounded *boundedClient
-	lanes   *lanes
+	rdb         Client
+	cfg         Config
+	space       string // before the kinds of its keys
+	voter       *voter // of a node of a quorum; else nil
+	channel     string
+	keys        *keyCache
+	inline      *inlineSender
+	sender      *sender
+	bounded     *boundedClient
+	dispatchers *dispatchers
 	Subscription
 	highWater atomic.Int64 // the greatest token this client has seen
 	kept      any          // the retention, in milliseconds
@@ -68,7 +67,7 @@ func New(rdb Client, id string, cfg Config) *Engine {
 		inline: newInlineSender(rdb), sender: newSender(rdb, cfg.Call),
 	}
 	s.bounded = newBoundedClient(rdb, cfg.Call, true)
-	s.lanes = newLanes(s)
+	s.dispatchers = newDispatchers(s)
 	s.Subscription = cfg.NewSubscription(s.channel, s.Parse)
 	return s
 }
@@ -81,104 +80,6 @@ func (s *Engine) sees(token int64) {
 			return
 		}
 	}
-}
-
-// A request is what is asked of a server, as a command that is made when it is
-// sent: what it says of the time and of tokens is then true.
-type request struct {
-	name    string // of the lock; "": of no lock
-	hold    string // the hold that it is about; "": none
-	acquire *engine.Request
-	renewal *engine.Renewal
-	release *engine.Release
-	make    func() *command   // of one that is none of these
-	carried []*engine.Request // in it, which may take effect late
-	urgent  bool              // it goes before those that are not
-	ends    bool              // it gives up the hold
-
-	// Most requests are sent once, and are one piece with what they are sent as.
-	made  atomic.Bool
-	first command
-	alone [1]*engine.Request // for carried
-}
-
-// build makes the command of r, as of now.
-func (s *Engine) build(r *request) *command {
-	c := &r.first
-	if !r.made.CompareAndSwap(false, true) {
-		c = new(command)
-	}
-	switch {
-	case r.acquire != nil:
-		return s.acquireInto(c, r.acquire)
-	case r.renewal != nil:
-		return s.renewInto(c, r.renewal)
-	case r.release != nil:
-		return s.releaseInto(c, r.release)
-	}
-	return r.make()
-}
-
-// run sends r, and copies of it while it is not answered.
-func (s *Engine) run(ctx context.Context, r *request) outcome {
-	got := outcome{sent: time.Now(), copies: 1}
-	if ctx.Err() != nil {
-		got.err = fmt.Errorf("%w: %w", engine.ErrUnsent, ctx.Err())
-		return got
-	}
-	queue, queued := s.rdb.(submitter)
-	l := s.lanes.of(r)
-	switch {
-	case s.enterInline(l, r):
-		got.val, got.err = s.runInline(ctx, l, r, got.sent)
-		if errors.Is(got.err, engine.ErrUnsent) {
-			// No connection was had in the time that an inline request has: that says
-			// nothing of what can be had. What was kept back once is not to leave.
-			got = s.send(ctx, l, r)
-		}
-	case queued && takes(queue):
-		got.val, got.err = s.build(r).submit(ctx, s.rdb, queue)
-	default:
-		got = s.send(ctx, l, r)
-		s.inline.observe(time.Since(got.sent), got.err)
-	}
-	s.refreshAfter(got.err)
-	return got
-}
-
-// enterInline tells whether a request may be sent by its caller.
-func (s *Engine) enterInline(l *lane, r *request) bool {
-	switch {
-	case !s.inline.enter():
-		return false
-	case l != nil && !l.enter(r):
-		s.inline.leave()
-		return false
-	}
-	return true
-}
-
-// runInline sends r in the goroutine of its caller, which has entered.
-func (s *Engine) runInline(ctx context.Context, l *lane, r *request, sent time.Time) (val any, err error) {
-	err = engine.ErrUnknown // if a hook panics
-	defer func() {
-		took := time.Since(sent)
-		s.inline.observe(took, err)
-		if l != nil {
-			l.leave(took, err)
-		}
-	}()
-	return s.inline.run(ctx, s.build(r), sent)
-}
-
-// send sends r by its lane, or in a goroutine of its own.
-func (s *Engine) send(ctx context.Context, l *lane, r *request) outcome {
-	f := &flight{decided: make(chan struct{})}
-	if l == nil {
-		return s.sender.send(ctx, f, s.build(r), func() (transmission, []*engine.Request) { return s.build(r), r.carried })
-	}
-	f.first = item{lane: l, r: r}
-	return s.sender.send(ctx, f, &f.first, func() (transmission, []*engine.Request) { return &item{lane: l, r: r}, r.carried })
 }
 
 // refreshAfter has a cluster client look for its masters again when one does not

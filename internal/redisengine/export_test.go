@@ -7,23 +7,23 @@ import "slices"
 // MostUnderWay is how many pipelines and single requests may be without an answer, by
 // what the server's answers took so far.
 func (s *Engine) MostUnderWay() int {
-	l := s.lanes.one
+	l := s.dispatchers.one
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.limit.most() + 4 + 1
 }
 
-// Lanes is how many shards of a cluster have one.
-func (s *Engine) Lanes() int {
-	ss := s.lanes.shards
+// Dispatchers is how many shards of a cluster have one.
+func (s *Engine) Dispatchers() int {
+	ss := s.dispatchers.shards
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	return len(ss.lanes)
+	return len(ss.dispatchers)
 }
 
 // Waiting is how many requests wait for their turn.
 func (s *Engine) Waiting() int {
-	l := s.lanes.one
+	l := s.dispatchers.one
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.urgent) + len(l.waiting)
@@ -31,7 +31,7 @@ func (s *Engine) Waiting() int {
 
 // WaitsFor reports whether a request of a lock is among them.
 func (s *Engine) WaitsFor(name string) bool {
-	l := s.lanes.one
+	l := s.dispatchers.one
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.waiting, func(it *item) bool { return it.r.name == name })

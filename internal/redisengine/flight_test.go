@@ -19,7 +19,7 @@ type where int
 
 const (
 	departed  where = iota // written, or about to be with others
-	waits                  // in a lane
+	waits                  // in a dispatcher
 	kept                   // in a goroutine of its own, for want of a connection
 	barredFor              // kept, and will not leave any more
 )
@@ -83,7 +83,7 @@ func (p *played) forgetRecalled() {
 }
 
 // land has the k-th copy land. One that has not left lands for no other reason than that,
-// and so does one that is refused by its lane.
+// and so does one that is refused by its dispatcher.
 func (p *played) land(k int, err error) bool {
 	if len(p.flying) == 0 || p.flying[k].where == barredFor && !errors.Is(err, engine.ErrUnsent) {
 		return false

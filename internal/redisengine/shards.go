@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// shardLife is how long a cluster's client is taken at its word about a slot. A lane
+// shardLife is how long a cluster's client is taken at its word about a slot. A dispatcher
 // that has a slot of another shard is no fault: the client sends each request where
 // it belongs, and only the answers of both wait for each other.
 const shardLife = 10 * time.Second
 
-// shards has a lane for each shard of a cluster.
+// shards has a dispatcher for each shard of a cluster.
 type shards struct {
-	s       *Engine
-	auto    bool // where the client of a node has hooks its requests leave by themselves
-	cluster masters
-	slots   [slotCount]atomic.Pointer[shard]
-	asking  atomic.Bool // the client is being asked about a slot
-	mu      sync.Mutex
-	lanes   map[string]*lane // by the master's address
+	s           *Engine
+	auto        bool // where the client of a node has hooks its requests leave by themselves
+	cluster     masters
+	slots       [slotCount]atomic.Pointer[shard]
+	asking      atomic.Bool // the client is being asked about a slot
+	mu          sync.Mutex
+	dispatchers map[string]*dispatcher // by the master's address
 }
 
-// shard is the lane of a slot, as of asked.
+// shard is the dispatcher of a slot, as of asked.
 type shard struct {
-	lane  *lane
-	asked time.Time
-	node  hooks // of the master's client, which OnNewNode may have put there
-	known bool
+	dispatcher *dispatcher
+	asked      time.Time
+	node       hooks // of the master's client, which OnNewNode may have put there
+	known      bool
 }
 
 // looksOn reports whether the hooks of the node's client see what is sent to it, or
@@ -37,12 +37,12 @@ type shard struct {
 func (sh *shard) looksOn() bool { return !sh.known || sh.node.any() }
 
 func newShards(s *Engine, cluster masters, auto bool) *shards {
-	return &shards{s: s, auto: auto, cluster: cluster, lanes: map[string]*lane{}}
+	return &shards{s: s, auto: auto, cluster: cluster, dispatchers: map[string]*dispatcher{}}
 }
 
-// of returns the lane of a name, or nil where it is not known yet (to ask the client
+// of returns the dispatcher of a name, or nil where it is not known yet (to ask the client
 // may take a request of its own, which is not waited for) or somebody looks on.
-func (ss *shards) of(name string) *lane {
+func (ss *shards) of(name string) *dispatcher {
 	slot := &ss.slots[slotOf(ss.s.keys.of(name)[0].(string))]
 	known := slot.Load()
 	if (known == nil || time.Since(known.asked) > shardLife) && ss.asking.CompareAndSwap(false, true) {
@@ -51,7 +51,7 @@ func (ss *shards) of(name string) *lane {
 	if known == nil || ss.auto && known.looksOn() {
 		return nil
 	}
-	return known.lane
+	return known.dispatcher
 }
 
 func (ss *shards) learn(slot *atomic.Pointer[shard], name string) {
@@ -65,11 +65,11 @@ func (ss *shards) learn(slot *atomic.Pointer[shard], name string) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	addr := master.Options().Addr
-	if ss.lanes[addr] == nil {
-		ss.lanes[addr] = newLane(ss.s)
+	if ss.dispatchers[addr] == nil {
+		ss.dispatchers[addr] = newDispatcher(ss.s)
 	}
 	node, known := hooksOf(master)
-	slot.Store(&shard{ss.lanes[addr], time.Now(), node, known})
+	slot.Store(&shard{ss.dispatchers[addr], time.Now(), node, known})
 }
 
 // slotCount is how many slots a cluster has.

@@ -89,8 +89,8 @@ func clusterBatches(t *testing.T, c *redistest.Cluster) {
 	l.await(t, 100, nil)
 	behaviour.Eventually(t, "requests leave together", func() bool { return wire.together() > 0 })
 	l.end()
-	if n := behaviour.EngineOf(client).Lanes(); n != 3 {
-		t.Errorf("%d lanes for 3 shards", n)
+	if n := behaviour.EngineOf(client).Dispatchers(); n != 3 {
+		t.Errorf("%d dispatchers for 3 shards", n)
 	}
 }
 

@@ -72,13 +72,13 @@ func TestALateTimerSaysNothingOfTheNextPipeline(t *testing.T) {
 		<-time.After(stuckLeast / 2)
 		under[0].answer()
 		s := l.next() // by the unit whose timer would have run out by then
-		lane := l.lanes.one
-		lane.overdue(lane.under[len(lane.under)-1])
-		lane.mu.Lock()
-		if lane.stuck != 0 {
+		dispatcher := l.dispatchers.one
+		dispatcher.overdue(dispatcher.under[len(dispatcher.under)-1])
+		dispatcher.mu.Lock()
+		if dispatcher.stuck != 0 {
 			t.Error("it counts as stuck, and has just left")
 		}
-		lane.mu.Unlock()
+		dispatcher.mu.Unlock()
 		s.answer()
 		under[1].answer()
 	})
@@ -87,7 +87,7 @@ func TestALateTimerSaysNothingOfTheNextPipeline(t *testing.T) {
 // Where fewer should be under way than are, what waits is left to these.
 func TestUnitsEndWhereFewerShouldBeUnderWay(t *testing.T) {
 	inLab(t, func(l *lab) {
-		limit := &l.lanes.one.limit
+		limit := &l.dispatchers.one.limit
 		limit.now = 4
 		var under []*sending
 		for range 4 {

@@ -57,7 +57,7 @@ func (s *sending) answerAll() string { s.answer(); return strings.Repeat(".", le
 
 // What is given up while it waits does not leave, and says so; nothing counts as under
 // way for it.
-func TestWhatIsGivenUpInALaneDoesNotLeave(t *testing.T) {
+func TestWhatIsGivenUpInADispatcherDoesNotLeave(t *testing.T) {
 	inLab(t, func(l *lab) {
 		under := l.occupied()
 		r := &engine.Request{Copies: new(atomic.Int32)}

@@ -120,7 +120,7 @@ type lab struct {
 
 const labCall = 3 * time.Second
 
-// inLab runs f, and then holds the lane to having nothing left.
+// inLab runs f, and then holds the dispatcher to having nothing left.
 func inLab(t *testing.T, f func(*lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,12 +142,12 @@ func inLab(t *testing.T, f func(*lab)) {
 // wantIdle checks that no place is taken, and nothing waits.
 func (l *lab) wantIdle() {
 	l.t.Helper()
-	lane := l.lanes.one
-	lane.mu.Lock()
-	defer lane.mu.Unlock()
-	if lane.sending != 0 || lane.stuck != 0 || lane.extra || len(lane.urgent)+len(lane.waiting)+len(lane.under) > 0 {
+	dispatcher := l.dispatchers.one
+	dispatcher.mu.Lock()
+	defer dispatcher.mu.Unlock()
+	if dispatcher.sending != 0 || dispatcher.stuck != 0 || dispatcher.extra || len(dispatcher.urgent)+len(dispatcher.waiting)+len(dispatcher.under) > 0 {
 		l.t.Errorf("%d are under way, %d stuck, an extra one: %v; %d and %d wait, %d carry something",
-			lane.sending, lane.stuck, lane.extra, len(lane.urgent), len(lane.waiting), len(lane.under))
+			dispatcher.sending, dispatcher.stuck, dispatcher.extra, len(dispatcher.urgent), len(dispatcher.waiting), len(dispatcher.under))
 	}
 	if n := l.sender.under.Load(); n != 0 {
 		l.t.Errorf("%d copies are under way", n)

@@ -19,7 +19,7 @@ const (
 	maxStuck = 4
 )
 
-// A lane is the requests to one server. What comes while as many requests are
+// A dispatcher sends the requests to one server. What comes while as many requests are
 // under way as the server has use for waits in it, and leaves together with what
 // else has come, as one pipeline: the reads and writes of a connection, and the
 // hand-over to a goroutine and back, are then paid once for all of them.
@@ -33,7 +33,7 @@ const (
 // One that its caller gives up while it waits here is taken out, and has no effect; and
 // one that is given up on its way to a connection is not overtaken by what comes after it
 // about its hold.
-type lane struct {
+type dispatcher struct {
 	s *Engine
 
 	mu      sync.Mutex
@@ -47,14 +47,14 @@ type lane struct {
 	patient *unit   // the one of them that is waited for longest
 }
 
-// An item is one copy of a request, in a lane.
+// An item is one copy of a request, in a dispatcher.
 type item struct {
-	lane   *lane
-	r      *request
-	f      *flight
-	landed func() // called when it has landed, or was taken out; nil: nobody minds
+	dispatcher *dispatcher
+	r          *request
+	f          *flight
+	landed     func() // called when it has landed, or was taken out; nil: nobody minds
 
-	// Guarded by the lane's mutex.
+	// Guarded by the dispatcher's mutex.
 	state itemState
 	c     *command // once it is sent
 }
@@ -68,65 +68,65 @@ const (
 	dropped             // it was given up before
 )
 
-func newLane(s *Engine) *lane {
-	l := &lane{s: s}
-	l.limit.init(s.poolSize())
-	return l
+func newDispatcher(s *Engine) *dispatcher {
+	d := &dispatcher{s: s}
+	d.limit.init(s.poolSize())
+	return d
 }
 
 // enter lets a request be sent by its caller, at once; leave follows it. It is to
 // overtake neither what waits nor what is on its way to a connection.
-func (l *lane) enter(r *request) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.urgent)+len(l.waiting) > 0 || !l.room() || r.urgent && l.behind(r.hold) {
+func (d *dispatcher) enter(r *request) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.urgent)+len(d.waiting) > 0 || !d.room() || r.urgent && d.behind(r.hold) {
 		return false
 	}
-	l.sending++
+	d.sending++
 	return true
 }
 
 // leave takes note of how long a request took that was sent by its caller.
-func (l *lane) leave(took time.Duration, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.observe(took, engine.Unanswered(err))
-	l.sending--
-	l.admit()
+func (d *dispatcher) leave(took time.Duration, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.observe(took, engine.Unanswered(err))
+	d.sending--
+	d.admit()
 }
 
-// observe needs l.mu.
-func (l *lane) observe(took time.Duration, unanswered bool) {
+// observe needs d.mu.
+func (d *dispatcher) observe(took time.Duration, unanswered bool) {
 	if unanswered {
-		l.limit.timedOut()
+		d.limit.timedOut()
 		return
 	}
-	l.limit.observe(took, l.sending)
+	d.limit.observe(took, d.sending)
 }
 
 // add has it wait for its turn.
-func (l *lane) add(it *item) {
-	for _, stale := range l.enqueue(it) {
+func (d *dispatcher) add(it *item) {
+	for _, stale := range d.enqueue(it) {
 		stale.land(outcome{err: engine.ErrUnsent, sent: time.Now()})
 	}
 }
 
 // enqueue returns what it takes out for it.
-func (l *lane) enqueue(it *item) (stale []*item) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (d *dispatcher) enqueue(it *item) (stale []*item) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if it.r.ends {
-		stale = l.dropRenewals(it.r.hold)
+		stale = d.dropRenewals(it.r.hold)
 	}
-	queue := l.queueOf(it)
+	queue := d.queueOf(it)
 	*queue = append(*queue, it)
-	l.admit()
+	d.admit()
 	return stale
 }
 
-// dropRenewals takes out the renewals of a hold that is given back. It needs l.mu.
-func (l *lane) dropRenewals(hold string) (out []*item) {
-	l.urgent = slices.DeleteFunc(l.urgent, func(it *item) bool {
+// dropRenewals takes out the renewals of a hold that is given back. It needs d.mu.
+func (d *dispatcher) dropRenewals(hold string) (out []*item) {
+	d.urgent = slices.DeleteFunc(d.urgent, func(it *item) bool {
 		stale := it.r.hold == hold && !it.r.ends
 		if stale {
 			it.state = dropped
@@ -137,16 +137,16 @@ func (l *lane) dropRenewals(hold string) (out []*item) {
 	return out
 }
 
-// queueOf needs l.mu.
-func (l *lane) queueOf(it *item) *[]*item {
+// queueOf needs d.mu.
+func (d *dispatcher) queueOf(it *item) *[]*item {
 	if it.r.urgent {
-		return &l.urgent
+		return &d.urgent
 	}
-	return &l.waiting
+	return &d.waiting
 }
 
-// takeFrom moves what may leave from the front of queue to batch. It needs l.mu.
-func (l *lane) takeFrom(batch []*item, queue *[]*item) []*item {
+// takeFrom moves what may leave from the front of queue to batch. It needs d.mu.
+func (d *dispatcher) takeFrom(batch []*item, queue *[]*item) []*item {
 	var held []*item
 	n := 0
 	for _, it := range *queue {
@@ -154,7 +154,7 @@ func (l *lane) takeFrom(batch []*item, queue *[]*item) []*item {
 			break
 		}
 		n++
-		if it.r.urgent && l.behind(it.r.hold) {
+		if it.r.urgent && d.behind(it.r.hold) {
 			held = append(held, it)
 			continue
 		}
@@ -167,16 +167,16 @@ func (l *lane) takeFrom(batch []*item, queue *[]*item) []*item {
 
 // behind reports whether a request of a hold that was given up is on its way to a
 // connection. What is about the same hold is not to leave before that: a withdrawal that
-// came before its acquire would have no effect but its tombstone's. It needs l.mu.
-func (l *lane) behind(hold string) bool {
-	return slices.ContainsFunc(l.under, func(u *unit) bool {
+// came before its acquire would have no effect but its tombstone's. It needs d.mu.
+func (d *dispatcher) behind(hold string) bool {
+	return slices.ContainsFunc(d.under, func(u *unit) bool {
 		return !u.written() && slices.ContainsFunc(u.items, func(it *item) bool {
 			return it.state == abandoned && it.r.hold == hold && !it.written()
 		})
 	})
 }
 
-// written needs the lane's mutex.
+// written needs the dispatcher's mutex.
 func (it *item) written() bool { return it.c != nil && it.c.written() }
 
 // land hands the outcome to whoever waits for it.
@@ -190,21 +190,21 @@ func (it *item) land(got outcome) {
 // launch is described in [transmission].
 func (it *item) launch(_ context.Context, _ *sender, f *flight, landed func()) {
 	it.f, it.landed = f, landed
-	it.lane.add(it)
+	it.dispatcher.add(it)
 }
 
 // hangs is described in [transmission].
 func (it *item) hangs() bool {
-	it.lane.mu.Lock()
-	defer it.lane.mu.Unlock()
+	it.dispatcher.mu.Lock()
+	defer it.dispatcher.mu.Unlock()
 	return it.written()
 }
 
 // bar lets it leave once it is being sent: what keeps one of a pipeline back keeps
 // the others back too.
 func (it *item) bar() bool {
-	it.lane.mu.Lock()
-	defer it.lane.mu.Unlock()
+	it.dispatcher.mu.Lock()
+	defer it.dispatcher.mu.Unlock()
 	if it.state == taken {
 		it.state = abandoned
 	}
@@ -213,7 +213,7 @@ func (it *item) bar() bool {
 
 // recall is described in [transmission].
 func (it *item) recall() bool {
-	if !it.lane.drop(it) {
+	if !it.dispatcher.drop(it) {
 		return false
 	}
 	if it.landed != nil {
@@ -223,14 +223,14 @@ func (it *item) recall() bool {
 }
 
 // drop takes it out, and tells whether it waited.
-func (l *lane) drop(it *item) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (d *dispatcher) drop(it *item) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if it.state != queued {
 		return false
 	}
 	it.state = dropped
-	queue := l.queueOf(it)
+	queue := d.queueOf(it)
 	*queue = slices.DeleteFunc(*queue, func(other *item) bool { return other == it })
 	return true
 }
