@@ -75,6 +75,17 @@ func Example() {
 	secret := make([]byte, fence.MinKey)
 	_, _ = rand.Read(secret)
 
+	slow, err := client.Mutex("profiles").Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = slow.Unlock(ctx)
+	lease, err := client.Mutex("profiles").Lock(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lease.Unlock(ctx)
+
 	signer, err := fence.NewSigner(secret) // both sides have the key
 	if err != nil {
 		log.Fatal(err)
@@ -83,21 +94,9 @@ func Example() {
 	defer service.Close()
 	caller := &http.Client{Transport: &fence.Transport{Signer: signer}}
 	defer caller.CloseIdleConnections()
-
-	slow, err := client.Mutex("profiles").Lock(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
-	_ = slow.Unlock(ctx)
-	next, err := client.Mutex("profiles").Lock(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer next.Unlock(ctx)
-
-	fmt.Println(put(ctx, caller, service.URL, next, "new"))
+	fmt.Println(put(ctx, caller, service.URL, lease, "new"))
 	fmt.Println(put(ctx, caller, service.URL, slow, "late"))
-	fmt.Println(put(ctx, http.DefaultClient, service.URL, next, "of nobody"))
+	fmt.Println(put(ctx, http.DefaultClient, service.URL, lease, "of nobody"))
 	// Output:
 	// 200 <nil>
 	// 409 <nil>

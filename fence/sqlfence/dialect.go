@@ -56,13 +56,13 @@ type dialect struct {
 	bounds bool // an idle transaction, by {bound}
 
 	create string
-	claim  string                                                      // of resource, lock, token, owner
+	claim  string                                                       // of resource, lock, token, owner
 	args   func(resource, lock string, token int64, owner string) []any // of claim, where not just these
-	counts bool                                                        // the rows that claim has changed tell whether it was accepted
-	last   string                                                      // the row of resource, for the claimant's own transaction
-	read   string                                                      // the same, for anybody; with claimed in microseconds
-	forget string                                                      // of microseconds
-	exists string                                                      // how many tables have a name, where no code tells
+	counts bool                                                         // the rows that claim has changed tell whether it was accepted
+	last   string                                                       // the row of resource, for the claimant's own transaction
+	read   string                                                       // the same, for anybody; with claimed in microseconds
+	forget string                                                       // of microseconds
+	exists string                                                       // how many tables have a name, where no code tells
 
 	code     func(error) string
 	conflict []string // the transaction lost to another, and is as if it had not been

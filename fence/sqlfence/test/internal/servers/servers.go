@@ -33,6 +33,7 @@ var Durable bool
 // A Server is one that can run here.
 type Server struct {
 	name, driver, user string
+	first              string // the database that is there from the start
 	binary             func(name string) (string, error)
 	initialize         func(dir string) []string
 	run                func(dir string) []string
@@ -46,7 +47,7 @@ type Server struct {
 // PostgreSQL and MariaDB are the servers there are.
 var (
 	PostgreSQL = &Server{
-		name: "postgresql", driver: "pgx", user: "postgres", binary: newest("/usr/lib/postgresql/*/bin/"),
+		name: "postgresql", driver: "pgx", user: "postgres", first: "postgres", binary: newest("/usr/lib/postgresql/*/bin/"),
 		initialize: func(dir string) []string {
 			return []string{"initdb", "-D", dir + "/data", "-A", "trust", "-U", "postgres", "--no-sync", "--no-locale", "-E", "UTF8"}
 		},
@@ -60,7 +61,7 @@ var (
 		dsn: func(dir, database string) string { return "host=" + dir + " user=postgres dbname=" + database },
 	}
 	MariaDB = &Server{
-		name: "mariadb", driver: "mysql", user: "mysql", binary: newest("/usr/sbin/"),
+		name: "mariadb", driver: "mysql", user: "mysql", first: "mysql", binary: newest("/usr/sbin/"),
 		initialize: func(dir string) []string {
 			return []string{"mariadb-install-db", "--no-defaults", "--datadir=" + dir + "/data", "--auth-root-authentication-method=normal", "--skip-test-db"}
 		},
@@ -108,10 +109,7 @@ func (s *Server) Database(tb testing.TB) string {
 		tb.Fatal(s.failed)
 	}
 	name := fmt.Sprintf("t%d", databases.Add(1))
-	db, err := sql.Open(s.driver, s.dsn(s.dir, "postgres"))
-	if s == MariaDB {
-		db, err = sql.Open(s.driver, s.dsn(s.dir, "mysql"))
-	}
+	db, err := sql.Open(s.driver, s.dsn(s.dir, s.first))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -147,23 +145,27 @@ func (s *Server) start() error {
 	if args[0], err = s.binary(args[0]); err != nil {
 		return fmt.Errorf("%w: %w", errNotHere, err)
 	}
-	log, err := os.Create(s.dir + "/log")
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd := user.command(s.dir, args)
-	cmd.Stdout, cmd.Stderr = log, log
-	if s.process, err = launch(cmd); err != nil {
+	if s.process, err = launchLogged(user, s.dir, args); err != nil {
 		return err
 	}
 	return s.await()
 }
 
+// launchLogged starts a server whose output is in its folder.
+func launchLogged(user *account, dir string, args []string) (*process, error) {
+	log, err := os.Create(dir + "/log")
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := user.command(dir, args)
+	cmd.Stdout, cmd.Stderr = log, log
+	return launch(cmd)
+}
+
 // await returns when the server answers.
 func (s *Server) await() error {
-	database := map[string]string{"pgx": "postgres", "mysql": "mysql"}[s.driver]
-	db, err := sql.Open(s.driver, s.dsn(s.dir, database))
+	db, err := sql.Open(s.driver, s.dsn(s.dir, s.first))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,373 @@
+package test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/fence/sqlfence"
+)
+
+// system returns a base of the system of that name.
+func baseOf(t *testing.T, name string) *base {
+	t.Helper()
+	for _, s := range systems {
+		if s.name == name {
+			return s.base(t)
+		}
+	}
+	t.Fatal("no system ", name)
+	return nil
+}
+
+func begin(t *testing.T, db *sql.DB, opts *sql.TxOptions) *sql.Tx {
+	t.Helper()
+	tx, err := db.BeginTx(bg, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback() })
+	return tx
+}
+
+// state is the SQLSTATE or number that err has.
+func state(err error) string {
+	var pg *pgconn.PgError
+	var my *mysql.MySQLError
+	switch {
+	case errors.As(err, &pg):
+		return pg.Code
+	case errors.As(err, &my):
+		return strconv.Itoa(int(my.Number))
+	}
+	return fmt.Sprint(err)
+}
+
+// A transaction that reads before its claim: at REPEATABLE READ MariaDB has it
+// write over what it never saw, and PostgreSQL refuses. Do claims first.
+func TestAClaimAfterTheFirstReadIsTooLate(t *testing.T) {
+	for _, tc := range []struct {
+		system, setting string
+		level           sql.IsolationLevel
+		claim           string // what the late claim fails with
+		lost            bool
+	}{
+		{"mariadb", "innodb_snapshot_isolation=OFF", sql.LevelRepeatableRead, "", true},
+		{"mariadb", "innodb_snapshot_isolation=ON", sql.LevelRepeatableRead, "1020", false},
+		{"mariadb", "innodb_snapshot_isolation=OFF", sql.LevelReadCommitted, "", false},
+		{"postgresql", "", sql.LevelRepeatableRead, "40001", false},
+		{"postgresql", "", sql.LevelReadCommitted, "", false},
+	} {
+		t.Run(fmt.Sprint(tc.system, " ", tc.setting, " ", tc.level), func(t *testing.T) {
+			b := baseOf(t, tc.system)
+			db, f := b.fence(t)
+			own := db
+			if tc.setting != "" {
+				own = b.open(t, tc.setting)
+			}
+			wantErr(t, "the row is there", f.Do(bg, "r", at(1, "a"), nothing), nil)
+			slow := begin(t, own, &sql.TxOptions{Isolation: tc.level})
+			read := balance(t, slow, 1)
+			wantErr(t, "an earlier holder", f.Do(bg, "r", at(2, "a"), b.depositing(100)), nil)
+
+			err := f.Claim(bg, slow, "r", at(3, "b")) // a later one, so it is not stale
+			if got := state(err); got != tc.claim && !(err == nil && tc.claim == "") {
+				t.Fatalf("the late claim: got %v, want %q", err, tc.claim)
+			}
+			if tc.claim != "" {
+				if !f.Retryable(err) {
+					t.Errorf("%v is not to be tried again", err)
+				}
+				return
+			}
+			if again := balance(t, slow, 1); (again == read) != tc.lost {
+				t.Errorf("read %d before the claim and %d after it", read, again)
+			} else {
+				read = again
+			}
+			run(t, slow, b.sql("UPDATE account SET balance = $1 WHERE id = 1"), read+1)
+			wantErr(t, "commit", slow.Commit(), nil)
+			if got := balance(t, db, 1); (got != 101) != tc.lost {
+				t.Errorf("the account has %d; an update lost: want %v", got, tc.lost)
+			}
+		})
+	}
+}
+
+// The same in the order of Do, at the level at which it went wrong.
+func TestDoClaimsBeforeTheFirstRead(t *testing.T) {
+	b := baseOf(t, "mariadb")
+	db, _ := b.fence(t)
+	own := b.open(t, "innodb_snapshot_isolation=OFF")
+	f := newFence(t, own, sqlfence.MySQL, sqlfence.WithIsolation(sql.LevelRepeatableRead))
+	ctx := within(t)
+	inside, done := make(chan struct{}), make(chan error)
+	go func() {
+		done <- f.Do(ctx, "r", at(1, "a"), func(tx *sql.Tx) error {
+			close(inside)
+			return b.deposit(ctx, tx, 100)
+		})
+	}()
+	<-inside
+	wantErr(t, "the next", f.Do(ctx, "r", at(2, "b"), b.depositing(1)), nil)
+	wantErr(t, "the first", <-done, nil)
+	if got := balance(t, db, 1); got != 101 {
+		t.Errorf("the account has %d, want 101", got)
+	}
+}
+
+// idle is how long a stopped holder may keep the next one waiting.
+const idle = 2 * time.Second
+
+// A holder that stands still within its transaction, to the server, is a session
+// that says nothing.
+func TestAStoppedHolderBlocksTheNextForSoLong(t *testing.T) {
+	for _, tc := range []struct {
+		system, setting string
+		opts            []sqlfence.Option
+		ended           string // what the stopped one is told
+	}{
+		{"postgresql", "", []sqlfence.Option{sqlfence.WithIdleTimeout(idle)}, "25P03"},
+		{"mariadb", "idle_transaction_timeout=2", nil, ""},
+	} {
+		t.Run(tc.system, func(t *testing.T) {
+			b := baseOf(t, tc.system)
+			db, _ := b.fence(t)
+			if tc.setting != "" {
+				db = b.open(t, tc.setting)
+			}
+			f := newFence(t, db, b.dialect, tc.opts...)
+			slow := begin(t, db, nil)
+			wantErr(t, "the stopped one's claim", f.Claim(bg, slow, "r", at(1, "a")), nil)
+			wantErr(t, "and write", b.deposit(bg, slow, 100), nil)
+
+			began := time.Now()
+			wantErr(t, "the next", f.Do(within(t), "r", at(2, "b"), b.depositing(1)), nil)
+			t.Logf("the next one went on after %v", time.Since(began).Round(10*time.Millisecond))
+			_, err := slow.Exec("UPDATE account SET balance = 0")
+			if err == nil || tc.ended != "" && state(err) != tc.ended && !errors.Is(err, sql.ErrConnDone) && state(err) != "driver: bad connection" {
+				t.Errorf("the stopped one goes on: %v", err)
+			}
+			if err := slow.Commit(); err == nil {
+				t.Error("the stopped one's transaction is committed")
+			}
+			if got := balance(t, db, 1); got != 1 {
+				t.Errorf("the account has %d, want 1", got)
+			}
+			wantErr(t, "the stopped one starts over", f.Do(bg, "r", at(1, "a"), nothing), relock.ErrStaleToken)
+		})
+	}
+}
+
+// The twin: without a bound the next one waits for as long as it is told to.
+func TestWithoutABoundAStoppedHolderBlocksTheNextForGood(t *testing.T) {
+	onEach(t, func(t *testing.T, b *base) {
+		var opts []sqlfence.Option
+		if b.name == "postgresql" {
+			opts = append(opts, sqlfence.WithIdleTimeout(0))
+		}
+		db, f := b.fence(t, opts...)
+		slow := begin(t, db, nil)
+		wantErr(t, "the stopped one's claim", f.Claim(bg, slow, "r", at(1, "a")), nil)
+		ctx, cancel := context.WithTimeout(bg, idle)
+		defer cancel()
+		err := f.Do(ctx, "r", at(2, "b"), nothing)
+		if err == nil || errors.Is(err, relock.ErrStaleToken) {
+			t.Errorf("the next one: %v; want the end of its context", err)
+		}
+		wantErr(t, "the stopped one's commit", slow.Commit(), nil)
+		wantErr(t, "the next one then", f.Do(bg, "r", at(2, "b"), nothing), nil)
+	})
+}
+
+// The bound is of the transaction, and not of what its session does next.
+func TestTheBoundEndsWithItsTransaction(t *testing.T) {
+	b := baseOf(t, "postgresql")
+	db, _ := b.fence(t)
+	db.SetMaxOpenConns(1)
+	setting := func(on execer) (s string) {
+		t.Helper()
+		if err := on.QueryRowContext(bg, "SHOW idle_in_transaction_session_timeout").Scan(&s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for _, tc := range []struct {
+		opts []sqlfence.Option
+		want string
+	}{
+		{nil, "30s"},
+		{[]sqlfence.Option{sqlfence.WithIdleTimeout(1500 * time.Millisecond)}, "1500ms"},
+		{[]sqlfence.Option{sqlfence.WithIdleTimeout(0)}, "0"},
+	} {
+		f := newFence(t, db, sqlfence.PostgreSQL, tc.opts...)
+		wantErr(t, "Do", f.Do(bg, "r", at(1, "a"), func(tx *sql.Tx) error {
+			if got := setting(tx); got != tc.want {
+				t.Errorf("within: %s, want %s", got, tc.want)
+			}
+			return nil
+		}), nil)
+		if got := setting(db); got != "0" {
+			t.Errorf("after it: %s, want 0", got)
+		}
+	}
+}
+
+// A serialization failure: the claim is repeated, fn never.
+func TestAClaimIsRepeatedAndFnIsNot(t *testing.T) {
+	for _, level := range []sql.IsolationLevel{sql.LevelRepeatableRead, sql.LevelSerializable} {
+		t.Run(level.String(), func(t *testing.T) {
+			b := baseOf(t, "postgresql")
+			db, _ := b.fence(t)
+			f := newFence(t, db, sqlfence.PostgreSQL, sqlfence.WithIsolation(level))
+			wantErr(t, "the row is there", f.Do(bg, "r", at(1, "a"), nothing), nil)
+
+			// The claim waits for a transaction, which changes the row it has a snapshot of.
+			slow := begin(t, db, nil)
+			wantErr(t, "the earlier claim", f.Claim(bg, slow, "r", at(2, "b")), nil)
+			done := make(chan error)
+			ran := 0
+			go func() {
+				done <- f.Do(within(t), "r", at(3, "c"), func(*sql.Tx) error {
+					ran++
+					return nil
+				})
+			}()
+			awaitBlocked(t, db)
+			wantErr(t, "the earlier one's commit", slow.Commit(), nil)
+			wantErr(t, "the later one", <-done, nil)
+
+			// fn loses to a write that is not fenced.
+			err := f.Do(within(t), "r", at(4, "d"), func(tx *sql.Tx) error {
+				ran++
+				_ = balance(t, tx, 1)
+				run(t, db, "UPDATE account SET balance = 7 WHERE id = 1")
+				return b.deposit(bg, tx, 1)
+			})
+			if state(err) != "40001" || !f.Retryable(err) || ran != 2 {
+				t.Errorf("fn has run %d times, %v; want 2 and 40001", ran, err)
+			}
+			if got, err := f.Last(bg, "r"); got.Token != 3 || err != nil {
+				t.Errorf("the last holder is %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// awaitBlocked returns when a session of PostgreSQL's waits for another.
+func awaitBlocked(t *testing.T, db *sql.DB) {
+	t.Helper()
+	ctx := within(t)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; n == 0; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("nobody waits")
+		}
+		if err := db.QueryRow("SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 AND datname = current_database()").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// SQLite has one writer: the next one waits, with busy_timeout in the database and
+// without it in Do.
+func TestSQLiteHasOneWriter(t *testing.T) {
+	for _, timeout := range []string{"60000", "0"} {
+		t.Run("busy_timeout "+timeout, func(t *testing.T) {
+			b := baseOf(t, "sqlite")
+			db, f := b.fence(t)
+			b.dsn = strings.Replace(b.dsn, "busy_timeout(10000)", "busy_timeout("+timeout+")", 1)
+			own := b.open(t)
+			next := newFence(t, own, sqlfence.SQLite)
+			slow := begin(t, db, nil)
+			wantErr(t, "the writer's claim", f.Claim(bg, slow, "r", at(1, "a")), nil)
+			wantErr(t, "its write", b.deposit(bg, slow, 100), nil)
+			tried, done := make(chan struct{}), make(chan error)
+			go func() {
+				close(tried)
+				done <- next.Do(within(t), "another", at(2, "b"), b.depositing(1))
+			}()
+			<-tried
+			if timeout == "0" {
+				err := next.Claim(bg, begin(t, own, nil), "another", at(2, "b"))
+				if err == nil || !next.Retryable(err) {
+					t.Errorf("a Claim while another writes: %v", err)
+				}
+			}
+			wantErr(t, "the writer's commit", slow.Commit(), nil)
+			wantErr(t, "the next", <-done, nil)
+			if got := balance(t, db, 1); got != 101 {
+				t.Errorf("the account has %d, want 101", got)
+			}
+		})
+	}
+}
+
+// Two that claim two resources in opposite orders wait for one another, until the
+// server ends one of them. DoAll has one order.
+func TestClaimsInOppositeOrdersDeadlock(t *testing.T) {
+	for system, want := range map[string]string{"postgresql": "40P01", "mariadb": "1213"} {
+		t.Run(system, func(t *testing.T) {
+			b := baseOf(t, system)
+			db, f := b.fence(t)
+			wantErr(t, "the rows are there", f.DoAll(bg, map[string]relock.Sequencer{"x": at(1, "a"), "y": at(1, "a")}, nothing), nil)
+			one, two := begin(t, db, nil), begin(t, db, nil)
+			wantErr(t, "x by one", f.Claim(bg, one, "x", at(2, "one")), nil)
+			wantErr(t, "y by two", f.Claim(bg, two, "y", at(3, "two")), nil)
+			done := make(chan error)
+			go func() {
+				err := f.Claim(within(t), one, "y", at(4, "one"))
+				_ = one.Rollback()
+				done <- err
+			}()
+			err2 := f.Claim(within(t), two, "x", at(3, "two"))
+			_ = two.Rollback()
+			err1 := <-done
+			if (state(err1) == want) == (state(err2) == want) || err1 != nil && err2 != nil {
+				t.Errorf("got %v and %v, want %s of one of them", err1, err2, want)
+			}
+			if !f.Retryable(errors.Join(err1, err2)) {
+				t.Errorf("%v, %v: not to be tried again", err1, err2)
+			}
+		})
+	}
+}
+
+func TestDoAllDoesNotDeadlock(t *testing.T) {
+	onEach(t, func(t *testing.T, b *base) {
+		_, f := b.fence(t)
+		done := make(chan error)
+		const rounds = 30
+		for range 4 {
+			go func() {
+				var err error
+				for n := range rounds {
+					claims := map[string]relock.Sequencer{}
+					for r := range 4 {
+						claims[fmt.Sprint("r", r)] = relock.Sequencer{Name: "accounts", Token: relock.Token(1 + n), Owner: "a"}
+					}
+					err = errors.Join(err, f.DoAll(within(t), claims, b.depositing(1)))
+				}
+				if errors.Is(err, relock.ErrStaleToken) {
+					err = nil // another was faster
+				}
+				done <- err
+			}()
+		}
+		for range 4 {
+			wantErr(t, "DoAll", <-done, nil)
+		}
+	})
+}
