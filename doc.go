@@ -207,7 +207,7 @@
 // # Fencing in SQL
 //
 // Package fence/sqlfence does for SQL databases what [Guard] does for Redis data.
-// By hand it takes two columns, fence (of 0) and fence_owner (of ''), and one
+// By hand it takes two columns, fence (0 at first) and fence_owner (empty), and one
 // transaction. A holder raises the fence before its first read, and reads on the
 // condition that the fence is its own:
 //

@@ -48,7 +48,7 @@ func (f *Fence) DoAll(ctx context.Context, claims map[string]relock.Sequencer, f
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }() // sql.ErrTxDone after the commit
 	if err := fn(tx); err != nil {
 		return err
 	}

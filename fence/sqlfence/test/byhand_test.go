@@ -54,7 +54,7 @@ func (b *base) byHand(ctx context.Context, db *sql.DB, rule []string, s relock.S
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }()
 	statement, args := b.bind(rule[0], s.Token, s.Owner, 1)
 	if _, err := tx.ExecContext(ctx, statement, args...); err != nil {
 		return err
@@ -104,7 +104,7 @@ func TestTheRuleOfTheDocumentsHolds(t *testing.T) {
 			run(t, db, "UPDATE account SET fence = 0, fence_owner = ''")
 			r := newRace(t, b, db)
 			r.retryable = f.Retryable
-			got := r.run(t, db, func(s relock.Sequencer, fn func(execer) error) error {
+			got := r.run(t, db, func(s relock.Sequencer, _ func(execer) error) error {
 				return b.byHand(bg, db, rule, s, func(tx *sql.Tx) error {
 					_, err := tx.Exec(b.sql("INSERT INTO history (token) VALUES ($1)"), s.Token)
 					return err

@@ -9,14 +9,13 @@ import (
 	"time"
 
 	"github.com/relock-go/relock"
-	"github.com/relock-go/relock/fence"
 	"github.com/relock-go/relock/fence/sqlfence"
 )
 
 func TestClaimsAreTakenInTheOrderOfTokens(t *testing.T) {
 	onEach(t, func(t *testing.T, b *base) {
 		db, f := b.fence(t)
-		var now relock.Token = relock.Token(time.Now().UnixMicro())
+		now := relock.Token(time.Now().UnixMicro())
 		want := int64(0)
 		for i, c := range []struct {
 			token   relock.Token
@@ -63,9 +62,9 @@ func TestARefusalSaysWhoWasThere(t *testing.T) {
 				t.Errorf("the refusal %q does not name %s", err, part)
 			}
 		}
-		var numbers relock.Sequencer = at(78, "x")
-		numbers.Name = "other"
-		err = f.Do(bg, "r", numbers, nothing)
+		other := at(78, "x")
+		other.Name = "other"
+		err = f.Do(bg, "r", other, nothing)
 		if !errors.Is(err, relock.ErrInvalid) || errors.Is(err, relock.ErrStaleToken) || !strings.Contains(err.Error(), `"other"`) || !strings.Contains(err.Error(), `"accounts"`) {
 			t.Errorf("a sequencer of another lock: got %v, want ErrInvalid and both names", err)
 		}
@@ -200,7 +199,7 @@ func TestSeveralResourcesAreClaimedTogether(t *testing.T) {
 func TestATableIsAClaimer(t *testing.T) {
 	onEach(t, func(t *testing.T, b *base) {
 		_, f := b.fence(t)
-		var c fence.Claimer = f.Claimer()
+		c := f.Claimer()
 		wantErr(t, "a claim", c.Claim(bg, "r", at(2, "b")), nil)
 		wantErr(t, "a stale one", c.Claim(bg, "r", at(1, "a")), relock.ErrStaleToken)
 		wantErr(t, "an invalid one", c.Claim(bg, "", at(3, "a")), relock.ErrInvalid)

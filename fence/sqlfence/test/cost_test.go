@@ -49,7 +49,7 @@ func cost(b *testing.B, on *base, setting string) {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback()
+		defer func() { _ = tx.Rollback() }()
 		if err := write(tx); err != nil {
 			return err
 		}

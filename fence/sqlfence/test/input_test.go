@@ -144,7 +144,7 @@ func inTx(t *testing.T, db *sql.DB, opts *sql.TxOptions, fn func(*sql.Tx) error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }()
 	return fn(tx)
 }
 

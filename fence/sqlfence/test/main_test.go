@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -51,7 +52,7 @@ var systems = []system{
 		return &base{"mariadb", "mysql", servers.MariaDB.Database(tb), sqlfence.MySQL}
 	}},
 	{"sqlite", sqlfence.SQLite, func(tb testing.TB) *base {
-		dsn := "file:" + filepath.Join(tb.TempDir(), "db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"
+		dsn := "file:" + (&url.URL{Path: filepath.Join(tb.TempDir(), "db")}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)"
 		return &base{"sqlite", "sqlite", dsn, sqlfence.SQLite}
 	}},
 }

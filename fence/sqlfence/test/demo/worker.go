@@ -117,7 +117,7 @@ func (w *worker) section(ctx context.Context) {
 		w.tell(event{Kind: "failed", Text: err.Error()})
 		return
 	}
-	defer lease.Unlock(ctx)
+	defer func() { _ = lease.Unlock(ctx) }() // ErrLost is not our concern: the fence decides
 	e := event{Kind: "wrote", Token: lease.Token(), Amount: 1 + int64(lease.Token())%100}
 	if w.stay.CompareAndSwap(true, false) {
 		err = w.inTwoSteps(ctx, lease, e.Amount)

@@ -25,7 +25,7 @@ func Bouncer(tb testing.TB, dsn string) string {
 	if err != nil {
 		redistest.Missing(tb, "needs PgBouncer: %v", err)
 	}
-	dir, err := os.MkdirTemp("", "relock-pgbouncer-")
+	dir, err := os.MkdirTemp("", "relock-pgbouncer-") //nolint:usetesting // TempDir's parent is closed to other users
 	if err != nil {
 		tb.Fatal(err)
 	}
