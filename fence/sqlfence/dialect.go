@@ -103,7 +103,7 @@ VALUES ($1, $2, $3, $4, clock_timestamp())` + onConflict + `
 	conflict: []string{"40001", "40P01"},
 	missing:  []string{"42P01"},
 	readOnly: []string{"25006"},
-	race:     []string{"23505", "42P07"},
+	race:     []string{"23505", "42P07", "42710"},
 }
 
 // A claim that changes nothing is counted as 0 rows or as 1, as the data source

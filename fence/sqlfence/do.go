@@ -3,6 +3,7 @@ package sqlfence
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -20,8 +21,9 @@ import (
 //
 // It returns what [Fence.Claim] does, then without having run fn; fn's own error;
 // or that of the commit, of which it is not known whether it was done if the
-// connection broke. A claim that lost to another transaction is repeated until ctx
-// ends, fn never ([Fence.Retryable]).
+// connection broke. Where ctx ended outside of fn, the error is its cause as well. A
+// claim that lost to another transaction is repeated until ctx ends, fn never
+// ([Fence.Retryable]).
 //
 // fn works by tx alone: statements on the database itself are not in the
 // transaction, and may wait for it for good. ctx should be that of the lease, so
@@ -46,16 +48,25 @@ func (f *Fence) DoAll(ctx context.Context, claims map[string]relock.Sequencer, f
 	}
 	tx, err := f.begin(ctx, claims)
 	if err != nil {
-		return err
+		return withCause(ctx, err)
 	}
 	defer func() { _ = tx.Rollback() }() // sql.ErrTxDone after the commit
 	if err := fn(tx); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("sqlfence: commit: %w", err)
+		return withCause(ctx, fmt.Errorf("sqlfence: commit: %w", err))
 	}
 	return nil
+}
+
+// withCause has the error of a transaction that ended with ctx say why ctx ended:
+// the drivers, and package sql, have many words for that it did.
+func withCause(ctx context.Context, err error) error {
+	if ctx.Err() == nil || errors.Is(err, relock.ErrStaleToken) || errors.Is(err, relock.ErrInvalid) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 }
 
 // begin returns a transaction whose first statements have claimed, after as many
@@ -69,7 +80,7 @@ func (f *Fence) begin(ctx context.Context, claims map[string]relock.Sequencer) (
 		select {
 		case <-time.After(pause(tries)):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			return nil, err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -93,13 +94,13 @@ func TestNothingIsKeptOfWhatFails(t *testing.T) {
 				panic(failed)
 			})
 		}()
-		ctx, cancel := context.WithCancel(bg)
+		ctx, cancel := context.WithCancelCause(bg)
 		wantErr(t, "a context that ends", f.Do(ctx, "r", at(4, "d"), func(tx *sql.Tx) error {
 			err := b.deposit(bg, tx, 10)
-			cancel()
+			cancel(relock.ErrLost)
 			return err
-		}), context.Canceled)
-		wantErr(t, "a context that has ended", f.Do(ctx, "r", at(4, "d"), b.depositing(10)), context.Canceled)
+		}), relock.ErrLost)
+		wantErr(t, "a context that has ended", f.Do(ctx, "r", at(4, "d"), b.depositing(10)), relock.ErrLost)
 		wantErr(t, "a stale holder", f.Do(bg, "r", at(1, "z"), b.depositing(10)), relock.ErrStaleToken)
 		if got := balance(t, db, 1); got != 1 {
 			t.Errorf("the account has %d, want 1", got)
@@ -190,6 +191,19 @@ func TestSeveralResourcesAreClaimedTogether(t *testing.T) {
 		}
 		err := f.DoAll(bg, map[string]relock.Sequencer{"a": {Name: "stock", Token: 4, Owner: "b"}, "z": at(4, "b"), "n": at(4, "b")}, nothing)
 		wantErr(t, "one of them stale", err, relock.ErrStaleToken)
+		many := map[string]relock.Sequencer{}
+		for r := range 10 {
+			many[fmt.Sprint("r", r)] = at(5, "a")
+		}
+		wantErr(t, "many", f.DoAll(bg, many, nothing), nil)
+		for r := range many {
+			many[r] = at(4, "b")
+		}
+		for range 3 { // they are claimed in their order: the first is refused
+			if err := f.DoAll(bg, many, nothing); err == nil || !strings.Contains(err.Error(), `"r0"`) {
+				t.Errorf("got %v, want r0 refused", err)
+			}
+		}
 		if last("a") != other || last("n") != (relock.Sequencer{}) {
 			t.Errorf("of a refused claim is left: %v and %v", last("a"), last("n"))
 		}
@@ -251,13 +265,17 @@ func TestLastAndForget(t *testing.T) {
 func TestManyMigrateAtOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, b *base) {
 		db := b.open(t)
-		f := newFence(t, db, sqlfence.FromDriver)
-		errs := make(chan error)
-		for range 8 {
-			go func() { errs <- f.Migrate(bg) }()
-		}
-		for range 8 {
-			wantErr(t, "Migrate", <-errs, nil)
+		db.SetMaxIdleConns(8)
+		var f *sqlfence.Fence
+		for round := range 20 {
+			errs := make(chan error)
+			f = newFence(t, db, sqlfence.FromDriver, sqlfence.WithTable(fmt.Sprint("fence_", round)))
+			for range 8 {
+				go func() { errs <- f.Migrate(bg) }()
+			}
+			for range 8 {
+				wantErr(t, "Migrate", <-errs, nil)
+			}
 		}
 		wantErr(t, "a claim", f.Do(bg, "r", at(7, "a"), nothing), nil)
 		wantErr(t, "Migrate once more", f.Migrate(bg), nil)
