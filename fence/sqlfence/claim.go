@@ -25,11 +25,12 @@ type Tx interface {
 // REPEATABLE READ a transaction that has read before goes on seeing the data as
 // they were then, though its claim succeeds.
 //
-// It returns [relock.ErrStaleToken] if a later holder has been there,
-// [relock.ErrInvalid] for a resource or a sequencer that cannot be used ([MaxResource],
-// [fence.Check], text that is not UTF-8 or has a zero byte), where resource is guarded by another lock, and for a
-// nil or read-only tx or a *sql.DB, [sql.ErrTxDone] where tx has ended, or what the
-// database said. Whatever it is, roll tx back: nothing was claimed.
+// It returns [relock.ErrStaleToken] if a later holder has been there;
+// [relock.ErrInvalid] for a resource or a sequencer that cannot be used
+// ([MaxResource], [fence.Check], text that is not UTF-8 or has a zero byte), for a
+// resource that another lock guards, and for a tx that is nil, read-only or no
+// transaction (a *sql.DB, a *sql.Conn); [sql.ErrTxDone] where tx has ended; or what
+// the database said. Whatever it is, roll tx back: nothing was claimed.
 func (f *Fence) Claim(ctx context.Context, tx Tx, resource string, s relock.Sequencer) error {
 	if err := checkTx(tx); err != nil {
 		return err
@@ -40,6 +41,11 @@ func (f *Fence) Claim(ctx context.Context, tx Tx, resource string, s relock.Sequ
 	return f.claim(ctx, tx, resource, s)
 }
 
+// beginner is what has transactions, and is none.
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
 func checkTx(tx Tx) error {
 	switch t := tx.(type) {
 	case nil:
@@ -48,8 +54,8 @@ func checkTx(tx Tx) error {
 		if t == nil {
 			return invalid("Claim in a nil transaction")
 		}
-	case *sql.DB, *sql.Conn:
-		return invalid("Claim in a %T: it would end with the statement", tx)
+	case beginner:
+		return invalid("Claim in a %T, which is no transaction: the claim would end with its statement", tx)
 	}
 	return nil
 }
@@ -124,8 +130,8 @@ func (f *Fence) isMissing(ctx context.Context, tx Tx, err error) bool {
 
 // Retryable tells whether err says that a transaction lost to another one and is
 // as if it had not been, so that Do may be called again: a serialization failure or
-// a deadlock (SQLSTATE 40001 and 40P01, errors 1213 and 1020 of MySQL and MariaDB),
-// a busy or locked database (SQLite's 5 and 6).
+// a deadlock (SQLSTATE 40001 and 40P01, errors 1213 and 1020 of MySQL and MariaDB), a
+// wait that the database has bounded by itself (1205 of these two; SQLite's 5 and 6).
 func (f *Fence) Retryable(err error) bool {
 	return !errors.Is(err, relock.ErrStaleToken) && f.dialect.is(err, f.dialect.conflict)
 }

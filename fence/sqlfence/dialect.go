@@ -132,7 +132,7 @@ ON DUPLICATE KEY UPDATE
 	forget: `DELETE FROM {table} WHERE claimed < TIMESTAMPADD(MICROSECOND, ?, '1970-01-01')`,
 
 	code:     mysqlNumber,
-	conflict: []string{"1213", "1020"}, // a deadlock; a row that has changed since the snapshot
+	conflict: []string{"1213", "1020", "1205"}, // a deadlock; a row that has changed since the snapshot; innodb_lock_wait_timeout
 	missing:  []string{"1146"},
 	readOnly: []string{"1792"},
 }

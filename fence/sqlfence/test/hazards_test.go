@@ -195,6 +195,9 @@ func TestWithoutABoundAStoppedHolderBlocksTheNextForGood(t *testing.T) {
 			opts = append(opts, sqlfence.WithIdleTimeout(0))
 		}
 		db, f := b.fence(t, opts...)
+		if b.name == "mariadb" { // its own bound of a wait is none: the claim is repeated
+			f = newFence(t, b.open(t, "innodb_lock_wait_timeout=1"), sqlfence.MySQL)
+		}
 		slow := begin(t, db, nil)
 		wantErr(t, "the stopped one's claim", f.Claim(bg, slow, "r", at(1, "a")), nil)
 		ctx, cancel := context.WithTimeoutCause(bg, idle, relock.ErrLost)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jmoiron/sqlx"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/fence/sqlfence"
@@ -125,6 +126,11 @@ func TestWhatCannotBeClaimedIsNot(t *testing.T) {
 		wantErr(t, "no transaction", f.Claim(bg, nil, "r", good), relock.ErrInvalid)
 		wantErr(t, "a nil transaction", f.Claim(bg, (*sql.Tx)(nil), "r", good), relock.ErrInvalid)
 		wantErr(t, "no transaction but the database", f.Claim(bg, db, "r", good), relock.ErrInvalid)
+		wantErr(t, "the same in another", f.Claim(bg, sqlx.NewDb(db, b.driver), "r", good), relock.ErrInvalid)
+		conn, err := db.Conn(bg)
+		wantErr(t, "a connection", err, nil)
+		wantErr(t, "no transaction but a connection", f.Claim(bg, conn, "r", good), relock.ErrInvalid)
+		wantErr(t, "its end", conn.Close(), nil)
 		var rows int
 		if err := db.QueryRow("SELECT count(*) FROM relock_fence").Scan(&rows); err != nil || rows != 0 {
 			t.Errorf("there are %d rows, %v", rows, err)
