@@ -23,9 +23,9 @@
 // A claim is accepted if the row is not there, or is of the same lock and of a
 // smaller token, or of the same token and owner. Its transaction then holds the
 // row: whoever claims it next waits for the end of that transaction, and sees what
-// it wrote. So of the transactions that claim a resource each begins after the one
-// before has ended, their tokens never fall, and none overwrites what it has not
-// read. That holds at every isolation level, as long as
+// it wrote. So the transactions that claim a resource do their work one after the
+// other, their tokens never fall, and none overwrites what it has not read. That
+// holds at every isolation level, as long as
 //
 //   - the claim comes before the first read of the transaction (Do sees to that;
 //     with [Fence.Claim] the caller does),
