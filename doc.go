@@ -7,7 +7,7 @@
 // ends when it is lost, and Token is what a storage needs to refuse a holder
 // that a later one has overtaken ([Guard]). [Do] is all of this in one call, and
 // [DoValue] for a function with a result. Package relocktest is for tests of code
-// that locks.
+// that locks. Packages fence and fence/sqlfence take tokens to other storages.
 //
 // What follows is the specification.
 //
@@ -205,15 +205,19 @@
 //
 // # Fencing in SQL
 //
-// What [Guard] does for Redis data takes two columns in a table. A holder raises
-// the fence before its first read, and every write has the same condition:
+// Package fence/sqlfence does for SQL databases what [Guard] does for Redis data.
+// By hand it takes two columns, fence (0 at first) and fence_owner (empty), and one
+// transaction. A holder raises the fence before its first read, and reads on the
+// condition that the fence is its own:
 //
 //	UPDATE account SET fence = $1, fence_owner = $2
-//	 WHERE id = $3 AND (fence < $1 OR fence = $1 AND fence_owner = $2);  -- claim: 1 row, or stale
-//	SELECT balance FROM account WHERE id = $3;
-//	UPDATE account SET balance = $4
-//	 WHERE id = $3 AND fence = $1 AND fence_owner = $2;                  -- write: 1 row, or stale
+//	 WHERE id = $3 AND (fence < $1 OR fence = $1 AND fence_owner = $2);  -- claim
+//	SELECT balance FROM account
+//	 WHERE id = $3 AND fence = $1 AND fence_owner = $2;                  -- no row: stale
+//	UPDATE account SET balance = $4 WHERE id = $3;                       -- write
 //
 // with lease.Token(), lease.Owner(). The owner is compared too, since a failover
-// can issue one number twice.
+// can issue one number twice. It is the second statement that tells: the first may
+// change no row for a holder that claims again (MySQL and MariaDB count none then),
+// and after it nobody else can claim the row until the transaction ends.
 package relock

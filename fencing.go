@@ -97,7 +97,9 @@ type GuardOption interface{ guard(*settings) }
 // Every call returns [ErrStaleToken] for a token that is smaller than the last
 // one seen, or equal with another owner: the data were not touched. A token of 0
 // (a MultiLock's own) is refused likewise, and with [ErrInvalid]. Where nothing
-// is remembered of the key, a token older than the retention is refused. Any
+// is remembered of the key, a token older than the retention is refused. A token
+// more than an hour ahead of the clock of rdb is [ErrInvalid]: no lock issues one
+// while clocks agree, and remembering it would refuse every holder until then. Any
 // other error is what Redis said; where no answer came the write may have
 // happened, or happen yet, and nothing is sent twice ("not sent" says that it did
 // not, and will not). The memory of the last

@@ -178,6 +178,24 @@ func TestWhereNothingIsRememberedAnOldTokenIsRefused(t *testing.T) {
 	})
 }
 
+func TestATokenFromTheFutureIsRefused(t *testing.T) {
+	onBoth(t, func(t *testing.T, rdb *redis.Client) {
+		g, at := relock.NewGuard(rdb), behaviour.TokensFromNow()
+		for _, w := range guardedWrites {
+			err := w.write(g, "a", at((time.Hour+time.Minute).Microseconds(), "forger"), "x")
+			if !errors.Is(err, relock.ErrInvalid) || errors.Is(err, relock.ErrStaleToken) {
+				t.Errorf("%s with a token of 61 minutes ahead: got %v, want ErrInvalid", w.name, err)
+			}
+		}
+		if keys := rdb.Keys(behaviour.Bg, "*").Val(); len(keys) > 0 {
+			t.Errorf("it wrote %q", keys)
+		}
+		if err := g.Claim(behaviour.Bg, "a", at(0, "a")); err != nil {
+			t.Errorf("the next holder: %v", err)
+		}
+	})
+}
+
 func TestGuardSetHonoursItsTTL(t *testing.T) {
 	onBoth(t, func(t *testing.T, rdb *redis.Client) {
 		g, at := relock.NewGuard(rdb), behaviour.TokensFromNow()

@@ -63,8 +63,12 @@ func TestReadmeSnippetsAreOfExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	nested, err := filepath.Glob("fence/sqlfence/test/example*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var examples strings.Builder
-	for _, name := range append(files, others...) {
+	for _, name := range slices.Concat(files, others, nested) {
 		examples.WriteString("\n" + unindented(readFile(t, name)))
 	}
 	var snippets []snippet

@@ -5,9 +5,11 @@
 -- Reply: {1, what the write returns}  done
 --        {0, token, owner}            refused: that holder was here, and is later
 --        {0, 0, ''}                   refused: older than any fence is kept, and none is there
+--        {2}                          refused: more than an hour ahead of the clock, where no lock is
 -- Invariant: the fence is raised before the write, and outlives the data. Two
 -- holders of one number are told apart by their owners: a failover can issue a
--- number twice.
+-- number twice. A token from the future, once remembered, would refuse every
+-- holder until then.
 
 local fence = KEYS[#KEYS]
 local token, owner, retention_ms = ARGV[#ARGV - 2], ARGV[#ARGV - 1], ARGV[#ARGV]
@@ -18,9 +20,13 @@ local seen = redis.pcall('HMGET', fence, 'token', 'owner')
 if seen.err then
   return seen
 end
+local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
+if tonumber(token) > now_us + 3600000000 then
+  return { 2 }
+end
 if not seen[1] then
-  local clock = redis.call('TIME')
-  if tonumber(token) < clock[1] * 1000000 + clock[2] - retention_ms * 1000 then
+  if tonumber(token) < now_us - retention_ms * 1000 then
     return { 0, 0, '' }
   end
 elseif tonumber(token) < tonumber(seen[1]) or tonumber(token) == tonumber(seen[1]) and owner ~= seen[2] then

@@ -199,7 +199,12 @@ var guarding = []mutant{
 	},
 	{
 		name:   "a Guard that has forgotten lets anybody in",
-		edit:   edit{"scripts/guard.lua", "if tonumber(token) < clock[1] * 1000000", "if false and tonumber(token) < clock[1] * 1000000"},
+		edit:   edit{"scripts/guard.lua", "if tonumber(token) < now_us", "if false and tonumber(token) < now_us"},
+		killer: redisengine("TestGuardScript/embedded"),
+	},
+	{
+		name:   "a Guard takes a token from the future",
+		edit:   edit{"scripts/guard.lua", "if tonumber(token) > now_us", "if false and tonumber(token) > now_us"},
 		killer: redisengine("TestGuardScript/embedded"),
 	},
 }

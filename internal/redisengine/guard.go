@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/scripts"
 )
 
@@ -53,11 +54,16 @@ func (s *Script) Guarded(ctx context.Context, rdb Client, g Guarding, keys []str
 	return readGuarded(reply)
 }
 
+var errAhead = engine.Invalid("its token is more than an hour ahead of the server's clock")
+
 func readGuarded(reply any) (any, *Overtaken, error) {
 	rd := readReply(reply)
-	if rd.int() == 1 && rd.err == nil {
+	switch kind := rd.int(); {
+	case rd.err == nil && kind == 1:
 		val, err := written(rd.rest)
 		return val, nil, err
+	case rd.err == nil && kind == 2:
+		return nil, nil, errAhead
 	}
 	by := &Overtaken{rd.int(), rd.string()}
 	return nil, by, rd.err

@@ -91,8 +91,18 @@ func TestGuardScript(t *testing.T) {
 			g.do("hset", g.fence, "token", 999, "owner", "a")
 			g.want(g.claim(now, "b"), 1, 1)
 			g.want(g.claim(999, "a"), 0, now, "b")
-			g.want(g.claim(maxToken, "c"), 1, 1)
-			g.want(g.claim(maxToken-1, "d"), 0, maxToken, "c")
+			g.do("hset", g.fence, "token", maxToken, "owner", "c")
+			g.want(g.claim(now, "d"), 0, maxToken, "c")
+		}},
+		{"a token more than an hour ahead of the clock is refused", func(g *guardTest, token int64) {
+			const hour, minute = 3_600_000_000, 60_000_000
+			g.want(g.write(SetScript, token+hour+minute, "a", "x"), 2)
+			g.want(g.claim(maxToken, "a"), 2)
+			g.wantGone(g.data, g.fence)
+			g.want(g.claim(token, "a"), 1, 1)
+			g.want(g.claim(token+hour+minute, "a"), 2)
+			g.wantFence(token, "a")
+			g.want(g.write(SetScript, token+hour-minute, "a", "x"), 1, "OK")
 		}},
 		{"a deletion leaves the memory", func(g *guardTest, token int64) {
 			g.write(SetScript, token, "a", "x")

@@ -11,8 +11,10 @@ const (
 	// EnvServer names the environment variable with the server binary's path.
 	EnvServer = "RELOCK_SERVER"
 	// EnvRequire names the environment variable that, set to 1, makes tests
-	// fail instead of skip when there is no server binary.
-	EnvRequire = "RELOCK_REQUIRE_REDIS"
+	// fail instead of skip when there is no server binary, of Redis or another.
+	EnvRequire = "RELOCK_REQUIRE_SERVERS"
+	// EnvRequireRedis is the same under its older name.
+	EnvRequireRedis = "RELOCK_REQUIRE_REDIS"
 )
 
 // FindServer returns the server binary that [Start] uses without
@@ -34,7 +36,7 @@ func FindServer() (string, error) {
 }
 
 // Require skips the test if no server binary is found, or fails it if
-// RELOCK_REQUIRE_REDIS=1.
+// servers are required ([EnvRequire]).
 func Require(tb testing.TB) {
 	tb.Helper()
 	_, err := FindServer()
@@ -43,18 +45,20 @@ func Require(tb testing.TB) {
 	}
 }
 
-// Missing skips the test for what is missing here, or fails it if
-// RELOCK_REQUIRE_REDIS=1.
+// Missing skips the test for what is missing here, or fails it if servers are
+// required ([EnvRequire]).
 func Missing(tb testing.TB, format string, args ...any) {
 	tb.Helper()
-	if os.Getenv(EnvRequire) == "1" {
-		tb.Fatalf("required by "+EnvRequire+"=1: "+format, args...)
+	for _, env := range []string{EnvRequire, EnvRequireRedis} {
+		if os.Getenv(env) == "1" {
+			tb.Fatalf("required by "+env+"=1: "+format, args...)
+		}
 	}
 	tb.Skipf(format, args...)
 }
 
 // Slow skips the test under -short, saying why it takes long, or fails it if
-// RELOCK_REQUIRE_REDIS=1.
+// servers are required ([EnvRequire]).
 func Slow(tb testing.TB, why string) {
 	tb.Helper()
 	if testing.Short() {

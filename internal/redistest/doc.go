@@ -10,7 +10,7 @@
 //
 // Each Start function has a variant that ends in T, for tests: it cleans up
 // after itself, and without a server binary it skips the test, or fails it if
-// RELOCK_REQUIRE_REDIS=1.
+// RELOCK_REQUIRE_SERVERS=1, or RELOCK_REQUIRE_REDIS=1.
 //
 // The binary is RELOCK_SERVER if set, else redis-server or valkey-server on
 // the PATH. It may be a script that ends in exec: the process started must

@@ -156,14 +156,16 @@ func (r *refused) Fatalf(string, ...any) {
 
 func TestRequireSkipsOrFailsWithoutABinary(t *testing.T) {
 	t.Setenv(EnvServer, "/no/such/server")
-	for env, want := range map[string]refused{"": {skipped: true}, "1": {failed: true}} {
-		t.Setenv(EnvRequire, env)
+	for _, env := range [][2]string{{"", ""}, {"1", ""}, {"", "1"}, {"1", "1"}} {
+		t.Setenv(EnvRequire, env[0])
+		t.Setenv(EnvRequireRedis, env[1])
+		want := refused{skipped: env == [2]string{}, failed: env != [2]string{}}
 		got := &refused{}
 		var wg sync.WaitGroup
 		wg.Go(func() { Require(got) })
 		wg.Wait()
 		if *got != want {
-			t.Errorf("%s=%q: %+v, want %+v", EnvRequire, env, *got, want)
+			t.Errorf("%s=%q, %s=%q: %+v, want %+v", EnvRequire, env[0], EnvRequireRedis, env[1], *got, want)
 		}
 	}
 }

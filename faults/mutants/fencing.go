@@ -1,0 +1,30 @@
+package main
+
+// fencing breaks what travels to other storages.
+var fencing = []mutant{
+	{
+		name:   "a token from the future passes to other storages",
+		edit:   edit{"fence/fence.go", "case int64(s.Token) > time.Now().Add(MaxAhead).UnixMicro():", "case int64(s.Token) > time.Now().Add(MaxAhead).UnixMicro() && s.Name == \"\":"},
+		killer: fence("TestWhatNoLockIssuesIsRefusedUnseen"),
+	},
+	{
+		name:   "any signature will do",
+		edit:   edit{"fence/sign.go", "if g != nil && !g.signedBy(text, signature) {", "if g != nil && signature == \"\" {"},
+		killer: fence("TestASignerTakesWhatAKeyOfItsHasSigned"),
+	},
+	{
+		name:   "a stranger to whom a request is redirected is told its holder",
+		edit:   edit{"fence/http.go", "if hostAsked(r) == r.URL.Host {", "if r.Response == nil || r.Response.Request.URL.Host == r.URL.Host {"},
+		killer: fence("TestAnotherHostIsToldNoHolder"),
+	},
+	{
+		name:   "a service takes the sequencer of another lock",
+		edit:   edit{"fence/http.go", "if s.Name != lock {", "if s.Name == \"\" {"},
+		killer: fence("TestARequestWithoutAUsableHolderIsABadOne"),
+	},
+	{
+		name:   "a handler runs though its claim was refused",
+		edit:   edit{"fence/http.go", "return s, m.Claims.Claim(r.Context(), resource, s)", "_ = m.Claims.Claim(r.Context(), resource, s)\n	return s, nil"},
+		killer: fence("TestAMiddlewareClaimsBeforeTheHandlerRuns"),
+	},
+}
