@@ -3,6 +3,16 @@ package main
 // living breaks what a holder believes, and how it ends.
 var living = []mutant{
 	{
+		name:   "who waits for an end minds a deadline that is another's",
+		edit:   edit{"internal/lifecycle/bound.go", "	return b.Context.Done(), b.done, b.until\n", "	d, _ := b.Deadline()\n	return b.Context.Done(), b.done, d\n"},
+		killer: lifecycle("TestABoundTellsOfItsOwnInstantAlone"),
+	},
+	{
+		name:   "a request that is bounded has no end at its parent's",
+		edit:   edit{"internal/lifecycle/bound.go", "if err := b.Context.Err(); err != nil {", "if err := b.Context.Err(); err != nil && b.done == nil {"},
+		killer: lifecycle("TestABoundEndsAsAContextDoes"),
+	},
+	{
 		name:   "a lease is believed to the end of its TTL",
 		edit:   edit{"internal/lifecycle/validity.go", "v.sent.Add(v.left - engine.Drift(v.left))", "v.sent.Add(v.left)"},
 		killer: lifecycle("TestAGrantIsBelievedForItsTTLLessTheDrift"),

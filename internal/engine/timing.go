@@ -30,12 +30,12 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Bounded is a context that ends at its deadline, or with another, or by itself.
-// Whoever waits for it with a timer of its own asks for Ends and minds the deadline:
-// Done would have it make a timer.
+// Bounded is a context that ends with another, or by itself, or at an instant.
+// Whoever waits for it with a timer of its own asks for Ends: Done would have it make
+// one.
 type Bounded interface {
 	context.Context
-	// Ends returns what is closed when the other context ends, and when it ends by
-	// itself.
-	Ends() (other, itself <-chan struct{})
+	// Ends returns what is closed when the other context ends, which may be at a
+	// deadline of that one's, and when it ends by itself; and the instant.
+	Ends() (other, itself <-chan struct{}, at time.Time)
 }

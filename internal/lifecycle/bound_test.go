@@ -85,3 +85,20 @@ func TestABoundHasTheEarlierDeadline(t *testing.T) {
 		}
 	})
 }
+
+// Its own instant is another than its parent's, whose end it hears of: at the
+// parent's deadline it may not have ended yet, and who minded that would look for
+// its end again and again.
+func TestABoundTellsOfItsOwnInstantAlone(t *testing.T) {
+	parent, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	b := newBound(parent, time.Minute)
+	defer b.cancel()
+	other, itself, at := b.Ends()
+	if deadline, _ := b.Deadline(); !at.After(deadline) {
+		t.Errorf("got %v, the parent's deadline", at)
+	}
+	if other != parent.Done() || itself == nil {
+		t.Error("not told of the parent's end, or of its own")
+	}
+}
