@@ -37,7 +37,7 @@ var asking = []mutant{
 	{
 		name:   "a request that hangs has no copies",
 		edit:   edit{"internal/redisengine/copies.go", "if s.every > 0 && copied != nil {", "if s.every < 0 && copied != nil {"},
-		killer: redisengine("TestDeadConnectionsDoNotCostTheCall/TryLock, asked directly before: false"),
+		killer: redisengine("TestDeadConnectionsDoNotCostTheCall/TryLock, asked inline before: false"),
 	},
 	{
 		name:   "the watchdog's batches have no copies",
