@@ -4,7 +4,7 @@
 //
 // Where things are: the keys in keys.go, the scripts' arguments and replies in
 // engine.go and scripts.go, a command and its last word in command.go, how it
-// leaves in inline.go, lane.go, unit.go, copies.go and batch.go, what an error means in failure.go;
+// leaves in request.go, inline.go, dispatcher.go, unit.go, copies.go and batch.go, what an error means in failure.go;
 // a node of a quorum in node.go, a Guard's writes in guard.go.
 //
 // # Keys
@@ -88,15 +88,15 @@
 // release again at the end, which passes the free lock on.
 //
 // While a server answers quickly and few are under way, requests leave in the
-// goroutine that makes them, and are given up after 20 ms. Else they go by a lane, one
+// goroutine that makes them, and are given up after 20 ms. Else they go by a dispatcher, one
 // a server or a shard of a Cluster: what comes while as many are under way as the
 // server has use for leaves together, as a pipeline of 64 at the most, renewals and
 // releases in front. How many may be under way is read off what answers take (limit.go).
-// Where hooks look on, unless relock.WithBatching(true), and for what has no lane, each
+// Where hooks look on, unless relock.WithBatching(true), and for what has no dispatcher, each
 // request has a goroutine of its own, since go-redis does not give up a reply that it
 // waits for. Either way a call ends with its context.
 //
-// A request that is given up while it waits in its lane is taken out, and was never
+// A request that is given up while it waits there is taken out, and was never
 // sent: nothing is withdrawn for it. One that is on its way counts as unanswered, and
 // its withdrawal leaves when it is written. The waiting copies of a request that is
 // answered are taken out, and so are the renewals of a hold that is given back.
