@@ -23,6 +23,7 @@ type attempt struct {
 	proposals   int           // of which this is the last
 	round       int           // of asking, each of which has its time
 	answer      engine.Answer // once held
+	extended    time.Duration // the longest that it was extended by, if that is more than a TTL
 }
 
 // phase is how far an attempt has come.
@@ -176,6 +177,7 @@ func (r *request) answered(t *attempt, i int, ans engine.Answer, err error) {
 	if again && (v.says == inQueue || t.wants(i)) && r.ask(t, i, true) {
 		r.watch(t)
 	}
+	r.lengthen(t, i)
 	r.decide(t)
 }
 

@@ -170,13 +170,28 @@ func (r *request) repair(ttl time.Duration) {
 		return
 	}
 	r.did.add(action{do: doRefresh, attempt: t})
-	p := engine.Proposal{Token: t.proposal.Token, Kind: engine.Owned}
+	if ttl > t.req.TTL {
+		t.extended = max(t.extended, ttl)
+	}
 	for i := range t.votes {
 		if v := &t.votes[i]; v.link == idle && (!v.hasVote() || r.now.After(v.end)) {
 			v.lapse()
-			if r.askFor(t, i, false, p, ttl) {
-				r.watch(t)
-			}
+			r.askOwned(t, i, ttl)
 		}
+	}
+}
+
+// lengthen asks once more for a vote that was under way when the hold was extended: it
+// was asked for less.
+func (r *request) lengthen(t *attempt, i int) {
+	if v := &t.votes[i]; t.isHeld() && v.hasVote() && v.link == idle && v.ttl < t.extended {
+		r.askOwned(t, i, t.extended)
+	}
+}
+
+// askOwned asks for a vote for the hold's token, for ttl at least.
+func (r *request) askOwned(t *attempt, i int, ttl time.Duration) {
+	if r.askFor(t, i, false, engine.Proposal{Token: t.proposal.Token, Kind: engine.Owned}, ttl) {
+		r.watch(t)
 	}
 }

@@ -146,3 +146,25 @@ func TestAnAnswerFromBeforeAMessageIsNotTheLastWord(t *testing.T) {
 		})
 	}
 }
+
+// A vote that is under way when the hold is extended was asked for less, and is asked
+// for once more.
+func TestAVoteThatAnExtensionCrossesIsAskedForAsMuch(t *testing.T) {
+	r := newRequest(fiveNodes{}, "hold", "1", 5)
+	asksAt(&r, start)
+	for i := range 4 {
+		told(&r, i, "")
+	}
+	if !r.current.isHeld() {
+		t.Fatalf("not held: phase %d", r.current.phase)
+	}
+	r.repair(time.Hour)
+	told(&r, 4, "")
+	if v := &r.current.votes[4]; v.link != asking || v.ttl != time.Hour {
+		t.Fatalf("it is not asked again, for an hour: link %d, %v", v.link, v.ttl)
+	}
+	told(&r, 4, "")
+	if v := &r.current.votes[4]; v.link != idle {
+		t.Errorf("it is asked a third time")
+	}
+}

@@ -42,6 +42,11 @@ var quorum = []mutant{
 		killer: redlock("TestAnAnswerFromBeforeAMessageIsNotTheLastWord/lost"),
 	},
 	{
+		name:   "a vote that an extension crosses stays shorter",
+		edit:   edit{"redlock/attempt.go", "	r.lengthen(t, i)\n", ""},
+		killer: redlock("TestAVoteThatAnExtensionCrossesIsAskedForAsMuch"),
+	},
+	{
 		name:   "a vote that a message crosses is the last word",
 		edit:   edit{"redlock/attempt.go", "	case v.link != idle:\n		v.link.recheck()\n", "	case v.link != idle:\n"},
 		killer: redlock("TestAnAnswerFromBeforeAMessageIsNotTheLastWord/crosses"),
@@ -167,7 +172,7 @@ var quorum = []mutant{
 	},
 	{
 		name:   "a vote that comes after Extend ends before the others",
-		edit:   edit{"redlock/renewal.go", "r.askFor(t, i, false, p, ttl)", "r.askFor(t, i, false, p, 0)"},
+		edit:   edit{"redlock/renewal.go", "			r.askOwned(t, i, ttl)\n", "			r.askOwned(t, i, 0)\n"},
 		killer: redlock("TestAVoteAfterExtendLasts"),
 	},
 	{

@@ -59,7 +59,7 @@
 // else orders two connections.
 //
 // Where a request has left and has no answer for a twelfth of the call timeout
-// (relock.WithCallTimeout), or for twice what answers take if that is longer, up to a
+// (relock.WithCallTimeout), or for four times what answers take if that is longer, up to a
 // quarter of it, a copy of it leaves on another connection, and then one more each
 // twelfth, up to ten: a router may have forgotten a pooled connection and told
 // neither end. The first answer counts. Each copy that is not answered itself is an
@@ -101,7 +101,7 @@
 // its withdrawal leaves when it is written. The waiting copies of a request that is
 // answered are taken out, and so are the renewals of a hold that is given back.
 //
-// A pipeline without an answer for 20 ms, or twice what answers take, gives its place
+// A pipeline without an answer for 20 ms, or four times what answers take, gives its place
 // away; no more than four may be so beside those that may be under way, and one more for
 // renewals and releases. It is given up at a third of the call timeout, or twice what
 // answers take if that is longer; one at a time only at the call timeout, so that
