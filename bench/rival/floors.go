@@ -20,14 +20,22 @@ var nothing = redis.NewScript("return 1")
 
 type bare struct{ rdb redis.UniversalClient }
 
-func (b *bare) Locker(string) Locker { return b }
-func (b *bare) Close() error         { return b.rdb.Close() }
+func (b *bare) Locker(name string) Locker { return bareLocker{b, []string{name}} }
+func (b *bare) Close() error              { return b.rdb.Close() }
 
-func (b *bare) Lock(ctx context.Context) (Held, error) { return b, b.Unlock(ctx) }
-
-func (b *bare) Unlock(ctx context.Context) error {
-	return nothing.Run(ctx, b.rdb, []string{"nothing"}).Err()
+func (b *bare) run(ctx context.Context, keys []string) error {
+	return nothing.Run(ctx, b.rdb, keys).Err()
 }
+
+// bareLocker is also its Held.
+type bareLocker struct {
+	b    *bare
+	keys []string
+}
+
+func (l bareLocker) Lock(ctx context.Context) (Held, error) { return l, l.Unlock(ctx) }
+
+func (l bareLocker) Unlock(ctx context.Context) error { return l.b.run(ctx, l.keys) }
 
 // SetNX is the simplest lock there is: SET NX, and a compare-and-delete. It
 // knows no waiting.
@@ -106,7 +114,7 @@ type round struct {
 
 func (n *bareNode) serve() {
 	for r := range n.rounds {
-		r.answers <- n.Unlock(r.ctx)
+		r.answers <- n.run(r.ctx, []string{"nothing"})
 	}
 }
 

@@ -45,7 +45,7 @@ func OnCluster(rig *Rig, goroutines []int, d time.Duration) Work {
 		}
 		w.Points = append(w.Points, Point{
 			Label: fmt.Sprintf("%d goroutines", n), At: map[string]float64{"goroutines": float64(n)},
-			Entrants: entrantsOf([]rival.Kind{rival.BareSame}, rival.Clustered(), run),
+			Entrants: entrantsOf([]rival.Kind{rival.Bare, rival.BareSame}, rival.Clustered(), run),
 		})
 	}
 	return w

@@ -33,7 +33,7 @@ func Delayed(rig *Rig, delays []time.Duration, goroutines []int, d time.Duration
 			w.Points = append(w.Points, Point{
 				Label:    fmt.Sprintf("%v added, %d goroutines", delay, n),
 				At:       map[string]float64{"delay_ms": delay.Seconds() * 1e3, "goroutines": float64(n)},
-				Entrants: entrantsOf([]rival.Kind{rival.BareSame}, rival.Delayed(), run),
+				Entrants: entrantsOf([]rival.Kind{rival.Bare}, rival.Delayed(), run),
 			})
 		}
 	}
