@@ -53,8 +53,10 @@ func TestEveryLookIsToldApartWithoutColour(t *testing.T) {
 		dashes string
 	}
 	seen := map[plain]string{}
-	names := []string{"relock", "relock (AutoPipeliner)", "relock (Reentrant)", "redsync", "redislock 100ms", "redislock 1ms", "rueidislock", "Redisson's flow",
-		"relock (hook)", "relock (hook, batching)", "floor: 2 EVALSHA, relock's arguments", "floor: relock's reads and writes", "floor: any"}
+	names := []string{
+		"relock", "relock (AutoPipeliner)", "relock (Reentrant)", "redsync", "redislock 100ms", "redislock 1ms", "rueidislock", "Redisson's flow",
+		"relock (hook)", "relock (hook, batching)", "floor: 2 EVALSHA, relock's arguments", "floor: relock's reads and writes", "floor: any",
+	}
 	for _, name := range names {
 		l := lookOf(name)
 		p := plain{l.shape, fmt.Sprint(l.dashes)}

@@ -28,7 +28,8 @@ func Scripts(rig *Rig, d time.Duration) Work {
 		Points: []Point{
 			{"pair", map[string]float64{"clients": 1}, entrantsOf([]rival.Kind{rival.BareSame, rival.Writes}, []rival.Kind{rival.Relock}, pair)},
 			{
-				"hand-off", map[string]float64{"clients": 2},
+				"hand-off",
+				map[string]float64{"clients": 2},
 				append(floor, entrantsOf([]rival.Kind{rival.HandOffWrites}, []rival.Kind{rival.Relock}, handOff)...),
 			},
 		},

@@ -36,6 +36,12 @@ func newRig(t *testing.T) *Rig {
 	return rig
 }
 
+// run runs an entrant once, and fails rather than hang.
+func run(t *testing.T, e Entrant) (result.Sample, error) {
+	t.Helper()
+	return (&Engine{}).once(t.Context(), e, 0, time.Minute)
+}
+
 // measured runs one entrant of a work's first point that has it.
 func measured(t *testing.T, w Work, entrant string) result.Sample {
 	t.Helper()
@@ -53,7 +59,7 @@ func measured(t *testing.T, w Work, entrant string) result.Sample {
 		if e.Name != entrant {
 			continue
 		}
-		s, err := e.Run(t.Context(), 0)
+		s, err := run(t, e)
 		if err != nil {
 			t.Fatalf("%s: %v", entrant, err)
 		}
@@ -113,7 +119,7 @@ func TestFloorsOfAHandOff(t *testing.T) {
 	w := HandOff(rig, []int{3}, 50*time.Millisecond)
 	for _, p := range w.Points {
 		for _, e := range p.Entrants {
-			s, err := e.Run(t.Context(), 0)
+			s, err := run(t, e)
 			if err != nil {
 				t.Errorf("%s, %s: %v", p.Label, e.Name, err)
 			} else if s[result.P50] <= 0 || s[result.Commands] < 1 {
@@ -127,7 +133,7 @@ func TestScriptsAreTimed(t *testing.T) {
 	rig := newRig(t)
 	for _, p := range Scripts(rig, 50*time.Millisecond).Points {
 		for _, e := range p.Entrants {
-			if s, err := e.Run(t.Context(), 0); err != nil || s[result.ScriptTime] <= 0 {
+			if s, err := run(t, e); err != nil || s[result.ScriptTime] <= 0 {
 				t.Errorf("%s, %s: got %v, %v, want a time", p.Label, e.Name, s[result.ScriptTime], err)
 			}
 		}
@@ -186,7 +192,9 @@ func TestEntrantsRunInTurnAsOftenAsTheirWorkSays(t *testing.T) {
 func TestAClosedLoopIsMeteredThoughOneStarves(t *testing.T) {
 	rig := newRig(t)
 	c := Contest{Crowd: Crowd{2, 2}, Hold: time.Millisecond}
-	s, err := closed(t.Context(), rig, rival.Relock, c, 60*time.Millisecond, 1_000_000)
+	s, err := run(t, Entrant{"relock", false, func(ctx context.Context, _ int) (result.Sample, error) {
+		return closed(ctx, rig, rival.Relock, c, 60*time.Millisecond, 1_000_000)
+	}})
 	if err != nil || s[result.Commands] <= 0 {
 		t.Errorf("got %v, %v, want commands of the last two thirds", s, err)
 	}
