@@ -21,7 +21,7 @@ import (
 )
 
 // quickTime ends a quick run on a machine that is slower than ours.
-const quickTime = 170 * time.Second
+const quickTime = 240 * time.Second
 
 // quorumNodes is how many servers a quorum lock runs on.
 const quorumNodes = 5
@@ -33,6 +33,7 @@ type config struct {
 	only   string
 	out    string
 	again  bool
+	before string
 }
 
 // silent is a go-redis logger.
@@ -53,12 +54,13 @@ func main() {
 		return
 	}
 	var c config
-	flag.BoolVar(&c.quick, "quick", false, "every work, small: two minutes; the samples are too short to be quoted")
-	flag.DurationVar(&c.budget, "time", 25*time.Minute, "how long a full run may take; samples are made shorter or longer to fit")
-	flag.IntVar(&c.rounds, "rounds", 0, "how often each cell is measured (default 5, with -quick 3)")
+	flag.BoolVar(&c.quick, "quick", false, "every work, small: three minutes; the samples are too short to be quoted")
+	flag.DurationVar(&c.budget, "time", 35*time.Minute, "how long a full run may take; samples are made shorter or longer to fit")
+	flag.IntVar(&c.rounds, "rounds", 0, "how often each cell is measured (default 5, or 7 where a ratio is judged; with -quick 3)")
 	flag.StringVar(&c.only, "only", "", "works to run, by their keys, separated by commas (default all)")
 	flag.StringVar(&c.out, "out", "out", "the folder that the results are written to")
 	flag.BoolVar(&c.again, "again", false, "measure nothing: write report and charts again from results.json in -out")
+	flag.StringVar(&c.before, "before", "results/before.json", "results.json of a run of the version before, for the goals that are about it")
 	flag.Parse()
 	if err := run(c); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -68,16 +70,10 @@ func main() {
 
 func run(c config) error {
 	if c.again {
-		return rewrite(c.out)
+		return rewrite(c)
 	}
 	if c.quick {
 		c.budget = quickTime
-	}
-	if c.rounds == 0 {
-		c.rounds = 5
-		if c.quick {
-			c.rounds = 3
-		}
 	}
 	redis.SetLogger(silent{}) // nodes are hung and connections cut on purpose
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -94,7 +90,7 @@ func run(c config) error {
 	if err != nil {
 		return err
 	}
-	return write(c.out, r)
+	return write(c, r)
 }
 
 func startRig(ctx context.Context) (*work.Rig, func(), error) {
@@ -121,7 +117,7 @@ func measure(ctx context.Context, c config, rig *work.Rig) (*result.Run, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &result.Run{Machine: machine, Mode: "full", Rounds: c.rounds, Started: time.Now(), Settings: work.Settings()}
+	r := &result.Run{Machine: machine, Mode: "full", Started: time.Now(), Settings: work.Settings()}
 	if err := rig.Warm(ctx); err != nil {
 		return nil, err
 	}
@@ -150,22 +146,34 @@ func measure(ctx context.Context, c config, rig *work.Rig) (*result.Run, error) 
 	return r, nil
 }
 
-func rewrite(dir string) error {
-	data, err := os.ReadFile(filepath.Join(dir, "results.json"))
+func rewrite(c config) error {
+	r, err := read(filepath.Join(c.out, "results.json"))
 	if err != nil {
 		return err
 	}
-	r, err := result.Parse(data)
-	if err != nil {
-		return err
-	}
-	return write(dir, r)
+	return write(c, r)
 }
 
-func write(dir string, r *result.Run) error {
+func read(path string) (*result.Run, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return result.Parse(data)
+}
+
+func write(c config, r *result.Run) error {
 	if len(r.Cells) == 0 {
 		return errors.New("nothing was measured")
 	}
+	before, err := read(c.before)
+	if errors.Is(err, os.ErrNotExist) {
+		before, err = nil, nil
+	}
+	if err != nil {
+		return fmt.Errorf("-before: %w", err)
+	}
+	dir := c.out
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -173,10 +181,10 @@ func write(dir string, r *result.Run) error {
 	if err != nil {
 		return err
 	}
-	if err := report.Write(dir, r, charts); err != nil {
+	if err := report.Write(dir, r, before, charts); err != nil {
 		return err
 	}
-	report.Terminal(os.Stdout, r)
+	report.Terminal(os.Stdout, r, before)
 	fmt.Printf("\n%s run, %d cells, %s: %s/report.md, %s/results.json, %d charts\n", r.Mode, len(r.Cells), r.Took, dir, dir, len(charts))
 	if r.Unended != "" {
 		fmt.Println("Not complete:", r.Unended)

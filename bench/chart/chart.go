@@ -17,11 +17,16 @@ import (
 )
 
 const (
-	width      = 9 * vg.Inch
-	height     = 4.6 * vg.Inch
-	legendSide = 2.45 * vg.Inch
-	margin     = 0.1 * vg.Inch
-	dpi        = 110
+	plotWidth = 6.55 * vg.Inch
+	height    = 4.6 * vg.Inch
+	sideLeast = 2.45 * vg.Inch // of the legend's side: most pictures have one width
+	gap       = 0.12 * vg.Inch // between plot and legend
+	margin    = 0.1 * vg.Inch
+	dpi       = 110
+
+	// otherFont is how much wider a text may be in the font that shows an SVG where
+	// ours is missing.
+	otherFont = 1.15
 )
 
 // picture is a plot with its legend beside it, where it hides nothing.
@@ -29,6 +34,7 @@ type picture struct {
 	work, title, file string
 	plot              *plot.Plot
 	legend            plot.Legend
+	texts             []string // of the legend
 }
 
 // Write draws every chart that the run has figures for.
@@ -46,19 +52,31 @@ func Write(dir string, r *result.Run) ([]report.Chart, error) {
 	return charts, nil
 }
 
+// side is the room beside the plot: as much as the legend's longest text needs.
+func (p *picture) side() vg.Length {
+	box := p.legend.Rectangle(draw.Canvas{})
+	return max(sideLeast, gap+otherFont*(box.Max.X-box.Min.X)+margin)
+}
+
+func (p *picture) width() vg.Length { return plotWidth + p.side() }
+
 func (p *picture) draw(c draw.Canvas) {
-	p.plot.Draw(draw.Crop(c, margin, -legendSide, margin, -margin))
-	side := draw.Crop(c, c.Max.X-c.Min.X-legendSide+0.12*vg.Inch, 0, 0, -0.42*vg.Inch)
-	p.legend.Draw(side)
+	p.plot.Draw(draw.Crop(c, margin, -p.side(), margin, -margin))
+	p.legend.Draw(p.legendBox(c))
+}
+
+// legendBox is where the legend is drawn.
+func (p *picture) legendBox(c draw.Canvas) draw.Canvas {
+	return draw.Crop(c, plotWidth+gap, 0, 0, -0.42*vg.Inch)
 }
 
 func (p *picture) save(dir string) error {
-	img := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))
+	img := vgimg.NewWith(vgimg.UseWH(p.width(), height), vgimg.UseDPI(dpi))
 	p.draw(draw.New(img))
 	if err := write(filepath.Join(dir, p.file+".png"), vgimg.PngCanvas{Canvas: img}); err != nil {
 		return err
 	}
-	svg := vgsvg.New(width, height)
+	svg := vgsvg.New(p.width(), height)
 	p.draw(draw.New(svg))
 	return write(filepath.Join(dir, p.file+".svg"), svg)
 }

@@ -55,6 +55,7 @@ func (d dots) build(r *result.Run) *picture {
 	}
 	p := newPlot(d.title, d.label, "")
 	legend := newLegend()
+	var texts []string
 	for i, point := range points {
 		scatter, err := plotter.NewScatter(rows[point])
 		if err != nil {
@@ -63,10 +64,12 @@ func (d dots) build(r *result.Run) *picture {
 		m := markers[i%len(markers)]
 		scatter.GlyphStyle = draw.GlyphStyle{Color: m.colour, Shape: m.shape, Radius: vg.Points(4.5)}
 		p.Add(scatter)
-		legend.Add(point[strings.LastIndex(point, ", ")+1:], scatter)
+		text := strings.TrimSpace(point[strings.LastIndex(point, ", ")+1:])
+		legend.Add(text, scatter)
+		texts = append(texts, text)
 	}
 	d.scale(p, entrants)
-	return &picture{d.work, d.title, d.file, p, legend}
+	return &picture{d.work, d.title, d.file, p, legend, texts}
 }
 
 // lane keeps the markers of a row from lying on one another: the first point is

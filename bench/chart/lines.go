@@ -34,6 +34,7 @@ func (d lines) build(r *result.Run) *picture {
 	}
 	p := newPlot(d.title, d.xLabel, d.yLabel)
 	legend := newLegend()
+	var texts []string
 	for _, name := range names {
 		look := lookOf(name)
 		line, points, err := plotter.NewLinePoints(series[name])
@@ -43,6 +44,7 @@ func (d lines) build(r *result.Run) *picture {
 		line.LineStyle, points.GlyphStyle = look.line(), look.glyph()
 		p.Add(line, points)
 		legend.Add(name, line, points)
+		texts = append(texts, name)
 	}
 	if d.xLinear {
 		p.X.Min, p.X.Max = p.X.Min-2, p.X.Max+2
@@ -52,7 +54,7 @@ func (d lines) build(r *result.Run) *picture {
 	}
 	p.X.Tick.Marker = marks(xs)
 	d.scaleY(p)
-	return &picture{d.work, d.title, d.file, p, legend}
+	return &picture{d.work, d.title, d.file, p, legend, texts}
 }
 
 func (d lines) scaleY(p *plot.Plot) {

@@ -16,6 +16,25 @@ func pictures(r *result.Run) []*picture {
 			x: "goroutines", xLabel: "goroutines of one client", y: result.Pairs, yLabel: "pairs a second",
 		}.build(r),
 		lines{
+			work: "names", title: "Many goroutines, a name each: the slowest pairs", file: "names-p99",
+			x: "goroutines", xLabel: "goroutines of one client", y: result.P99, yLabel: "a pair, p99",
+		}.build(r),
+		lines{
+			work: "delay", title: "A server that is 1 ms further away", file: "delay",
+			x: "goroutines", xLabel: "goroutines of one client", y: result.P50, yLabel: "a pair, median",
+			keep: func(c *result.Cell) bool { return c.At["delay_ms"] == 1 },
+		}.build(r),
+		lines{
+			work: "handoff", title: "Hand-off of clients that are warm, over its floors", file: "handoff-warm",
+			x: "clients", xLabel: "clients in a closed loop", y: result.P50, yLabel: "Unlock to next Lock, median",
+			keep: func(c *result.Cell) bool { return c.At["warm"] == 1 },
+		}.build(r),
+		lines{
+			work: "handoff", title: "Hand-off of clients that are cold, over its floors", file: "handoff-cold",
+			x: "clients", xLabel: "waiting clients", y: result.P50, yLabel: "Unlock to next Lock, median",
+			keep: func(c *result.Cell) bool { return c.At["warm"] == 0 },
+		}.build(r),
+		lines{
 			work: "drain", title: "Hand-off, a waiter a client (drain)", file: "handoff",
 			x: "waiters", xLabel: "waiting clients", y: result.P50, yLabel: "Unlock to next Lock, median", keep: aWaiterAClient,
 		}.build(r),

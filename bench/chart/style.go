@@ -39,26 +39,35 @@ func dash(lengths ...float64) []vg.Length {
 }
 
 var looks = map[string]look{
-	"relock":                 {blue, nil, draw.CircleGlyph{}, vg.Points(2.4), 3.6},
-	"relock (AutoPipeliner)": {skyBlue, dash(9, 3), draw.SquareGlyph{}, vg.Points(1.8), 4.6},
-	"relock (Reentrant)":     {skyBlue, dash(2, 2), draw.PyramidGlyph{}, vg.Points(1.8), 3.6},
-	"relock RedLock":         {blue, nil, draw.CircleGlyph{}, vg.Points(2.4), 3.6},
-	"relock MultiLock":       {skyBlue, dash(6, 2, 2, 2), draw.PlusGlyph{}, vg.Points(1.8), 5.5},
-	"redsync":                {vermillion, dash(7, 3), draw.TriangleGlyph{}, vg.Points(1.4), 6.2},
-	"redsync x5":             {vermillion, dash(7, 3), draw.TriangleGlyph{}, vg.Points(1.4), 6.2},
-	"redsync x5 (fail-fast)": {orange, dash(3, 3), draw.SquareGlyph{}, vg.Points(1.4), 4.6},
-	"redislock 100ms":        {orange, dash(3, 3), draw.SquareGlyph{}, vg.Points(1.4), 4.6},
-	"redislock 1ms":          {purple, dash(10, 3, 2, 3), draw.PlusGlyph{}, vg.Points(1.4), 5.5},
-	"rueidislock":            {green, dash(12, 4), draw.BoxGlyph{}, vg.Points(1.4), 2.8},
-	"Redisson's flow":        {black, dash(5, 2, 1, 2), draw.CrossGlyph{}, vg.Points(1.4), 3.6},
+	"relock":                               {blue, nil, draw.CircleGlyph{}, vg.Points(2.4), 3.6},
+	"relock (AutoPipeliner)":               {skyBlue, dash(9, 3), draw.SquareGlyph{}, vg.Points(1.8), 4.6},
+	"relock (hook)":                        {blue, dash(4, 3), draw.CrossGlyph{}, vg.Points(1.8), 4.2},
+	"relock (hook, batching)":              {skyBlue, dash(9, 2, 2, 2), draw.RingGlyph{}, vg.Points(1.8), 5},
+	"relock (no batching)":                 {skyBlue, dash(4, 3), draw.CrossGlyph{}, vg.Points(1.8), 4.2},
+	"relock (Reentrant)":                   {skyBlue, dash(2, 2), draw.PyramidGlyph{}, vg.Points(1.8), 3.6},
+	"relock RedLock":                       {blue, nil, draw.CircleGlyph{}, vg.Points(2.4), 3.6},
+	"relock MultiLock":                     {skyBlue, dash(6, 2, 2, 2), draw.PlusGlyph{}, vg.Points(1.8), 5.5},
+	"redsync":                              {vermillion, dash(7, 3), draw.TriangleGlyph{}, vg.Points(1.4), 6.2},
+	"redsync x5":                           {vermillion, dash(7, 3), draw.TriangleGlyph{}, vg.Points(1.4), 6.2},
+	"redsync x5 (fail-fast)":               {orange, dash(3, 3), draw.SquareGlyph{}, vg.Points(1.4), 4.6},
+	"redislock 100ms":                      {orange, dash(3, 3), draw.SquareGlyph{}, vg.Points(1.4), 4.6},
+	"redislock 1ms":                        {purple, dash(10, 3, 2, 3), draw.PlusGlyph{}, vg.Points(1.4), 5.5},
+	"rueidislock":                          {green, dash(12, 4), draw.BoxGlyph{}, vg.Points(1.4), 2.8},
+	"floor: 2 EVALSHA, relock's arguments": {grey, dash(8, 3), draw.SquareGlyph{}, vg.Points(1.4), 3.4},
+	"floor: relock's reads and writes":     {grey, dash(4, 2), draw.TriangleGlyph{}, vg.Points(1.4), 4},
+	"floor: a hand-off's reads and writes": {grey, dash(4, 2), draw.TriangleGlyph{}, vg.Points(1.4), 4},
+	"Redisson's flow":                      {black, dash(5, 2, 1, 2), draw.CrossGlyph{}, vg.Points(1.4), 3.6},
 }
+
+// floorLook is that of the floors without a look of their own.
+var floorLook = look{grey, dash(1.5, 2.5), draw.RingGlyph{}, vg.Points(1.4), 3.4}
 
 func lookOf(entrant string) look {
 	if l, ok := looks[entrant]; ok {
 		return l
 	}
 	if strings.HasPrefix(entrant, "floor") {
-		return look{grey, dash(1.5, 2.5), draw.RingGlyph{}, vg.Points(1.4), 3.4}
+		return floorLook
 	}
 	return look{grey, nil, draw.RingGlyph{}, vg.Points(1), 3.4}
 }

@@ -2,44 +2,63 @@ package report
 
 import (
 	"fmt"
-	"math"
+	"slices"
 	"strings"
 
 	"github.com/relock-go/relock/bench/result"
+	"github.com/relock-go/relock/internal/stats"
 )
 
 // Goal is a number that relock set itself, beside what a run measured, and why
 // it was not reached, as far as the run's other figures tell.
-type Goal struct{ What, Goal, Measured, Verdict, Why string }
+type Goal struct {
+	What     string
+	Goal     string
+	Before   string // what the run of the version before measured; "": unknown
+	Measured string
+	Verdict  string
+	Why      string // it was not reached
+	Ahead    string // peers that are ahead, reached or not
+}
 
 const (
-	reached   = "reached"
-	missed    = "not reached"
-	unknown   = "not measured"
-	ours      = "relock"
-	pipelined = "relock (AutoPipeliner)"
-	redlock   = "relock RedLock"
+	reached = "reached"
+	missed  = "not reached"
+	unknown = "not measured"
+	alone   = "nothing to compare with"
+
+	ours    = "relock"
+	hooked  = "relock (hook)"
+	single  = "relock (no batching)"
+	redlock = "relock RedLock"
+
+	redislock   = "redislock 100ms"
+	rueidislock = "rueidislock"
 
 	pairsFloor   = "floor: 2 bare EVALSHA"
+	sameFloor    = "floor: 2 EVALSHA, relock's arguments"
 	setNX        = "floor: SET NX + delete"
 	writes       = "floor: relock's reads and writes"
 	handoffFloor = "floor: PUBLISH to receive"
+	publishFloor = "floor: PUBLISH to who waits"
 )
 
-// Goals judges the run by relock's goals.
-func Goals(r *result.Run) []Goal {
-	all := []Goal{
-		atMost(r, "commands a section, drain of 128 waiters in 4 clients", result.Commands, 1.05, "drain", "128 waiters in 4 clients"),
-		atMost(r, "the same, 128 clients with one waiter each", result.Commands, 2.05, "drain", "128 waiters in 128 clients"),
-		closedLoop(r),
-		handoff(r),
-		idle(r, "128 waiters in 4 clients", 4),
-		idle(r, "128 waiters in 128 clients", 128),
+// Goals judges the run by relock's goals. before is a run of the version before, or
+// nil.
+func Goals(r, before *result.Run) []Goal {
+	if before == nil {
+		before = &result.Run{}
 	}
-	for _, hold := range []string{"0s", "1ms", "10ms"} {
-		all = append(all, fairness(r, "32 in 4 clients, hold "+hold))
+	all, then := judge(r, before), judge(before, &result.Run{})
+	for i := range all {
+		all[i].Before = then[i].Measured
 	}
-	return append(all, uncontended(r), throughput(r), leases(r), longQueue(r), hungNode(r))
+	return all
+}
+
+// judge returns the same goals in the same order for every run.
+func judge(r, before *result.Run) []Goal {
+	return append(freeGoals(r, before), waitingGoals(r)...)
 }
 
 func verdict(ok bool) string {
@@ -49,7 +68,7 @@ func verdict(ok bool) string {
 	return missed
 }
 
-// figure is the median of one of relock's figures, and its ratio to the floor.
+// figure is the median of a figure, and its ratio to the floor.
 func figure(r *result.Run, work, point, entrant string, m result.Metric) (f result.Figure, ok bool) {
 	c := r.Find(work, point, entrant)
 	if c == nil || c.Failed != "" {
@@ -59,26 +78,30 @@ func figure(r *result.Run, work, point, entrant string, m result.Metric) (f resu
 	return f, ok
 }
 
-func atMost(r *result.Run, what string, m result.Metric, limit float64, work, point string) Goal {
-	g := Goal{what, "at most " + m.Format(limit), "", unknown, ""}
-	if f, ok := figure(r, work, point, ours, m); ok {
-		g.Measured, g.Verdict = m.Format(f.Median), verdict(f.Median <= limit)
+// over returns a figure of one entrant over that of another: the median of the
+// rounds' ratios, or of a run that has kept no rounds the ratio of the medians.
+func over(r *result.Run, work, point, entrant, other string, m result.Metric) (float64, bool) {
+	f, ok := figure(r, work, point, entrant, m)
+	than, ok2 := figure(r, work, point, other, m)
+	switch {
+	case !ok || !ok2 || than.Median == 0:
+		return 0, false
+	case len(f.Rounds) > 0 && len(f.Rounds) == len(than.Rounds):
+		return stats.Ratio(f.Rounds, than.Rounds), true
 	}
-	return g
+	return f.Median / than.Median, true
 }
 
-// closedLoop tells what of the figure is the beginning's.
-func closedLoop(r *result.Run) Goal {
-	const point, clients = "128 in 128 clients, hold 1ms", 128
-	g := atMost(r, "the same, closed loop", result.Commands, 2.05, "closed", point)
-	sections, ok := figure(r, "closed", point, ours, result.Sections)
-	all, _ := figure(r, "closed", point, ours, result.Commands)
-	if ok && g.Verdict == missed {
-		turns := sections.Median + clients
-		g.Why = fmt.Sprintf("a client subscribes before it waits for the first time, which takes a command more, and has but %.1f turns here: "+
-			"%.2f without", turns/clients, all.Median-clients/turns)
+// since returns a figure of relock's over what the run of the version before has at
+// the same point. Each is taken over the floor of its own run: what else the machine
+// did differs from run to run, by more than the versions do.
+func since(r, before *result.Run, work, point, entrant, then string, m result.Metric) (float64, bool) {
+	now, ok := figure(r, work, point, entrant, m)
+	old, ok2 := figure(before, work, point, then, m)
+	if !ok || !ok2 || now.ToFloor == 0 || old.ToFloor == 0 {
+		return 0, false
 	}
-	return g
+	return now.ToFloor / old.ToFloor, true
 }
 
 // serverCPU compares what the server spends on a section of two entrants.
@@ -91,129 +114,89 @@ func serverCPU(r *result.Run, work, point, entrant, other string) string {
 	return fmt.Sprintf("CPU of the server a section, %s: %s; of %s: %s", point, result.Micros(f.Median), other, result.Micros(than.Median))
 }
 
-// handoff looks at the drains in which every waiter is a client of its own.
-func handoff(r *result.Run) Goal {
-	g := Goal{"hand-off over the floor, a waiter a client", "at most 1.5x, flat from 2 to 128", "", unknown, ""}
-	var each []string
-	worst := 0.0
-	for _, c := range r.Of("drain") {
-		if c.Entrant != ours || c.At["waiters"] != c.At["clients"] {
+// A bound is what a goal asks at one point.
+type bound struct {
+	point string
+	limit float64
+	least bool // the figure is to be no less than limit; else no more
+}
+
+func (b bound) holds(x float64) bool {
+	if b.least {
+		return x >= b.limit
+	}
+	return x <= b.limit
+}
+
+func (b bound) String() string {
+	if b.least {
+		return fmt.Sprintf(">= %.4gx", b.limit)
+	}
+	return fmt.Sprintf("<= %.4gx", b.limit)
+}
+
+// bounds are the same for several points.
+func bounds(least bool, limit float64, points ...string) (all []bound) {
+	for _, p := range points {
+		all = append(all, bound{p, limit, least})
+	}
+	return all
+}
+
+// ratios judges a ratio at several points: missed by one is missed, and reached is
+// what is reached at all of them.
+func ratios(what string, bounds []bound, ratio func(point string) (x float64, ok bool)) Goal {
+	g := Goal{What: what, Verdict: reached}
+	var asked, got []string
+	for _, b := range bounds {
+		asked = append(asked, b.String())
+		x, ok := ratio(b.point)
+		switch {
+		case !ok:
+			got = append(got, "-")
+			if g.Verdict == reached {
+				g.Verdict = unknown
+			}
+			continue
+		case !b.holds(x):
+			g.Verdict = missed
+		}
+		got = append(got, fmt.Sprintf("%.2fx", x))
+	}
+	g.Goal, g.Measured = strings.Join(asked, " / "), strings.Join(got, " / ")
+	if same := slices.Compact(slices.Clone(asked)); len(same) == 1 {
+		g.Goal = same[0]
+	}
+	if strings.Trim(g.Measured, "- /") == "" {
+		g.Measured = ""
+	}
+	return g
+}
+
+// isPeer tells whether a cell is one of another library's.
+func isPeer(c *result.Cell) bool { return !c.Floor && !strings.HasPrefix(c.Entrant, ours) }
+
+// ahead names the peers whose figure is better than relock's.
+func ahead(r *result.Run, work string, m result.Metric, more bool, points ...string) string {
+	var all []string
+	for _, point := range points {
+		mine, ok := figure(r, work, point, ours, m)
+		if !ok {
 			continue
 		}
-		if c.Failed != "" {
-			each, worst = append(each, fmt.Sprintf("%.0f: failed", c.At["clients"])), math.Inf(1)
-			continue
-		}
-		ratio := c.Figures[result.P50].ToFloor
-		if ratio > 1.5 && ratio > worst {
-			g.Why = serverCPU(r, c.Work, c.Point, ours, handoffFloor)
-			if g.Why != "" {
-				g.Why = "one command gives the lock up, mints the next token, grants and publishes. " + g.Why
+		var better []string
+		for _, c := range r.Of(work) {
+			x, ok := c.Figure(m)
+			if ok && c.Point == point && isPeer(c) && x != mine.Median && x > mine.Median == more {
+				better = append(better, c.Entrant+" "+m.Format(x))
 			}
 		}
-		worst = math.Max(worst, ratio)
-		each = append(each, fmt.Sprintf("%.0f: %.2fx", c.At["clients"], ratio))
-	}
-	if len(each) > 0 {
-		g.Measured, g.Verdict = strings.Join(each, ", "), verdict(worst <= 1.5)
-	}
-	return g
-}
-
-// checkInterval is relock's default.
-const checkInterval = 3
-
-func idle(r *result.Run, point string, clients float64) Goal {
-	limit := clients / checkInterval
-	g := Goal{"commands of idle waiters in a second, " + point, "one check-in a client and interval: " + result.Idle.Format(limit), "", unknown, ""}
-	if f, ok := figure(r, "drain", point, ours, result.Idle); ok {
-		g.Measured, g.Verdict = result.Idle.Format(f.Median), verdict(f.Median <= limit*1.1)
-	}
-	return g
-}
-
-func fairness(r *result.Run, point string) Goal {
-	g := Goal{"fairness, closed loop of " + point, "Jain >= 0.99, longest wait <= 3x the mean", "", unknown, ""}
-	jain, ok := figure(r, "closed", point, ours, result.Jain)
-	over, _ := figure(r, "closed", point, ours, result.OverMean)
-	if ok {
-		g.Measured = fmt.Sprintf("%.3f, %.1fx", jain.Median, over.Median)
-		g.Verdict = verdict(jain.Median >= 0.99 && over.Median <= 3)
-	}
-	return g
-}
-
-func uncontended(r *result.Run) Goal {
-	g := Goal{"uncontended pair over two bare EVALSHA", "at most 1.1x, 2 commands", "", unknown, ""}
-	lat, ok := figure(r, "pairs", "1 goroutine", ours, result.P50)
-	commands, _ := figure(r, "pairs", "1 goroutine", ours, result.Commands)
-	if ok {
-		g.Measured = fmt.Sprintf("%.2fx, %.2f commands", lat.ToFloor, commands.Median)
-		g.Verdict = verdict(lat.ToFloor <= 1.1 && commands.Median <= 2.005)
-		g.Why = serverCPU(r, "pairs", "1 goroutine", ours, pairsFloor)
-		if least, ok := figure(r, "pairs", "1 goroutine", setNX, result.P50); ok && g.Why != "" {
-			g.Why += fmt.Sprintf(". The least that a lock can do (%s: no token, no queue) is at %.2fx", setNX, least.ToFloor)
-		}
-		if least, ok := figure(r, "pairs", "1 goroutine", writes, result.P50); ok && g.Why != "" {
-			g.Why += fmt.Sprintf(". What relock must read and write for its token, its hold and an empty queue (%s) is at %.2fx "+
-				"without a decision taken", writes, least.ToFloor)
+		if len(better) > 0 {
+			all = append(all, fmt.Sprintf("%s: %s, relock %s", point, strings.Join(better, ", "), m.Format(mine.Median)))
 		}
 	}
-	return g
-}
-
-func throughput(r *result.Run) Goal {
-	const point = "64 goroutines"
-	g := Goal{"pairs a second, 64 goroutines on 64 names (AutoPipeliner)", "ahead of every peer", "", unknown, ""}
-	f, ok := figure(r, "names", point, pipelined, result.Pairs)
-	if !ok {
-		return g
+	if len(all) == 0 {
+		return ""
 	}
-	best, name := 0.0, "none"
-	for _, c := range r.Of("names") {
-		x, ok := c.Figure(result.Pairs)
-		if ok && c.Point == point && !c.Floor && !strings.HasPrefix(c.Entrant, ours) && x > best {
-			best, name = x, c.Entrant
-		}
-	}
-	g.Measured = fmt.Sprintf("%s; best peer %s with %s", result.Pairs.Format(f.Median), name, result.Pairs.Format(best))
-	g.Verdict = verdict(f.Median > best)
-	g.Why = serverCPU(r, "names", point, pipelined, name)
-	return g
-}
-
-func leases(r *result.Run) Goal {
-	g := Goal{"10,000 leases held by one client", "O(1) goroutines, at most 1 KiB each", "", unknown, ""}
-	for _, c := range r.Of("leases") {
-		if c.Entrant != ours || c.At["leases"] != 10_000 || c.Failed != "" {
-			continue
-		}
-		n, size := c.Figures[result.Goroutines].Median, c.Figures[result.LeaseBytes].Median
-		g.Measured = fmt.Sprintf("%.0f goroutines, %.0f bytes each", n, size)
-		g.Verdict = verdict(n < 16 && size <= 1024)
-	}
-	return g
-}
-
-func longQueue(r *result.Run) Goal {
-	g := Goal{"server time with 5,000 waiters, acquire and release", "at most 50 µs", "", unknown, ""}
-	acquire, ok := figure(r, "queue", "5000 waiters", "relock (Reentrant)", result.AcquireTime)
-	release, _ := figure(r, "queue", "5000 waiters", "relock (Reentrant)", result.HandoffTime)
-	if ok {
-		g.Measured = result.Micros(acquire.Median) + ", " + result.Micros(release.Median)
-		g.Verdict = verdict(acquire.Median <= 50 && release.Median <= 50)
-	}
-	return g
-}
-
-// hungNode allows a fifth for the one node less that can be among the first.
-func hungNode(r *result.Run) Goal {
-	g := Goal{"RedLock, one of 5 nodes hung: Lock", "one round trip of the others: the hung node costs nothing", "", unknown, ""}
-	none, ok0 := figure(r, "redlock", "0 of 5 hung", redlock, result.P50)
-	one, ok1 := figure(r, "redlock", "1 of 5 hung", redlock, result.P50)
-	if ok0 && ok1 {
-		g.Measured = result.Micros(one.Median) + ", with none hung " + result.Micros(none.Median)
-		g.Verdict = verdict(one.Median <= 1.2*none.Median)
-	}
-	return g
+	return "Ahead of relock at " + strings.Join(all, "; at ")
 }

@@ -35,7 +35,7 @@ func sampleRun() *result.Run {
 
 func markdown(r *result.Run) string {
 	var b strings.Builder
-	Markdown(&b, r, []Chart{{"drain", "A chart", "handoff"}})
+	Markdown(&b, r, nil, []Chart{{"drain", "A chart", "handoff"}})
 	return b.String()
 }
 
@@ -44,7 +44,7 @@ func TestMarkdownHasMedianSpreadAndRatio(t *testing.T) {
 	for _, want := range []string{
 		"| entrant | p50 | / floor | commands / section |",
 		"| relock | 225 µs (150 µs to 300 µs) | 1.50x | 1.01 |",
-		"*drain.* About it.",
+		"*drain, 2 rounds.* About it.",
 		"![A chart](handoff.svg)",
 		"| relock | defaults |",
 	} {
@@ -80,7 +80,7 @@ func TestAnUnendedRunSaysSo(t *testing.T) {
 
 func TestGoalsAreJudgedByTheirOwnPoint(t *testing.T) {
 	verdicts := map[string]Goal{}
-	for _, g := range Goals(sampleRun()) {
+	for _, g := range Goals(sampleRun(), nil) {
 		verdicts[g.What] = g
 	}
 	if g := verdicts["commands a section, drain of 128 waiters in 4 clients"]; g.Verdict != reached || g.Measured != "1.01" {
@@ -122,7 +122,7 @@ func TestAHandOffThatFailedIsNoGoalReached(t *testing.T) {
 
 func TestTerminalNamesEveryEntrantAndFailure(t *testing.T) {
 	var b strings.Builder
-	Terminal(&b, sampleRun())
+	Terminal(&b, sampleRun(), nil)
 	for _, want := range []string{"floor: x", "225 µs", "FAILED", "! 128 waiters in 4 clients: rival: lock: a / b broken", "Goals"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the tables lack %q:\n%s", want, b.String())

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -106,7 +107,7 @@ func oneLine(text string) string {
 }
 
 // Terminal prints medians as plain tables, and the goals.
-func Terminal(w io.Writer, r *result.Run) {
+func Terminal(w io.Writer, r, before *result.Run) {
 	for _, work := range r.Works {
 		fmt.Fprintf(w, "\n%s (%s)\n", work.Title, work.Loop)
 		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -130,8 +131,8 @@ func Terminal(w io.Writer, r *result.Run) {
 	}
 	fmt.Fprintf(w, "\nGoals\n")
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, g := range Goals(r) {
-		fmt.Fprintf(tw, "  %s\t%s\tgoal %s\tmeasured %s\n", g.Verdict, g.What, g.Goal, g.Measured)
+	for _, g := range Goals(r, before) {
+		fmt.Fprintf(tw, "  %s\t%s\tgoal %s\tbefore %s\tmeasured %s\n", g.Verdict, g.What, g.Goal, cmp.Or(g.Before, "unknown"), g.Measured)
 	}
 	_ = tw.Flush()
 }

@@ -24,10 +24,10 @@ const (
 	Jain     Metric = "jain"
 	Sections Metric = "sections"
 
-	Commands   Metric = "commands"
-	Background Metric = "background_commands" // renewals and check-ins
-	Idle       Metric = "idle_commands"
-	Renewals   Metric = "commands_per_second"
+	Commands Metric = "commands"
+	Hooked   Metric = "hook_commands" // seen by the client's hook
+	Idle     Metric = "idle_commands"
+	Renewals Metric = "commands_per_second"
 
 	ServerCPU  Metric = "server_cpu"
 	ClientCPU  Metric = "client_cpu"
@@ -37,6 +37,7 @@ const (
 	Goroutines Metric = "goroutines"
 	LeaseBytes Metric = "bytes_per_lease"
 
+	ScriptTime  Metric = "server_scripts"
 	AcquireTime Metric = "server_acquire"
 	HandoffTime Metric = "server_handoff"
 
@@ -64,7 +65,7 @@ var metrics = map[Metric]described{
 	Jain:        {"Jain's index", index},
 	Sections:    {"sections", plain},
 	Commands:    {"commands / section", hundredths},
-	Background:  {"renewals, check-ins", plain},
+	Hooked:      {"seen by the hook", hundredths},
 	Idle:        {"idle commands / s", plain},
 	Renewals:    {"commands / s", plain},
 	ServerCPU:   {"server CPU", Micros},
@@ -73,6 +74,7 @@ var metrics = map[Metric]described{
 	ClientLoad:  {"client CPU", percent},
 	Goroutines:  {"goroutines", plain},
 	LeaseBytes:  {"memory / lease", bytes},
+	ScriptTime:  {"script time", Micros},
 	AcquireTime: {"server time, acquire", Micros},
 	HandoffTime: {"server time, hand-off", Micros},
 	Gap:         {"gap", Micros},
@@ -80,7 +82,12 @@ var metrics = map[Metric]described{
 }
 
 // Title heads the metric's column.
-func (m Metric) Title() string { return metrics[m].title }
+func (m Metric) Title() string {
+	if d, ok := metrics[m]; ok {
+		return d.title
+	}
+	return string(m) // of an older run
+}
 
 // Format prints a figure of the metric, with its unit.
 func (m Metric) Format(x float64) string {

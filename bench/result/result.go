@@ -48,13 +48,14 @@ type Work struct {
 	About   string   `json:"about"`
 	Metrics []Metric `json:"metrics"` // its columns
 	Ratio   Metric   `json:"ratio,omitempty"`
+	Rounds  int      `json:"rounds,omitempty"` // of each cell; 0: the run's
 }
 
 // Run is everything one run leaves.
 type Run struct {
 	Machine  Machine           `json:"machine"`
-	Mode     string            `json:"mode"` // quick or full
-	Rounds   int               `json:"rounds"`
+	Mode     string            `json:"mode"`             // quick or full
+	Rounds   int               `json:"rounds,omitempty"` // of the works that do not say
 	Started  time.Time         `json:"started"`
 	Took     string            `json:"took"`
 	Unended  string            `json:"unended,omitempty"` // why the run is not complete

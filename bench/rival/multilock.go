@@ -16,7 +16,7 @@ var RelockMultiLock = Kind{
 	Settings: "redlock.NewMultiLock of " + strconv.Itoa(multiMembers) + " Mutexes of one client on one server, defaults: " +
 		"every pair takes and gives back all of them",
 	Commands: []string{"evalsha", "eval"},
-	Open:     func(env Env) (Client, error) { return openRelock(env, false, multiLocker) },
+	Open:     func(env Env) (Client, error) { return openRelock(plain(env), false, multiLocker) },
 }
 
 func multiLocker(c *relock.Client, name string) Locker {

@@ -25,7 +25,7 @@ type redlockClient struct {
 func openRedLock(env Env) (Client, error) {
 	c := &redlockClient{}
 	for _, addr := range env.Addrs {
-		rdb := Dial(addr)
+		rdb := dialNode(addr)
 		c.rdbs = append(c.rdbs, rdb)
 		client, err := relock.New(rdb, relock.WithTTL(env.TTL))
 		if err != nil {

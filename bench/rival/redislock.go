@@ -21,14 +21,14 @@ func redislockEvery(every time.Duration, name string) Kind {
 		Commands: []string{"evalsha", "eval"},
 		Keeper:   true,
 		Open: func(env Env) (Client, error) {
-			rdb := Dial(env.Addrs[0])
+			rdb := env.dial()
 			return &redislockClient{rdb, redislock.New(rdb), env, every}, nil
 		},
 	}
 }
 
 type redislockClient struct {
-	rdb   *redis.Client
+	rdb   redis.UniversalClient
 	locks *redislock.Client
 	env   Env
 	every time.Duration

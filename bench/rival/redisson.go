@@ -56,7 +56,7 @@ return done`)
 )
 
 type redissonClient struct {
-	rdb *redis.Client
+	rdb redis.UniversalClient
 	id  string
 	ttl time.Duration
 	seq atomic.Int64
@@ -74,7 +74,7 @@ type redissonEntry struct {
 }
 
 func openRedisson(env Env) (Client, error) {
-	return &redissonClient{rdb: Dial(env.Addrs[0]), id: rand.Text(), ttl: env.TTL, entries: map[string]*redissonEntry{}}, nil
+	return &redissonClient{rdb: env.dial(), id: rand.Text(), ttl: env.TTL, entries: map[string]*redissonEntry{}}, nil
 }
 
 func (c *redissonClient) Close() error { return c.rdb.Close() }

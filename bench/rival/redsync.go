@@ -44,7 +44,7 @@ var Redsync5Fast = Kind{
 }
 
 type redsyncClient struct {
-	rdbs []*redis.Client
+	rdbs []redis.UniversalClient
 	rs   *redsync.Redsync
 	opts []redsync.Option
 	keep bool
@@ -54,14 +54,15 @@ func openRedsync(env Env, expiry time.Duration, failFast bool) (Client, error) {
 	c := &redsyncClient{keep: env.Keep, opts: []redsync.Option{
 		redsync.WithExpiry(expiry), redsync.WithTries(math.MaxInt32), redsync.WithFailFast(failFast),
 	}}
-	dial := Dial
-	if len(env.Addrs) > 1 {
-		dial = dialNode
+	if len(env.Addrs) == 1 {
+		c.rdbs = append(c.rdbs, env.dial())
+	} else {
+		for _, addr := range env.Addrs {
+			c.rdbs = append(c.rdbs, dialBounded(addr))
+		}
 	}
 	var pools []redsyncredis.Pool
-	for _, addr := range env.Addrs {
-		rdb := dial(addr)
-		c.rdbs = append(c.rdbs, rdb)
+	for _, rdb := range c.rdbs {
 		pools = append(pools, goredis.NewPool(rdb))
 	}
 	c.rs = redsync.New(pools...)
@@ -105,10 +106,10 @@ func (l *redsyncLocker) Unlock(ctx context.Context) error {
 	return err
 }
 
-// dialNode opens a client for a node that may hang: redsync's own timeout does
+// dialBounded opens a client for a node that may hang: redsync's own timeout does
 // not bound its releases.
-func dialNode(addr string) *redis.Client {
+func dialBounded(addr string) *redis.Client {
 	o := options(addr)
-	o.ReadTimeout, o.MaxRetries = redsyncExpiry/20, -1
+	o.ContextTimeoutEnabled, o.ReadTimeout, o.MaxRetries = true, redsyncExpiry/20, -1
 	return redis.NewClient(o)
 }

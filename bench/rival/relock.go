@@ -2,7 +2,6 @@ package rival
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,7 +13,7 @@ var Relock = Kind{
 	Name:     "relock",
 	Settings: "Client.Mutex on a go-redis client, defaults",
 	Commands: []string{"evalsha", "eval"},
-	Open:     func(env Env) (Client, error) { return openRelock(env, false, mutexLocker) },
+	Open:     func(env Env) (Client, error) { return openRelock(plain(env), false, mutexLocker) },
 }
 
 // RelockAuto is the same on go-redis's AutoPipeliner, which shares round trips
@@ -23,7 +22,7 @@ var RelockAuto = Kind{
 	Name:     "relock (AutoPipeliner)",
 	Settings: "Client.Mutex on redis.Client.AsyncAutoPipelineWithOptions, two batches at once, unordered",
 	Commands: []string{"evalsha", "eval"},
-	Open:     func(env Env) (Client, error) { return openRelock(env, true, mutexLocker) },
+	Open:     func(env Env) (Client, error) { return openRelock(plain(env), true, mutexLocker) },
 }
 
 // RelockReentrant is this module's Reentrant, an owner a goroutine.
@@ -31,11 +30,21 @@ var RelockReentrant = Kind{
 	Name:     "relock (Reentrant)",
 	Settings: "Client.Reentrant, an owner of its own a goroutine (WithOwner): each is in the server's queue, not in the client's",
 	Commands: []string{"evalsha", "eval"},
-	Open:     func(env Env) (Client, error) { return openRelock(env, false, reentrantLocker) },
+	Open:     func(env Env) (Client, error) { return openRelock(plain(env), false, reentrantLocker) },
+}
+
+// RelockHooked is the same on a client with a hook, as one that makes spans or
+// counts: its requests leave one by one.
+var RelockHooked = Kind{
+	Name:     "relock (hook)",
+	Settings: "Client.Mutex on a go-redis client with a hook that counts its commands",
+	Commands: []string{"evalsha", "eval"},
+	Hooked:   true,
+	Open:     func(env Env) (Client, error) { return openRelock(hooked(env), false, mutexLocker) },
 }
 
 type relockClient struct {
-	rdb    *redis.Client
+	rdb    redis.UniversalClient
 	auto   *redis.AutoPipeliner
 	client *relock.Client
 	locker func(*relock.Client, string) Locker
@@ -45,23 +54,20 @@ type relockClient struct {
 // order: what depends on a reply is sent after it.
 var twoBatches = &redis.AutoPipelineOptions{MaxConcurrentBatches: 2, Unordered: true}
 
-func openRelock(env Env, auto bool, locker func(*relock.Client, string) Locker) (Client, error) {
-	c := &relockClient{rdb: Dial(env.Addrs[0]), locker: locker}
-	var rdb relock.Redis = c.rdb
-	background := env.Background
-	if background == nil {
-		background = new(atomic.Int64)
+func openRelock(env Env, auto bool, locker func(*relock.Client, string) Locker, opts ...relock.Option) (Client, error) {
+	c := &relockClient{rdb: env.dial(), locker: locker}
+	if env.Hook != nil {
+		c.rdb.AddHook(env.Hook)
 	}
-	if auto {
+	var rdb relock.Redis = c.rdb
+	if one, ok := c.rdb.(*redis.Client); ok && auto {
 		var err error
-		if c.auto, err = c.rdb.AsyncAutoPipelineWithOptions(twoBatches); err != nil {
+		if c.auto, err = one.AsyncAutoPipelineWithOptions(twoBatches); err != nil {
 			return nil, err
 		}
-		rdb = countingPipes{c.auto, background}
-	} else {
-		c.rdb.AddHook(counting{background})
+		rdb = c.auto
 	}
-	opts := []relock.Option{relock.WithTTL(env.TTL)}
+	opts = append(opts, relock.WithTTL(env.TTL))
 	if env.CheckInterval > 0 {
 		opts = append(opts, relock.WithCheckInterval(env.CheckInterval))
 	}
@@ -107,38 +113,3 @@ func (l relockLocker) Lock(ctx context.Context) (Held, error) {
 type relockHeld struct{ *relock.Lease }
 
 func (h relockHeld) Lost() <-chan struct{} { return h.Context().Done() }
-
-// counting counts what goes out in pipelines: relock's renewals and check-ins,
-// and nothing else, do. It is a hook, so that relock sees the client itself.
-type counting struct{ background *atomic.Int64 }
-
-func (counting) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (counting) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (c counting) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		c.background.Add(int64(len(cmds)))
-		return next(ctx, cmds)
-	}
-}
-
-// countingPipes does the same for an AutoPipeliner, all of whose commands go out
-// in pipelines: those of its own Pipeline are relock's.
-type countingPipes struct {
-	*redis.AutoPipeliner
-	background *atomic.Int64
-}
-
-func (c countingPipes) Pipeline() redis.Pipeliner {
-	return countingPipe{c.AutoPipeliner.Pipeline(), c.background}
-}
-
-type countingPipe struct {
-	redis.Pipeliner
-	background *atomic.Int64
-}
-
-func (p countingPipe) Process(ctx context.Context, cmd redis.Cmder) error {
-	p.background.Add(1)
-	return p.Pipeliner.Process(ctx, cmd)
-}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,20 +28,23 @@ type Kind struct {
 	Nodes int
 	// Keeper tells that the library does not renew: its user does (Env.Keep).
 	Keeper bool
+	// Hooked tells that its go-redis client has a hook: the one of Env.Hook.
+	Hooked bool
 	Open   func(Env) (Client, error)
 }
 
 // Env is where and how a client is opened.
 type Env struct {
-	Addrs []string // one, or Nodes of them
-	TTL   time.Duration
+	Addrs   []string // one, or Nodes of them, or the masters of a cluster
+	Cluster bool     // they are those
+	TTL     time.Duration
 	// CheckInterval is relock's; 0 is its default.
 	CheckInterval time.Duration
 	// Keep has holds renewed until they are unlocked, and their loss told. Where
 	// a library leaves that to its user, the adapter does as that user would.
 	Keep bool
-	// Background counts the requests that renew or check in.
-	Background *atomic.Int64
+	// Hook is the hook that kinds with one add to their client; nil: one of its own.
+	Hook *Hook
 }
 
 // Client is what one process has: its connections are its own.
@@ -73,23 +75,56 @@ type Watched interface {
 // errGone is a release that found nothing to release.
 var errGone = errors.New("the lock was gone at its release")
 
-// Dial opens a go-redis client as a process would, with the default pool.
+// dial opens a go-redis client as a process would, with the default settings: no
+// hook, the default pool. Where a lock is kept against a server that may be cut
+// off, it honours contexts: without that no rival's own timeouts work.
+func (e Env) dial() redis.UniversalClient {
+	if e.Cluster {
+		return redis.NewClusterClient(&redis.ClusterOptions{Addrs: e.Addrs, DisableIdentity: true, MaintNotificationsConfig: quiet()})
+	}
+	o := options(e.Addrs[0])
+	o.ContextTimeoutEnabled = e.Keep
+	return redis.NewClient(o)
+}
+
+// Dial opens a go-redis client of one server.
 func Dial(addr string) *redis.Client { return redis.NewClient(options(addr)) }
 
-// options honour contexts, without which no rival's own timeouts work, and leave
-// out what older servers reply to with an error as a connection is opened: an
-// error in a cell has to mean something.
+// dialNode opens a client of a node that may hang: it honours contexts, too.
+func dialNode(addr string) *redis.Client {
+	o := options(addr)
+	o.ContextTimeoutEnabled = true
+	return redis.NewClient(o)
+}
+
+// options leave out what older servers reply to with an error as a connection is
+// opened: an error in a cell has to mean something.
 func options(addr string) *redis.Options {
-	return &redis.Options{
-		Addr: addr, ContextTimeoutEnabled: true, DisableIdentity: true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
+	return &redis.Options{Addr: addr, DisableIdentity: true, MaintNotificationsConfig: quiet()}
+}
+
+func quiet() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
 // Single are the kinds that need one server, in the order of the report.
 func Single() []Kind {
 	return []Kind{Relock, RelockAuto, RelockReentrant, Redsync, Redislock100, Redislock1, Rueidislock, Redisson}
 }
+
+// Free are those that are compared where nobody waits. How they wait makes no
+// difference there: one of a library will do.
+func Free() []Kind {
+	return slices.Concat([]Kind{Relock, RelockHooked}, withBatching(true), []Kind{RelockAuto, Redsync, Redislock100, Rueidislock})
+}
+
+// Delayed are those that are compared where the server is far.
+func Delayed() []Kind {
+	return slices.Concat([]Kind{Relock}, withBatching(false), []Kind{Redsync, Redislock100, Rueidislock})
+}
+
+// Clustered are those that are compared on a cluster.
+func Clustered() []Kind { return []Kind{Relock, Redislock100} }
 
 // Composite are the kinds that take several locks as one.
 func Composite() []Kind { return []Kind{RelockMultiLock} }
@@ -109,5 +144,12 @@ func Queueing() []Kind { return []Kind{RelockReentrant, Redisson} }
 // Quorum are the kinds that need several servers.
 func Quorum() []Kind { return []Kind{RelockRedLock, Redsync5, Redsync5Fast} }
 
+// Floors are all that no lock can do without, of one work or another.
+func Floors() []Kind {
+	return []Kind{Bare, BareSame, BareHandOff, SetNX, Writes, HandOffWrites, PublishTurns(), BareQuorum, LocalQueue()}
+}
+
 // All are all of them.
-func All() []Kind { return slices.Concat(Single(), Composite(), Quorum()) }
+func All() []Kind {
+	return slices.Concat(Single(), []Kind{RelockHooked}, withBatching(true), withBatching(false), Composite(), Quorum())
+}

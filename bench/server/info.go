@@ -75,6 +75,21 @@ func (s Stats) Since(before Stats) Stats {
 	return d
 }
 
+// Plus returns the sum of what two servers have counted.
+func (s Stats) Plus(other Stats) Stats {
+	sum := Stats{Calls: map[string]int64{}, Time: map[string]time.Duration{}, Errors: map[string]int64{}, CPU: s.CPU + other.CPU}
+	for _, one := range []Stats{s, other} {
+		for k, v := range one.Calls {
+			sum.Calls[k] += v
+			sum.Time[k] += one.Time[k]
+		}
+		for k, v := range one.Errors {
+			sum.Errors[k] += v
+		}
+	}
+	return sum
+}
+
 // Sent adds up the calls of the named commands.
 func (s Stats) Sent(commands []string) (n int64) {
 	for _, c := range commands {

@@ -4,6 +4,7 @@ package server
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -32,8 +33,51 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newServer(s), nil
+}
+
+func newServer(s *redistest.Server) *Server {
 	ctl := redis.NewClient(&redis.Options{Addr: s.Addr(), PoolSize: 1, MaxRetries: -1, DialTimeout: time.Second})
-	return &Server{s.Addr(), s, ctl}, nil
+	return &Server{s.Addr(), s, ctl}
+}
+
+// Cluster is a Redis Cluster of three masters, each with a replica.
+type Cluster struct {
+	Masters []*Server
+	cluster *redistest.Cluster
+}
+
+// StartCluster starts one. The caller stops it.
+func StartCluster(ctx context.Context) (*Cluster, error) {
+	if _, err := redistest.FindServer(); err != nil {
+		return nil, ErrNone
+	}
+	started, err := redistest.StartCluster(ctx, redistest.WithArgs("--tcp-backlog", "1024"))
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{cluster: started}
+	for _, s := range started.Nodes[:len(started.Nodes)/2] {
+		c.Masters = append(c.Masters, newServer(s))
+	}
+	return c, nil
+}
+
+// Stop ends the cluster.
+func (c *Cluster) Stop() {
+	for _, s := range c.Masters {
+		_ = s.ctl.Close()
+	}
+	c.cluster.Close()
+}
+
+// PID returns the server's process.
+func (s *Server) PID(ctx context.Context) (int, error) {
+	info, err := s.ctl.InfoMap(ctx, "server").Result()
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(info["Server"]["process_id"])
 }
 
 // Stop ends the server.

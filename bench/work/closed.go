@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/relock-go/relock/bench/result"
 	"github.com/relock-go/relock/bench/rival"
-	hist "github.com/relock-go/relock/bench/stats"
-	"github.com/relock-go/relock/internal/stats"
+	"github.com/relock-go/relock/bench/stats"
+	figures "github.com/relock-go/relock/internal/stats"
 )
 
 // Contest is who contends in a closed loop, and for how long each holds.
@@ -32,14 +33,14 @@ func Closed(rig *Rig, contests []Contest, d time.Duration) Work {
 		Key: "closed", Title: "Closed loop", Loop: "closed loop",
 		About: "Contenders want the lock again as soon as they have given it back. Sections a second; " +
 			"Jain's index of the contenders' sections; the longest wait, those that had not ended when time was up included, " +
-			"and over the mean wait.",
+			"and over the mean wait. Commands and CPU of the server a section are those after each contender's first turn.",
 		Metrics: []result.Metric{result.Pairs, result.Jain, result.Mean, result.Longest, result.OverMean, result.Commands, result.ServerCPU},
 		Ratio:   result.Pairs,
 	}}
 	for _, c := range contests {
 		d := max(d, c.turns(6))
 		run := func(ctx context.Context, k rival.Kind, _ int) (result.Sample, error) {
-			return closed(ctx, rig, k, c, d)
+			return closed(ctx, rig, k, c, d, 1)
 		}
 		floor := Entrant{ringName, true, func(ctx context.Context, _ int) (result.Sample, error) {
 			return ring(ctx, rig, c.Clients, max(32, int(d/(c.Hold+200*time.Microsecond))/2), c.Hold)
@@ -59,7 +60,22 @@ type contender struct {
 	longest  time.Duration
 }
 
-func closed(ctx context.Context, rig *Rig, k rival.Kind, c Contest, d time.Duration) (result.Sample, error) {
+// loop is what the contenders of a closed loop have in common.
+type loop struct {
+	*baton
+	waits    *stats.Hist
+	handoffs *stats.Hist // once all are under way
+	hold     time.Duration
+	end      time.Time
+	early    int           // turns of each before it is under way
+	starting atomic.Int64  // contenders that are not
+	underWay chan struct{} // closed when all are
+	steady   atomic.Bool
+}
+
+// closed runs a closed loop for d. What is counted a section is counted once each
+// contender has had so many turns, or a third of d is over.
+func closed(ctx context.Context, rig *Rig, k rival.Kind, c Contest, d time.Duration, early int) (result.Sample, error) {
 	f, err := rig.open(ctx, k, c.Clients+1, nil)
 	if err != nil {
 		return nil, err
@@ -73,26 +89,39 @@ func closed(ctx context.Context, rig *Rig, k rival.Kind, c Contest, d time.Durat
 	for i := range all {
 		all[i] = &contender{Locker: f.clients[i%c.Clients].Locker(name)}
 	}
+	l := &loop{
+		baton: newBaton(), waits: stats.NewHist(), handoffs: stats.NewHist(), hold: c.Hold, end: time.Now().Add(d),
+		early: early, underWay: make(chan struct{}),
+	}
+	l.starting.Store(int64(len(all)))
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, one := range all {
+		wg.Go(func() { errs[i] = one.run(ctx, l) })
+	}
+	select {
+	case <-l.underWay:
+	case <-time.After(d / 3):
+	}
 	stop, err := f.meter(ctx)
+	before := l.sections.Load()
+	l.steady.Store(true)
+	wg.Wait()
 	if err != nil {
 		return nil, err
 	}
-	b, waits := newBaton(), hist.NewHist()
-	errs := make([]error, len(all))
-	var wg sync.WaitGroup
-	end := time.Now().Add(d)
-	for i, one := range all {
-		wg.Go(func() { errs[i] = one.loop(ctx, b, waits, c.Hold, end) })
-	}
-	wg.Wait()
+	turns := float64(l.sections.Load() - before)
 	u, err := stop()
-	if err := errors.Join(first(errs), err, b.check()); err != nil {
+	if err := errors.Join(first(errs), err, l.check()); err != nil {
 		return nil, err
 	}
-	return closedSample(all, waits, u, d), nil
+	s := closedSample(all, l.waits, d)
+	s[result.Commands], s[result.ServerCPU], s[result.ScriptTime] = u.commands()/turns, micros(u.CPU)/turns, micros(u.scripts())/turns
+	s[result.P50], s[result.P99] = l.handoffs.Micros(50), l.handoffs.Micros(99)
+	return s, nil
 }
 
-func closedSample(all []*contender, waits *hist.Hist, u usage, d time.Duration) result.Sample {
+func closedSample(all []*contender, waits *stats.Hist, d time.Duration) result.Sample {
 	var shares []float64
 	var longest time.Duration
 	sections := 0.0
@@ -101,43 +130,49 @@ func closedSample(all []*contender, waits *hist.Hist, u usage, d time.Duration) 
 		sections += c.sections
 		longest = max(longest, c.longest)
 	}
-	// Commands go on until the last contender has stopped: one turn each.
-	turns := sections + float64(len(all))
 	return result.Sample{
-		result.Pairs: sections / d.Seconds(), result.Sections: sections, result.Jain: stats.Jain(shares),
+		result.Pairs: sections / d.Seconds(), result.Sections: sections, result.Jain: figures.Jain(shares),
 		result.Mean: waits.MeanMicros(), result.Longest: micros(longest), result.OverMean: micros(longest) / waits.MeanMicros(),
-		result.Commands: u.commands() / turns, result.ServerCPU: micros(u.CPU) / turns,
 	}
 }
 
-// loop has turns until end. The turn for which it still waits then is no
+// run has turns until the end. The turn for which it still waits then is no
 // section, but a wait that has lasted so long.
-func (c *contender) loop(ctx context.Context, b *baton, waits *hist.Hist, hold time.Duration, end time.Time) error {
-	for {
+func (c *contender) run(ctx context.Context, l *loop) error {
+	for turn := 1; ; turn++ {
 		began := time.Now()
 		held, err := c.Lock(ctx)
 		if err != nil {
 			return fmt.Errorf("lock: %w", err)
 		}
-		b.take()
-		over := time.Now().After(end)
+		handoff := l.take()
+		over := time.Now().After(l.end)
 		if over {
-			c.longest = max(c.longest, end.Sub(began))
+			c.longest = max(c.longest, l.end.Sub(began))
 		} else {
-			wait := time.Since(began)
-			waits.Record(wait)
-			c.longest = max(c.longest, wait)
-			c.sections++
-			if hold > 0 {
-				_ = rest(ctx, hold)
-			}
+			c.section(ctx, l, time.Since(began), handoff)
 		}
-		b.pass()
+		l.pass()
 		if err := held.Unlock(ctx); err != nil {
 			return fmt.Errorf("unlock: %w", err)
+		}
+		if turn == l.early && l.starting.Add(-1) == 0 {
+			close(l.underWay)
 		}
 		if over {
 			return nil
 		}
+	}
+}
+
+func (c *contender) section(ctx context.Context, l *loop, wait, handoff time.Duration) {
+	l.waits.Record(wait)
+	if l.steady.Load() {
+		l.handoffs.Record(handoff)
+	}
+	c.longest = max(c.longest, wait)
+	c.sections++
+	if l.hold > 0 {
+		_ = rest(ctx, l.hold)
 	}
 }

@@ -107,8 +107,7 @@ func (f *fleet) idle(ctx context.Context, d time.Duration) (result.Sample, error
 		return nil, err
 	}
 	u, err := stop()
-	all := u.commands() + float64(u.background)
-	return result.Sample{result.Idle: all / u.took.Seconds()}, err
+	return result.Sample{result.Idle: u.commands() / u.took.Seconds()}, err
 }
 
 // warm has a waiter of every client behind another, on a name of its own:

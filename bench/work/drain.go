@@ -28,10 +28,10 @@ func Drain(rig *Rig, crowds []Crowd, idle idleWindow) Work {
 	w := Work{Work: result.Work{
 		Key: "drain", Title: "Drain", Loop: "drain",
 		About: "Waiters queue behind a held lock; once it is released each has one empty turn. Hand-off: from the call " +
-			"of Unlock to the return of the next holder's Lock. Commands a section are those that the clients sent from the " +
-			"release on, without renewals and check-ins, which are counted apart. Idle: all commands of all waiters in a second " +
+			"of Unlock to the return of the next holder's Lock. Commands a section are all those that the clients sent from the " +
+			"release on. Idle: all commands of all waiters in a second " +
 			"before the release, as a rate; where it is given, they were looked at for " + idle.about + ". Clients have their own connections, as processes have, and share this process.",
-		Metrics: []result.Metric{result.P50, result.P99, result.Commands, result.Background, result.Idle, result.ServerCPU},
+		Metrics: []result.Metric{result.P50, result.P99, result.Commands, result.Idle, result.ServerCPU},
 		Ratio:   result.P50,
 	}}
 	for _, c := range crowds {
@@ -107,7 +107,6 @@ func drain(ctx context.Context, rig *Rig, k rival.Kind, c Crowd, idle time.Durat
 			return nil, err
 		}
 		s[result.Commands] += u.commands()
-		s[result.Background] += float64(u.background)
 		s[result.ServerCPU] += micros(u.CPU)
 	}
 	sections := float64(lat.Count())

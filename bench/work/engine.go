@@ -34,6 +34,9 @@ type Work struct {
 	result.Work
 	Points []Point
 	Limit  time.Duration // for one run of one entrant; 0: the engine's
+	// Prepare makes ready what only this work needs; what it returns undoes it. nil:
+	// nothing.
+	Prepare func(ctx context.Context) (undo func(), err error)
 }
 
 // errSkipped marks entrants that cannot do a work at all.
@@ -41,7 +44,7 @@ var errSkipped = errors.New("not applicable")
 
 // Engine runs works and keeps what they measured.
 type Engine struct {
-	Rounds   int
+	Rounds   int           // of every work; 0: as each says
 	Limit    time.Duration // for one run of one entrant, where its work has none
 	Progress func(format string, args ...any)
 	Result   *result.Run
@@ -51,7 +54,18 @@ type Engine struct {
 // what disturbs the machine for a while disturbs all of them. It returns early,
 // with what was measured summarized, when ctx ends.
 func (e *Engine) Do(ctx context.Context, w Work) {
+	if e.Rounds > 0 {
+		w.Rounds = e.Rounds
+	}
 	e.Result.Works = append(e.Result.Works, w.Work)
+	if w.Prepare != nil {
+		undo, err := w.Prepare(ctx)
+		if err != nil {
+			e.fail(w, err)
+			return
+		}
+		defer undo()
+	}
 	for _, p := range w.Points {
 		if ctx.Err() != nil {
 			return
@@ -62,10 +76,22 @@ func (e *Engine) Do(ctx context.Context, w Work) {
 	}
 }
 
+// fail makes failed cells of a work that cannot begin.
+func (e *Engine) fail(w Work, err error) {
+	for _, p := range w.Points {
+		for _, entrant := range p.Entrants {
+			e.Result.Cells = append(e.Result.Cells, &result.Cell{
+				Work: w.Key, Point: p.Label, At: maps.Clone(p.At), Entrant: entrant.Name, Floor: entrant.Floor, Failed: err.Error(),
+			})
+		}
+	}
+	e.Progress("  %s FAILED: %v", w.Key, err)
+}
+
 func (e *Engine) point(ctx context.Context, w Work, p Point) {
 	samples := make([][]result.Sample, len(p.Entrants))
 	failures := make([]error, len(p.Entrants))
-	for round := range e.Rounds {
+	for round := range w.Rounds {
 		for i, entrant := range p.Entrants {
 			var s result.Sample
 			if failures[i] == nil && ctx.Err() == nil {

@@ -37,9 +37,12 @@ func Names(rig *Rig, goroutines []int, d time.Duration) Work {
 	w := Work{Work: result.Work{
 		Key: "names", Title: "Many goroutines on as many names", Loop: "closed loop",
 		About: "Goroutines of one client take and give back a lock each, with no think time. Pairs a second of all " +
-			"of them; latency of a pair.",
-		Metrics: []result.Metric{result.Pairs, result.P50, result.P99, result.ServerCPU, result.ClientCPU},
-		Ratio:   result.Pairs,
+			"of them; latency of a pair; CPU, allocations and bytes of the whole process a pair, go-redis and adapters included; commands a " +
+			"pair, as the server counted them and, where the client has a hook, as that saw them: a cell in which these differ has failed.",
+		Metrics: []result.Metric{
+			result.Pairs, result.P50, result.P99, result.ClientCPU, result.ServerCPU, result.Allocs, result.Bytes, result.Commands, result.Hooked,
+		},
+		Ratio: result.Pairs,
 	}}
 	for _, n := range goroutines {
 		run := func(ctx context.Context, k rival.Kind, _ int) (result.Sample, error) {
@@ -47,7 +50,7 @@ func Names(rig *Rig, goroutines []int, d time.Duration) Work {
 		}
 		w.Points = append(w.Points, Point{
 			Label: fmt.Sprintf("%d goroutines", n), At: map[string]float64{"goroutines": float64(n)},
-			Entrants: entrantsOf([]rival.Kind{rival.Bare, rival.Writes}, rival.Single(), run),
+			Entrants: entrantsOf([]rival.Kind{rival.Bare, rival.BareSame, rival.Writes}, rival.Free(), run),
 		})
 	}
 	return w
@@ -59,9 +62,14 @@ func pairs(ctx context.Context, rig *Rig, k rival.Kind, goroutines int, d time.D
 		return nil, err
 	}
 	defer f.close()
+	return f.pairs(ctx, goroutines, d)
+}
+
+// pairs has so many goroutines make pairs for d, each on a name of its own.
+func (f *fleet) pairs(ctx context.Context, goroutines int, d time.Duration) (result.Sample, error) {
 	lockers := make([]rival.Locker, goroutines)
 	for i := range lockers {
-		lockers[i] = f.locker(i, rig.fresh("pairs"))
+		lockers[i] = f.locker(i, f.rig.fresh("pairs"))
 	}
 	if err := hammer(ctx, lockers, max(d/5, 100*time.Millisecond), nil); err != nil {
 		return nil, fmt.Errorf("warm-up: %w", err)
@@ -81,11 +89,16 @@ func pairs(ctx context.Context, rig *Rig, k rival.Kind, goroutines int, d time.D
 	runtime.ReadMemStats(&after)
 	u, err := stop()
 	n := float64(lat.Count())
-	return result.Sample{
+	sample := result.Sample{
 		result.P50: lat.Micros(50), result.P99: lat.Micros(99), result.Pairs: n / u.took.Seconds(),
 		result.Allocs: float64(after.Mallocs-before.Mallocs) / n, result.Bytes: float64(after.TotalAlloc-before.TotalAlloc) / n,
 		result.Commands: u.commands() / n, result.ServerCPU: micros(u.CPU) / n, result.ClientCPU: micros(u.client) / n,
-	}, err
+		result.ScriptTime: micros(u.scripts()) / n,
+	}
+	if f.kind.Hooked {
+		sample[result.Hooked] = float64(u.hook.Seen) / n
+	}
+	return sample, err
 }
 
 // hammer has each locker make pairs for d, and records them.

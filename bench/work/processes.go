@@ -196,9 +196,15 @@ func (w *worker) kill() {
 	_ = w.cmd.Wait()
 }
 
-// RunWorker does what a worker does, if this process is one, and tells whether
-// it was.
+// RunWorker does what a worker or a proxy does, if this process is one, and tells
+// whether it was.
 func RunWorker() bool {
+	if text := os.Getenv(proxyVar); text != "" {
+		if err := runProxy(text, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "proxy:", err)
+		}
+		return true
+	}
 	text := os.Getenv(workerVar)
 	if text == "" {
 		return false

@@ -22,9 +22,13 @@ type Rig struct {
 // fresh returns a name that was not used before.
 func (r *Rig) fresh(what string) string { return fmt.Sprintf("bench:%s:%d", what, r.names.Add(1)) }
 
-// Warm has a lock of every kind that renews renewed once, so that the server
-// knows the scripts: it keeps them when it is emptied.
+// Warm records what relock sends, for floors, and has a lock of every kind that
+// renews renewed once, so that the server knows the scripts: it keeps them when it
+// is emptied.
 func (r *Rig) Warm(ctx context.Context) error {
+	if err := rival.Record(ctx, r.Main.Addr); err != nil {
+		return err
+	}
 	for _, k := range rival.Keeping() {
 		if err := r.renewOnce(ctx, k); err != nil {
 			return fmt.Errorf("warm-up of %s: %w", k.Name, err)
@@ -49,21 +53,26 @@ func (r *Rig) renewOnce(ctx context.Context, k rival.Kind) error {
 
 // fleet is the clients of one run: as many processes' worth.
 type fleet struct {
-	rig        *Rig
-	kind       rival.Kind
-	clients    []rival.Client
-	background atomic.Int64
+	rig     *Rig
+	kind    rival.Kind
+	servers []*server.Server
+	clients []rival.Client
+	hook    *rival.Hook // of the kinds that have one
 }
 
 // open opens n clients of k. It deletes every key first, so that no run finds
 // what another has left.
 func (r *Rig) open(ctx context.Context, k rival.Kind, n int, set func(*rival.Env)) (*fleet, error) {
-	f := &fleet{rig: r, kind: k}
 	servers := []*server.Server{r.Main}
 	if k.Nodes > 0 {
 		servers = r.Nodes[:k.Nodes]
 	}
-	env := rival.Env{TTL: rival.TTL, Background: &f.background}
+	return r.openOn(ctx, servers, k, n, set)
+}
+
+func (r *Rig) openOn(ctx context.Context, servers []*server.Server, k rival.Kind, n int, set func(*rival.Env)) (*fleet, error) {
+	f := &fleet{rig: r, kind: k, servers: servers, hook: rival.NewHook(k.Commands)}
+	env := rival.Env{TTL: rival.TTL, Hook: f.hook}
 	for _, s := range servers {
 		env.Addrs = append(env.Addrs, s.Addr)
 	}
@@ -101,33 +110,57 @@ func (f *fleet) locker(i int, name string) rival.Locker {
 // usage is what a stretch of work cost.
 type usage struct {
 	server.Stats
-	background int64
-	client     time.Duration // CPU of this process
-	took       time.Duration
-	kind       rival.Kind
+	client time.Duration // CPU of this process
+	took   time.Duration
+	hook   rival.HookCount
+	kind   rival.Kind
 }
 
-// commands are those that the rival sent for its turns: without renewals and
-// check-ins.
-func (u usage) commands() float64 { return float64(u.Sent(u.kind.Commands) - u.background) }
+// commands are those that the rival sent, as its servers counted them.
+func (u usage) commands() float64 { return float64(u.Sent(u.kind.Commands)) }
+
+// scripts is how long its servers executed scripts.
+func (u usage) scripts() time.Duration { return u.Time["evalsha"] + u.Time["eval"] }
+
+// check fails if a server replied with an error, or a hook did not see what was
+// executed.
+func (u usage) check() error {
+	if err := u.Err(); err != nil || !u.kind.Hooked {
+		return err
+	}
+	return u.hook.Agree(u.Sent(u.kind.Commands))
+}
 
 // meter begins a stretch of work. The function it returns ends it, and fails if
-// the server replied with an error meanwhile.
+// something went wrong meanwhile.
 func (f *fleet) meter(ctx context.Context) (func() (usage, error), error) {
-	before, err := f.rig.Main.Stats(ctx)
+	before, err := f.stats(ctx)
 	if err != nil {
 		return nil, err
 	}
-	background, cpu, began := f.background.Load(), processCPU(), time.Now()
+	hook, cpu, began := f.hook.Count(), processCPU(), time.Now()
 	return func() (usage, error) {
-		u := usage{took: time.Since(began), client: processCPU() - cpu, kind: f.kind}
-		after, err := f.rig.Main.Stats(context.WithoutCancel(ctx))
+		u := usage{took: time.Since(began), client: processCPU() - cpu, hook: f.hook.Count().Since(hook), kind: f.kind}
+		after, err := f.stats(context.WithoutCancel(ctx))
 		if err != nil {
 			return u, err
 		}
-		u.Stats, u.background = after.Since(before), f.background.Load()-background
-		return u, u.Err()
+		u.Stats = after.Since(before)
+		return u, u.check()
 	}, nil
+}
+
+// stats adds up what the servers have counted.
+func (f *fleet) stats(ctx context.Context) (server.Stats, error) {
+	var all server.Stats
+	for _, s := range f.servers {
+		st, err := s.Stats(ctx)
+		if err != nil {
+			return all, err
+		}
+		all = all.Plus(st)
+	}
+	return all, nil
 }
 
 func processCPU() time.Duration {

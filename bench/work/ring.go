@@ -10,6 +10,7 @@ import (
 
 	"github.com/relock-go/relock/bench/result"
 	"github.com/relock-go/relock/bench/rival"
+	"github.com/relock-go/relock/bench/server"
 	"github.com/relock-go/relock/bench/stats"
 )
 
@@ -28,7 +29,7 @@ var publish = redis.NewScript("return redis.call('PUBLISH', KEYS[1], ARGV[1])")
 // ring passes a message round n clients for so many hand-offs, each of which
 // keeps it for hold.
 func ring(ctx context.Context, rig *Rig, n, handoffs int, hold time.Duration) (result.Sample, error) {
-	f := &fleet{rig: rig, kind: ringKind}
+	f := &fleet{rig: rig, kind: ringKind, servers: []*server.Server{rig.Main}, hook: rival.NewHook(nil)}
 	rdbs, subs, err := openRing(ctx, rig.Main.Addr, n)
 	defer func() {
 		for i, rdb := range rdbs {
