@@ -147,6 +147,20 @@ func TestAnAnswerFromBeforeAMessageIsNotTheLastWord(t *testing.T) {
 	}
 }
 
+// A vote that the hold lacks when it is extended is asked for as much at once.
+func TestAVoteThatIsLackingAtAnExtensionIsAskedForAsMuch(t *testing.T) {
+	r := newRequest(fiveNodes{}, "hold", "1", 5)
+	asksAt(&r, start)
+	for i := range 4 {
+		told(&r, i, "")
+	}
+	r.step(&event{kind: answered, attempt: r.current, node: 4, err: engine.ErrUnsent}, start)
+	r.repair(time.Hour)
+	if v := &r.current.votes[4]; v.link != asking || v.ttl != time.Hour {
+		t.Errorf("it is not asked for an hour: link %d, %v", v.link, v.ttl)
+	}
+}
+
 // A vote that is under way when the hold is extended was asked for less, and is asked
 // for once more.
 func TestAVoteThatAnExtensionCrossesIsAskedForAsMuch(t *testing.T) {

@@ -173,7 +173,7 @@ var quorum = []mutant{
 	{
 		name:   "a vote that comes after Extend ends before the others",
 		edit:   edit{"redlock/renewal.go", "			r.askOwned(t, i, ttl)\n", "			r.askOwned(t, i, 0)\n"},
-		killer: redlock("TestAVoteAfterExtendLasts"),
+		killer: redlock("TestAVoteThatIsLackingAtAnExtensionIsAskedForAsMuch"),
 	},
 	{
 		name:   "an emptied node is given its id back",
