@@ -14,7 +14,7 @@ var fencing = []mutant{
 	},
 	{
 		name:   "a stranger to whom a request is redirected is told its holder",
-		edit:   edit{"fence/http.go", "if hostAsked(r) == r.URL.Host {", "if r.Response == nil || r.Response.Request.URL.Host == r.URL.Host {"},
+		edit:   edit{"fence/http.go", "for ; r.Response != nil; r = r.Response.Request {", "if r.Response != nil {"},
 		killer: fence("TestAnotherHostIsToldNoHolder"),
 	},
 	{

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -29,7 +30,7 @@ type Tx interface {
 // [relock.ErrInvalid] for a resource or a sequencer that cannot be used
 // ([MaxResource], [fence.Check], text that is not UTF-8 or has a zero byte), for a
 // resource that another lock guards, and for a tx that is nil, read-only or no
-// transaction (a *sql.DB, a *sql.Conn); [sql.ErrTxDone] where tx has ended; or what
+// transaction (a *sql.DB, a *sql.Conn, whatever else has a BeginTx and no Commit); [sql.ErrTxDone] where tx has ended; or what
 // the database said. Whatever it is, roll tx back: nothing was claimed.
 func (f *Fence) Claim(ctx context.Context, tx Tx, resource string, s relock.Sequencer) error {
 	if err := checkTx(tx); err != nil {
@@ -41,10 +42,9 @@ func (f *Fence) Claim(ctx context.Context, tx Tx, resource string, s relock.Sequ
 	return f.claim(ctx, tx, resource, s)
 }
 
-// beginner is what has transactions, and is none.
-type beginner interface {
-	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
-}
+// ender is a transaction. One may begin others within it, and one that is wrapped
+// need not be an ender: only what begins and does not end is none.
+type ender interface{ Commit() error }
 
 func checkTx(tx Tx) error {
 	switch t := tx.(type) {
@@ -54,8 +54,12 @@ func checkTx(tx Tx) error {
 		if t == nil {
 			return invalid("Claim in a nil transaction")
 		}
-	case beginner:
-		return invalid("Claim in a %T, which is no transaction: the claim would end with its statement", tx)
+	case ender:
+	default:
+		// Each library has a BeginTx of its own type.
+		if reflect.ValueOf(tx).MethodByName("BeginTx").IsValid() {
+			return invalid("Claim in a %T, which is no transaction: the claim would end with its statement", tx)
+		}
 	}
 	return nil
 }

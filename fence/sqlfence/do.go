@@ -71,16 +71,25 @@ func withCause(ctx context.Context, err error) error {
 
 // begin returns a transaction whose first statements have claimed, after as many
 // others as it took.
-func (f *Fence) begin(ctx context.Context, claims map[string]relock.Sequencer) (*sql.Tx, error) {
+func (f *Fence) begin(ctx context.Context, claims map[string]relock.Sequencer) (tx *sql.Tx, err error) {
+	err = f.insist(ctx, func() error {
+		tx, err = f.beginOnce(ctx, claims)
+		return err
+	})
+	return tx, err
+}
+
+// insist repeats what loses to another transaction, until ctx ends.
+func (f *Fence) insist(ctx context.Context, try func() error) error {
 	for tries := 1; ; tries++ {
-		tx, err := f.beginOnce(ctx, claims)
+		err := try()
 		if !f.Retryable(err) {
-			return tx, err
+			return err
 		}
 		select {
 		case <-time.After(pause(tries)):
 		case <-ctx.Done():
-			return nil, err
+			return err
 		}
 	}
 }

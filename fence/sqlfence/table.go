@@ -17,15 +17,20 @@ const MinForget = relock.DefaultGuardRetention
 func (f *Fence) Schema() string { return f.statement(f.dialect.create) }
 
 // Migrate runs [Fence.Schema]. It may be called at each start, by many processes
-// at once. On MySQL and MariaDB it commits what its session has under way, as every
+// at once: what loses to another transaction is repeated until ctx ends. It returns
+// what the database said, and where ctx ended, its cause as well. On MySQL and MariaDB it commits what its session has under way, as every
 // such statement does; it takes one of its own.
 func (f *Fence) Migrate(ctx context.Context) error {
-	_, err := f.db.ExecContext(ctx, f.Schema())
+	create := func() error {
+		_, err := f.db.ExecContext(ctx, f.Schema())
+		return err
+	}
+	err := f.insist(ctx, create)
 	if f.dialect.is(err, f.dialect.race) {
-		_, err = f.db.ExecContext(ctx, f.Schema())
+		err = f.insist(ctx, create)
 	}
 	if err != nil {
-		return f.explain(ctx, f.db, "create the table", err)
+		return withCause(ctx, f.explain(ctx, f.db, "create the table", err))
 	}
 	return nil
 }

@@ -283,3 +283,21 @@ func TestManyMigrateAtOnce(t *testing.T) {
 		run(t, db, f.Schema())
 	})
 }
+
+// SQLite says at once that it is busy, where it is not told to wait.
+func TestMigrateWaitsForABusyDatabase(t *testing.T) {
+	b := baseOf(t, "sqlite")
+	db := b.open(t)
+	slow := begin(t, db, nil)
+	run(t, slow, "CREATE TABLE account (id bigint)")
+	b.dsn = strings.Replace(b.dsn, "busy_timeout(10000)", "busy_timeout(0)", 1)
+	f := newFence(t, b.open(t), sqlfence.SQLite)
+	ended, cancel := context.WithTimeoutCause(bg, 50*time.Millisecond, relock.ErrLost)
+	defer cancel()
+	wantErr(t, "Migrate until ctx ends", f.Migrate(ended), relock.ErrLost)
+	done := make(chan error)
+	go func() { done <- f.Migrate(within(t)) }()
+	wantErr(t, "the other's commit", slow.Commit(), nil)
+	wantErr(t, "Migrate", <-done, nil)
+	wantErr(t, "a claim", f.Do(bg, "r", at(7, "a"), nothing), nil)
+}

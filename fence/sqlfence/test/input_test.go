@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/fence/sqlfence"
@@ -141,6 +143,21 @@ func TestWhatCannotBeClaimedIsNot(t *testing.T) {
 		wantErr(t, "the longest of all", f.Do(bg, strings.Repeat("r", sqlfence.MaxResource), at512, nothing), nil)
 		wantErr(t, "and again", f.Do(bg, strings.Repeat("r", sqlfence.MaxResource), at512, nothing), nil)
 	})
+}
+
+// What begins transactions and is none, in an ORM that has a type of its own for it.
+func TestAnORMOutsideOfATransactionCannotClaim(t *testing.T) {
+	b := baseOf(t, "postgresql")
+	db, f := b.fence(t)
+	orm, err := gorm.Open(postgres.New(postgres.Config{Conn: db}), &gorm.Config{PrepareStmt: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, "outside", f.Claim(bg, orm.Statement.ConnPool, "r", at(1, "a")), relock.ErrInvalid)
+	if got, err := f.Last(bg, "r"); got.Token != 0 || err != nil {
+		t.Errorf("claimed nevertheless: %v, %v", got, err)
+	}
+	wantErr(t, "inside", withGORM(bg, orm, f, at(2, "b"), func(*gorm.DB) error { return nil }), nil)
 }
 
 // inTx runs fn in a transaction and rolls it back.
