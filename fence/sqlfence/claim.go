@@ -24,7 +24,8 @@ type Tx interface {
 // else can claim it, and earlier holders are refused once tx has committed. It must
 // be the first statement of tx, which it cannot check: on MySQL and MariaDB at
 // REPEATABLE READ a transaction that has read before goes on seeing the data as
-// they were then, though its claim succeeds.
+// they were then, though its claim succeeds. There the claim also ends where the
+// transaction does unasked, as [Fence.Do] says of fn.
 //
 // It returns [relock.ErrStaleToken] if a later holder has been there;
 // [relock.ErrInvalid] for a resource or a sequencer that cannot be used
@@ -39,7 +40,11 @@ func (f *Fence) Claim(ctx context.Context, tx Tx, resource string, s relock.Sequ
 	if err := check(resource, s); err != nil {
 		return err
 	}
-	return f.claim(ctx, tx, resource, s)
+	err := f.claim(ctx, tx, resource, s)
+	if f.dialect.is(err, f.dialect.readOnly) {
+		return fmt.Errorf("%w: %w", relock.ErrInvalid, err)
+	}
+	return err
 }
 
 // ender is a transaction. One may begin others within it, and one that is wrapped
@@ -117,7 +122,7 @@ func (f *Fence) explain(ctx context.Context, tx Tx, what string, err error) erro
 	case f.isMissing(ctx, tx, err):
 		return fmt.Errorf("sqlfence: %s: there is no table %s (Migrate creates it): %w", what, f.table, err)
 	case f.dialect.is(err, f.dialect.readOnly):
-		return fmt.Errorf("%w: %w", invalid("%s: the transaction or the database is read-only", what), err)
+		return fmt.Errorf("sqlfence: %s: the transaction or the database is read-only: %w", what, err)
 	}
 	return fmt.Errorf("sqlfence: %s: %w", what, err)
 }

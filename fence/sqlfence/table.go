@@ -41,8 +41,9 @@ type Holder struct {
 	Claimed time.Time // by the database's clock
 }
 
-// Last returns who claimed resource last, by a transaction that has committed. It
-// is a zero Holder where nobody has, or that was forgotten.
+// Last returns who claimed resource last, by a transaction that has committed, or
+// what the database said. It is a zero Holder where nobody has, or that was
+// forgotten.
 func (f *Fence) Last(ctx context.Context, resource string) (Holder, error) {
 	var h Holder
 	var micros int64
@@ -60,12 +61,17 @@ func (f *Fence) Last(ctx context.Context, resource string) (Holder, error) {
 // Forget deletes what was claimed last before that time, by the database's clock,
 // and returns how much. A holder from before then is refused no longer where
 // nobody has claimed since: go further back than any holder can have slept. It
-// returns [relock.ErrInvalid] for a time that is less than [MinForget] ago.
+// returns [relock.ErrInvalid] for a time that is less than [MinForget] ago by this
+// machine's clock, or what the database said.
 func (f *Fence) Forget(ctx context.Context, before time.Time) (int64, error) {
 	if ago := time.Since(before); ago < MinForget {
 		return 0, invalid("Forget what was claimed before %v ago: at least %v", ago.Round(time.Second), MinForget)
 	}
-	res, err := f.db.ExecContext(ctx, f.statement(f.dialect.forget), before.UnixMicro())
+	micros := int64(0) // nobody claimed before 1970, and UnixMicro does not reach as far as Time
+	if before.After(time.UnixMicro(0)) {
+		micros = before.UnixMicro()
+	}
+	res, err := f.db.ExecContext(ctx, f.statement(f.dialect.forget), micros)
 	if err != nil {
 		return 0, f.explain(ctx, f.db, "forget", err)
 	}

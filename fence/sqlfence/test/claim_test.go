@@ -242,6 +242,12 @@ func TestLastAndForget(t *testing.T) {
 		if n != 0 || err != nil {
 			t.Errorf("forgot %d, %v; want none", n, err)
 		}
+		for _, year := range []int{1, -200_000, -292_736, -300_000} {
+			n, err := f.Forget(bg, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC))
+			if n != 0 || err != nil {
+				t.Errorf("before the year %d: forgot %d, %v; want none", year, n, err)
+			}
+		}
 		wantErr(t, "another", f.Do(bg, "old", at(7, "a"), nothing), nil)
 		run(t, db, "UPDATE relock_fence SET claimed = "+map[string]string{
 			"postgresql": "claimed - interval '8 days'", "mariadb": "claimed - interval 8 day", "sqlite": "claimed - 8 * 86400 * 1000000",
