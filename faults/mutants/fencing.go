@@ -18,6 +18,11 @@ var fencing = []mutant{
 		killer: fence("TestAnotherHostIsToldNoHolder"),
 	},
 	{
+		name:   "a redirect from https to http has a holder sent in the clear",
+		edit:   edit{"fence/http.go", ` || from.URL.Scheme == "https" && r.URL.Scheme != "https" {`, " {"},
+		killer: fence("TestAHolderThatWasLeftOutStaysOut"),
+	},
+	{
 		name:   "a service takes the sequencer of another lock",
 		edit:   edit{"fence/http.go", "if s.Name != lock {", "if s.Name == \"\" {"},
 		killer: fence("TestARequestWithoutAUsableHolderIsABadOne"),
