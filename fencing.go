@@ -96,7 +96,8 @@ type GuardOption interface{ guard(*settings) }
 //
 // Every call returns [ErrStaleToken] for a token that is smaller than the last
 // one seen, or equal with another owner: the data were not touched. A token of 0
-// (a MultiLock's own) is refused likewise, and with [ErrInvalid]. Where nothing
+// (a MultiLock's own) is refused likewise, and with [ErrInvalid]; so are an empty
+// key and an owner of no or more than [MaxOwner] bytes, with that alone. Where nothing
 // is remembered of the key, a token older than the retention is refused. A token
 // more than an hour ahead of the clock of rdb is [ErrInvalid]: no lock issues one
 // while clocks agree, and remembering it would refuse every holder until then. Any
@@ -188,8 +189,8 @@ func (g *Guard) run(ctx context.Context, sc *redisengine.Script, keys []string, 
 		return nil, engine.Invalid("Guard: an empty key")
 	case s.Token <= 0:
 		return nil, fmt.Errorf("%w: %w", ErrStaleToken, engine.Invalid("Guard: a Sequencer of token %d", s.Token))
-	case s.Owner == "":
-		return nil, engine.Invalid("Guard: a Sequencer without owner")
+	case s.Owner == "" || len(s.Owner) > MaxOwner:
+		return nil, engine.Invalid("Guard: a Sequencer of an owner of %d bytes: 1 to %d", len(s.Owner), MaxOwner)
 	case ctx.Err() != nil:
 		return nil, engine.ContextError(ctx)
 	}

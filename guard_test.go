@@ -290,6 +290,7 @@ func TestGuardRefusesWhatCannotBeUsed(t *testing.T) {
 		{"an empty key", g.Claim(behaviour.Bg, "", s), relock.ErrInvalid},
 		{"a zero Sequencer", g.Claim(behaviour.Bg, "k", relock.Sequencer{}), relock.ErrInvalid},
 		{"a zero Sequencer, which is stale too", g.Claim(behaviour.Bg, "k", relock.Sequencer{}), relock.ErrStaleToken},
+		{"a long owner", g.Claim(behaviour.Bg, "k", at(1, relock.Owner(strings.Repeat("x", relock.MaxOwner+1)))), relock.ErrInvalid},
 		{"no owner", g.Claim(behaviour.Bg, "k", at(1, "")), relock.ErrInvalid},
 		{"a negative ttl", g.Set(behaviour.Bg, "k", s, "x", -time.Second), relock.ErrInvalid},
 		{"no fields", g.HSet(behaviour.Bg, "k", s), relock.ErrInvalid},

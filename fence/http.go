@@ -12,9 +12,10 @@ const Header = "Lock-Sequencer"
 
 // A Transport is a round tripper that sends the holder of [WithSequencer] along
 // with the requests made under its context, in [Header]. A request whose context
-// names none goes out as it is. Redirected to another host, a request loses the
-// header: its signature is for the service that was asked. It is safe for
-// concurrent use, and its zero value can be used.
+// names none goes out as it is. Redirected to another host, or from https to http,
+// a request loses the header, and does not get it back by a further redirect: the
+// signature is for the service that was asked. It is safe for concurrent use, and
+// its zero value can be used.
 type Transport struct {
 	Base   http.RoundTripper // nil: [http.DefaultTransport]
 	Signer *Signer           // nil: plain text
@@ -33,7 +34,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	sent := r.Clone(r.Context())
 	sent.Header.Del(Header)
-	if hostAsked(r) == r.URL.Host {
+	if !strayed(r) {
 		text, err := t.Signer.Sign(s)
 		if err != nil {
 			if r.Body != nil {
@@ -46,12 +47,16 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return base.RoundTrip(sent)
 }
 
-// hostAsked is where the first of the requests went that were redirected to r.
-func hostAsked(r *http.Request) string {
-	for r.Response != nil && r.Response.Request != nil {
-		r = r.Response.Request
+// strayed tells whether one of the redirects that led to r left the host, or TLS,
+// or does not say whence it came.
+func strayed(r *http.Request) bool {
+	for ; r.Response != nil; r = r.Response.Request {
+		from := r.Response.Request
+		if from == nil || from.URL.Host != r.URL.Host || from.URL.Scheme == "https" && r.URL.Scheme != "https" {
+			return true
+		}
 	}
-	return r.URL.Host
+	return false
 }
 
 // A Middleware lets a request through to a handler with the holder that it comes

@@ -193,6 +193,43 @@ func TestAnotherHostIsToldNoHolder(t *testing.T) {
 	}
 }
 
+// A stranger must not send the holder back to where it wants, and nobody may have
+// the signature sent in the clear.
+func TestAHolderThatWasLeftOutStaysOut(t *testing.T) {
+	for name, tc := range map[string]struct {
+		hops []string
+		told bool
+	}{
+		"the same host":        {[]string{"https://a/", "https://a/x"}, true},
+		"from plain to TLS":    {[]string{"http://a/", "https://a/x"}, true},
+		"another host":         {[]string{"https://a/", "https://b/x"}, false},
+		"back from a stranger": {[]string{"https://a/", "https://b/x", "https://a/y"}, false},
+		"another host, by a base that does not say whose response it is": {[]string{"https://a/", "https://b/untold"}, false},
+		"from TLS to plain": {[]string{"https://a/", "http://a/x"}, false},
+	} {
+		var told bool
+		tr := &fence.Transport{Base: base(func(r *http.Request) (*http.Response, error) {
+			told = len(r.Header.Values(fence.Header)) == 1
+			w := httptest.NewRecorder()
+			if tc.hops = tc.hops[1:]; len(tc.hops) > 0 {
+				http.Redirect(w, r, tc.hops[0], http.StatusTemporaryRedirect)
+			}
+			resp := w.Result()
+			if !strings.HasSuffix(resp.Header.Get("Location"), "untold") {
+				resp.Request = r
+			}
+			return resp, nil
+		})}
+		if ask(t, tr, tc.hops[0], holder(0)); told != tc.told {
+			t.Errorf("%s: the last one is told the holder: %v, want %v", name, told, tc.told)
+		}
+	}
+}
+
+type base func(*http.Request) (*http.Response, error)
+
+func (b base) RoundTrip(r *http.Request) (*http.Response, error) { return b(r) }
+
 func TestARequestOfNoUsableHolderIsNotSent(t *testing.T) {
 	tr := &fence.Transport{Base: http.NewFileTransport(http.Dir(t.TempDir()))}
 	body := &closing{Reader: strings.NewReader("x")}

@@ -19,8 +19,8 @@ const signed = ";hmac-sha256="
 // A Signer signs the text of sequencers with HMAC-SHA-256, and verifies it. That
 // keeps out whoever has no key. It does not make a holder honest, and does not
 // hide the text: whoever reads it on its way can send it again, until a later
-// holder has been there. A nil Signer signs nothing and takes plain text. It is
-// safe for concurrent use.
+// holder has been there. A nil Signer signs nothing and takes plain text; a zero
+// one, which has no key, refuses all. It is safe for concurrent use.
 type Signer struct{ keys [][]byte }
 
 // NewSigner returns a Signer. It signs with the first key and verifies with all,
@@ -42,7 +42,7 @@ func NewSigner(keys ...[]byte) (*Signer, error) {
 }
 
 // Sign returns the text of s, signed. It returns [relock.ErrInvalid] for a
-// sequencer that [Check] refuses.
+// sequencer that [Check] refuses, with a nil Signer as well.
 func (g *Signer) Sign(s relock.Sequencer) (string, error) {
 	if err := Check(s); err != nil {
 		return "", err
@@ -50,6 +50,9 @@ func (g *Signer) Sign(s relock.Sequencer) (string, error) {
 	text, err := s.MarshalText()
 	if err != nil || g == nil {
 		return string(text), err
+	}
+	if len(g.keys) == 0 {
+		return "", invalid("a Signer without a key")
 	}
 	return string(text) + signed + mac(g.keys[0], string(text)), nil
 }

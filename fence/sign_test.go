@@ -111,6 +111,15 @@ func TestAWeakKeyIsRefused(t *testing.T) {
 			t.Errorf("%s: got %v, %v; want ErrInvalid", name, g, err)
 		}
 	}
+	var zero fence.Signer
+	if text, err := zero.Sign(holder(0)); !errors.Is(err, relock.ErrInvalid) || text != "" {
+		t.Errorf("a Signer of no key signs %q, %v", text, err)
+	}
+	for _, by := range []*fence.Signer{nil, signer(t, key('a'))} {
+		if got, err := zero.Verify(signed(t, by, holder(0))); !errors.Is(err, relock.ErrInvalid) {
+			t.Errorf("a Signer of no key takes %v, %v", got, err)
+		}
+	}
 	k := key('a')
 	g := signer(t, k)
 	text := signed(t, g, holder(0))

@@ -14,8 +14,13 @@ var fencing = []mutant{
 	},
 	{
 		name:   "a stranger to whom a request is redirected is told its holder",
-		edit:   edit{"fence/http.go", "if hostAsked(r) == r.URL.Host {", "if r.Response == nil || r.Response.Request.URL.Host == r.URL.Host {"},
+		edit:   edit{"fence/http.go", "for ; r.Response != nil; r = r.Response.Request {", "if r.Response != nil {"},
 		killer: fence("TestAnotherHostIsToldNoHolder"),
+	},
+	{
+		name:   "a redirect from https to http has a holder sent in the clear",
+		edit:   edit{"fence/http.go", ` || from.URL.Scheme == "https" && r.URL.Scheme != "https" {`, " {"},
+		killer: fence("TestAHolderThatWasLeftOutStaysOut"),
 	},
 	{
 		name:   "a service takes the sequencer of another lock",

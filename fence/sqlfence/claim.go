@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -23,13 +24,14 @@ type Tx interface {
 // else can claim it, and earlier holders are refused once tx has committed. It must
 // be the first statement of tx, which it cannot check: on MySQL and MariaDB at
 // REPEATABLE READ a transaction that has read before goes on seeing the data as
-// they were then, though its claim succeeds.
+// they were then, though its claim succeeds. There the claim also ends where the
+// transaction does unasked, as [Fence.Do] says of fn.
 //
 // It returns [relock.ErrStaleToken] if a later holder has been there;
 // [relock.ErrInvalid] for a resource or a sequencer that cannot be used
 // ([MaxResource], [fence.Check], text that is not UTF-8 or has a zero byte), for a
 // resource that another lock guards, and for a tx that is nil, read-only or no
-// transaction (a *sql.DB, a *sql.Conn); [sql.ErrTxDone] where tx has ended; or what
+// transaction (a *sql.DB, a *sql.Conn, whatever else has a BeginTx and no Commit); [sql.ErrTxDone] where tx has ended; or what
 // the database said. Whatever it is, roll tx back: nothing was claimed.
 func (f *Fence) Claim(ctx context.Context, tx Tx, resource string, s relock.Sequencer) error {
 	if err := checkTx(tx); err != nil {
@@ -38,13 +40,16 @@ func (f *Fence) Claim(ctx context.Context, tx Tx, resource string, s relock.Sequ
 	if err := check(resource, s); err != nil {
 		return err
 	}
-	return f.claim(ctx, tx, resource, s)
+	err := f.claim(ctx, tx, resource, s)
+	if f.dialect.is(err, f.dialect.readOnly) {
+		return fmt.Errorf("%w: %w", relock.ErrInvalid, err)
+	}
+	return err
 }
 
-// beginner is what has transactions, and is none.
-type beginner interface {
-	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
-}
+// ender is a transaction. One may begin others within it, and one that is wrapped
+// need not be an ender: only what begins and does not end is none.
+type ender interface{ Commit() error }
 
 func checkTx(tx Tx) error {
 	switch t := tx.(type) {
@@ -54,8 +59,12 @@ func checkTx(tx Tx) error {
 		if t == nil {
 			return invalid("Claim in a nil transaction")
 		}
-	case beginner:
-		return invalid("Claim in a %T, which is no transaction: the claim would end with its statement", tx)
+	case ender:
+	default:
+		// Each library has a BeginTx of its own type.
+		if reflect.ValueOf(tx).MethodByName("BeginTx").IsValid() {
+			return invalid("Claim in a %T, which is no transaction: the claim would end with its statement", tx)
+		}
 	}
 	return nil
 }
@@ -113,7 +122,7 @@ func (f *Fence) explain(ctx context.Context, tx Tx, what string, err error) erro
 	case f.isMissing(ctx, tx, err):
 		return fmt.Errorf("sqlfence: %s: there is no table %s (Migrate creates it): %w", what, f.table, err)
 	case f.dialect.is(err, f.dialect.readOnly):
-		return fmt.Errorf("%w: %w", invalid("%s: the transaction or the database is read-only", what), err)
+		return fmt.Errorf("sqlfence: %s: the transaction or the database is read-only: %w", what, err)
 	}
 	return fmt.Errorf("sqlfence: %s: %w", what, err)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"strconv"
+	"strings"
 )
 
 // sqlState is the SQLSTATE of an error of PostgreSQL's drivers.
@@ -17,40 +18,51 @@ func sqlState(err error) string {
 
 // mysqlNumber is the number of an error of go-sql-driver/mysql, which has it in a
 // field.
-func mysqlNumber(err error) string { return search(err, numberIn("Number")) }
+func mysqlNumber(err error) string { return search(err, "mysql", numberIn("Number")) }
 
 // sqliteCode is the primary result code of an error of SQLite's drivers, which
 // have it in a method or a field.
 func sqliteCode(err error) string {
-	full, err := strconv.Atoi(search(err, numberOf("Code"), numberIn("Code")))
+	full, err := strconv.Atoi(search(err, "sqlite", numberOf("Code"), numberIn("Code")))
 	if err != nil {
 		return ""
 	}
 	return strconv.Itoa(full & 0xff)
 }
 
-// search returns the first number that one of the looks finds in err or in what
-// it wraps.
-func search(err error, looks ...func(reflect.Value) (string, bool)) string {
+// search returns the first number that one of the looks finds in err, or in what it
+// wraps, of a type whose package is named for the driver: others, as those of RPC
+// calls, number their errors too.
+func search(err error, driver string, looks ...func(reflect.Value) (string, bool)) string {
 	if err == nil {
 		return ""
 	}
-	for _, look := range looks {
-		if found, ok := look(reflect.ValueOf(err)); ok {
-			return found
+	if strings.Contains(packageOf(reflect.TypeOf(err)), driver) {
+		for _, look := range looks {
+			if found, ok := look(reflect.ValueOf(err)); ok {
+				return found
+			}
 		}
 	}
 	switch wrapped := err.(type) {
 	case interface{ Unwrap() error }:
-		return search(wrapped.Unwrap(), looks...)
+		return search(wrapped.Unwrap(), driver, looks...)
 	case interface{ Unwrap() []error }:
 		for _, one := range wrapped.Unwrap() {
-			if found := search(one, looks...); found != "" {
+			if found := search(one, driver, looks...); found != "" {
 				return found
 			}
 		}
 	}
 	return ""
+}
+
+// packageOf is the path of the package of a type, or of what it points to.
+func packageOf(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.PkgPath()
 }
 
 // numberIn looks at a field.

@@ -33,16 +33,13 @@ func dialectOf(driver reflect.Type) Dialect {
 	if driver == nil {
 		return FromDriver
 	}
-	if driver.Kind() == reflect.Pointer {
-		driver = driver.Elem()
-	}
 	for path, d := range map[string]Dialect{
 		"github.com/jackc/pgx/": PostgreSQL, "github.com/lib/pq": PostgreSQL,
 		"github.com/go-sql-driver/mysql": MySQL,
 		"modernc.org/sqlite":             SQLite, "github.com/mattn/go-sqlite3": SQLite,
 		"github.com/ncruces/go-sqlite3/": SQLite, "github.com/glebarez/go-sqlite": SQLite,
 	} {
-		if strings.HasPrefix(driver.PkgPath()+"/", strings.TrimSuffix(path, "/")+"/") {
+		if strings.HasPrefix(packageOf(driver)+"/", strings.TrimSuffix(path, "/")+"/") {
 			return d
 		}
 	}

@@ -19,14 +19,18 @@ import (
 // returns an error or panics, if ctx ends or the claim is refused, the transaction
 // is rolled back and nothing is kept, the claim included.
 //
-// It returns what [Fence.Claim] does, then without having run fn; fn's own error;
-// or that of the commit, of which it is not known whether it was done if the
+// It returns what [Fence.Claim] does, then without having run fn (a database that is
+// read-only is not [relock.ErrInvalid] here: it may pass); fn's own error; or that of
+// the commit, of which it is not known whether it was done if the
 // connection broke. Where ctx ended outside of fn, the error is its cause as well. A
 // claim that lost to another transaction is repeated until ctx ends, fn never
 // ([Fence.Retryable]).
 //
 // fn works by tx alone: statements on the database itself are not in the
-// transaction, and may wait for it for good. ctx should be that of the lease, so
+// transaction, and may wait for it for good. It returns the error of a statement that
+// failed, and changes no schema: MySQL and MariaDB end the transaction by a deadlock
+// (1213) and by most statements like CREATE TABLE, the claim with it, and keep each
+// statement that fn goes on to run, unfenced; Do cannot see it. ctx should be that of the lease, so
 // that the transaction ends with it.
 func (f *Fence) Do(ctx context.Context, resource string, s relock.Sequencer, fn func(tx *sql.Tx) error) error {
 	return f.DoAll(ctx, map[string]relock.Sequencer{resource: s}, fn)
@@ -71,16 +75,25 @@ func withCause(ctx context.Context, err error) error {
 
 // begin returns a transaction whose first statements have claimed, after as many
 // others as it took.
-func (f *Fence) begin(ctx context.Context, claims map[string]relock.Sequencer) (*sql.Tx, error) {
+func (f *Fence) begin(ctx context.Context, claims map[string]relock.Sequencer) (tx *sql.Tx, err error) {
+	err = f.insist(ctx, func() error {
+		tx, err = f.beginOnce(ctx, claims)
+		return err
+	})
+	return tx, err
+}
+
+// insist repeats what loses to another transaction, until ctx ends.
+func (f *Fence) insist(ctx context.Context, try func() error) error {
 	for tries := 1; ; tries++ {
-		tx, err := f.beginOnce(ctx, claims)
+		err := try()
 		if !f.Retryable(err) {
-			return tx, err
+			return err
 		}
 		select {
 		case <-time.After(pause(tries)):
 		case <-ctx.Done():
-			return nil, err
+			return err
 		}
 	}
 }

@@ -17,15 +17,20 @@ const MinForget = relock.DefaultGuardRetention
 func (f *Fence) Schema() string { return f.statement(f.dialect.create) }
 
 // Migrate runs [Fence.Schema]. It may be called at each start, by many processes
-// at once. On MySQL and MariaDB it commits what its session has under way, as every
+// at once: what loses to another transaction is repeated until ctx ends. It returns
+// what the database said, and where ctx ended, its cause as well. On MySQL and MariaDB it commits what its session has under way, as every
 // such statement does; it takes one of its own.
 func (f *Fence) Migrate(ctx context.Context) error {
-	_, err := f.db.ExecContext(ctx, f.Schema())
+	create := func() error {
+		_, err := f.db.ExecContext(ctx, f.Schema())
+		return err
+	}
+	err := f.insist(ctx, create)
 	if f.dialect.is(err, f.dialect.race) {
-		_, err = f.db.ExecContext(ctx, f.Schema())
+		err = f.insist(ctx, create)
 	}
 	if err != nil {
-		return f.explain(ctx, f.db, "create the table", err)
+		return withCause(ctx, f.explain(ctx, f.db, "create the table", err))
 	}
 	return nil
 }
@@ -36,8 +41,9 @@ type Holder struct {
 	Claimed time.Time // by the database's clock
 }
 
-// Last returns who claimed resource last, by a transaction that has committed. It
-// is a zero Holder where nobody has, or that was forgotten.
+// Last returns who claimed resource last, by a transaction that has committed, or
+// what the database said. It is a zero Holder where nobody has, or that was
+// forgotten.
 func (f *Fence) Last(ctx context.Context, resource string) (Holder, error) {
 	var h Holder
 	var micros int64
@@ -55,12 +61,17 @@ func (f *Fence) Last(ctx context.Context, resource string) (Holder, error) {
 // Forget deletes what was claimed last before that time, by the database's clock,
 // and returns how much. A holder from before then is refused no longer where
 // nobody has claimed since: go further back than any holder can have slept. It
-// returns [relock.ErrInvalid] for a time that is less than [MinForget] ago.
+// returns [relock.ErrInvalid] for a time that is less than [MinForget] ago by this
+// machine's clock, or what the database said.
 func (f *Fence) Forget(ctx context.Context, before time.Time) (int64, error) {
 	if ago := time.Since(before); ago < MinForget {
 		return 0, invalid("Forget what was claimed before %v ago: at least %v", ago.Round(time.Second), MinForget)
 	}
-	res, err := f.db.ExecContext(ctx, f.statement(f.dialect.forget), before.UnixMicro())
+	micros := int64(0) // nobody claimed before 1970, and UnixMicro does not reach as far as Time
+	if before.After(time.UnixMicro(0)) {
+		micros = before.UnixMicro()
+	}
+	res, err := f.db.ExecContext(ctx, f.statement(f.dialect.forget), micros)
 	if err != nil {
 		return 0, f.explain(ctx, f.db, "forget", err)
 	}

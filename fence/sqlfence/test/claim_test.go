@@ -242,6 +242,12 @@ func TestLastAndForget(t *testing.T) {
 		if n != 0 || err != nil {
 			t.Errorf("forgot %d, %v; want none", n, err)
 		}
+		for _, year := range []int{1, -200_000, -292_736, -300_000} {
+			n, err := f.Forget(bg, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC))
+			if n != 0 || err != nil {
+				t.Errorf("before the year %d: forgot %d, %v; want none", year, n, err)
+			}
+		}
 		wantErr(t, "another", f.Do(bg, "old", at(7, "a"), nothing), nil)
 		run(t, db, "UPDATE relock_fence SET claimed = "+map[string]string{
 			"postgresql": "claimed - interval '8 days'", "mariadb": "claimed - interval 8 day", "sqlite": "claimed - 8 * 86400 * 1000000",
@@ -282,4 +288,22 @@ func TestManyMigrateAtOnce(t *testing.T) {
 		wantErr(t, "a stale claim", f.Do(bg, "r", at(6, "a"), nothing), relock.ErrStaleToken)
 		run(t, db, f.Schema())
 	})
+}
+
+// SQLite says at once that it is busy, where it is not told to wait.
+func TestMigrateWaitsForABusyDatabase(t *testing.T) {
+	b := baseOf(t, "sqlite")
+	db := b.open(t)
+	slow := begin(t, db, nil)
+	run(t, slow, "CREATE TABLE account (id bigint)")
+	b.dsn = strings.Replace(b.dsn, "busy_timeout(10000)", "busy_timeout(0)", 1)
+	f := newFence(t, b.open(t), sqlfence.SQLite)
+	ended, cancel := context.WithTimeoutCause(bg, 50*time.Millisecond, relock.ErrLost)
+	defer cancel()
+	wantErr(t, "Migrate until ctx ends", f.Migrate(ended), relock.ErrLost)
+	done := make(chan error)
+	go func() { done <- f.Migrate(within(t)) }()
+	wantErr(t, "the other's commit", slow.Commit(), nil)
+	wantErr(t, "Migrate", <-done, nil)
+	wantErr(t, "a claim", f.Do(bg, "r", at(7, "a"), nothing), nil)
 }

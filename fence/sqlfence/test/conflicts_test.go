@@ -53,6 +53,22 @@ func TestAClaimIsRepeatedAndFnIsNot(t *testing.T) {
 	}
 }
 
+// foreign is an error of fn's that is no database's: that of a call whose code 5
+// says "not found".
+type foreign struct{ Number uint16 }
+
+func (foreign) Error() string { return "not found" }
+func (foreign) Code() uint32  { return 5 }
+
+func TestAnErrorOfNoDatabaseIsNotToBeTriedAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, b *base) {
+		_, f := b.fence(t)
+		if err := f.Do(bg, "r", at(1, "a"), func(*sql.Tx) error { return foreign{1213} }); f.Retryable(err) {
+			t.Errorf("%v is taken for a conflict", err)
+		}
+	})
+}
+
 // awaitBlocked returns when a session of PostgreSQL's waits for another.
 func awaitBlocked(t *testing.T, db *sql.DB) {
 	t.Helper()

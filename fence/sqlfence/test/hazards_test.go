@@ -239,3 +239,58 @@ func TestTheBoundEndsWithItsTransaction(t *testing.T) {
 		}
 	}
 }
+
+// On MariaDB a deadlock ends the whole transaction, and so does a statement that
+// changes a schema. The connection goes on, and each statement is kept by itself.
+func TestAClaimEndsWithItsTransactionWithinFn(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, db *sql.DB, tx *sql.Tx){
+		"a deadlock that fn passes over": func(t *testing.T, db *sql.DB, tx *sql.Tx) {
+			other, done := begin(t, db, nil), make(chan error)
+			run(t, other, "UPDATE account SET balance = balance + 1 WHERE id = 2")
+			run(t, other, "INSERT INTO account VALUES (11, 0), (12, 0), (13, 0), (14, 0), (15, 0), (16, 0)") // the one that did less is ended
+			run(t, tx, "UPDATE account SET balance = 100 WHERE id = 1")
+			go func() {
+				_, err := other.Exec("UPDATE account SET balance = balance + 1 WHERE id = 1")
+				done <- errors.Join(err, other.Rollback())
+			}()
+			awaitLockWait(t, db)
+			if _, err := tx.Exec("UPDATE account SET balance = 100 WHERE id = 2"); state(err) != "1213" {
+				t.Errorf("got %v, want 1213", err)
+			}
+			wantErr(t, "the other one", <-done, nil)
+		},
+		"a change of the schema": func(t *testing.T, _ *sql.DB, tx *sql.Tx) { run(t, tx, "CREATE TABLE more (id bigint)") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := baseOf(t, "mariadb")
+			db, f := b.fence(t)
+			wantErr(t, "the stale one", f.Do(within(t), "r", at(1, "a"), func(tx *sql.Tx) error {
+				end(t, db, tx)
+				wantErr(t, "the next", f.Do(within(t), "r", at(2, "b"), b.depositing(7)), nil)
+				_, err := tx.Exec("UPDATE account SET balance = 5 WHERE id = 1")
+				return err
+			}), nil)
+			if got := balance(t, db, 1); got != 5 {
+				t.Errorf("the account has %d: the hazard is gone, and the documentation wrong", got)
+			}
+		})
+	}
+}
+
+// awaitLockWait returns when a transaction of MariaDB's waits for another.
+func awaitLockWait(t *testing.T, db *sql.DB) {
+	t.Helper()
+	ctx := within(t)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; n == 0; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("nobody waits")
+		}
+		if err := db.QueryRow("SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

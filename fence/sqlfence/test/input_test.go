@@ -4,14 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
 
 	"github.com/relock-go/relock"
+	"github.com/relock-go/relock/fence"
 	"github.com/relock-go/relock/fence/sqlfence"
 )
 
@@ -141,6 +145,40 @@ func TestWhatCannotBeClaimedIsNot(t *testing.T) {
 		wantErr(t, "the longest of all", f.Do(bg, strings.Repeat("r", sqlfence.MaxResource), at512, nothing), nil)
 		wantErr(t, "and again", f.Do(bg, strings.Repeat("r", sqlfence.MaxResource), at512, nothing), nil)
 	})
+}
+
+// The database may be a replica, or may have become one: that is no fault of whoever
+// claims by Do, and may pass.
+func TestAReadOnlyDatabaseIsNoFaultOfTheClaims(t *testing.T) {
+	for system, setting := range map[string]string{
+		"postgresql": "default_transaction_read_only=on", "mariadb": "tx_read_only=1", "sqlite": "_pragma=query_only(1)",
+	} {
+		t.Run(system, func(t *testing.T) {
+			b := baseOf(t, system)
+			b.fence(t)
+			f := newFence(t, b.open(t, setting), b.dialect)
+			for name, err := range map[string]error{"Do": f.Do(bg, "r", at(1, "a"), nothing), "Claimer": f.Claimer().Claim(bg, "r", at(1, "a"))} {
+				if err == nil || !strings.Contains(err.Error(), "read-only") || fence.Status(err) != http.StatusServiceUnavailable {
+					t.Errorf("%s says %v, want read-only, which is 503 to a caller", name, err)
+				}
+			}
+		})
+	}
+}
+
+// What begins transactions and is none, in an ORM that has a type of its own for it.
+func TestAnORMOutsideOfATransactionCannotClaim(t *testing.T) {
+	b := baseOf(t, "postgresql")
+	db, f := b.fence(t)
+	orm, err := gorm.Open(postgres.New(postgres.Config{Conn: db}), &gorm.Config{PrepareStmt: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, "outside", f.Claim(bg, orm.Statement.ConnPool, "r", at(1, "a")), relock.ErrInvalid)
+	if got, err := f.Last(bg, "r"); got.Token != 0 || err != nil {
+		t.Errorf("claimed nevertheless: %v, %v", got, err)
+	}
+	wantErr(t, "inside", withGORM(bg, orm, f, at(2, "b"), func(*gorm.DB) error { return nil }), nil)
 }
 
 // inTx runs fn in a transaction and rolls it back.
