@@ -30,12 +30,14 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Bounded is a context that ends at its deadline, or with another, or by itself.
-// Whoever waits for it with a timer of its own asks for Ends and minds the deadline:
-// Done would have it make a timer.
+// Bounded is a context that ends at an instant, or with another, or by itself.
+// Whoever waits for it with a timer of its own asks for Ends: Done would have it make
+// a timer.
 type Bounded interface {
 	context.Context
 	// Ends returns what is closed when the other context ends, and when it ends by
-	// itself.
-	Ends() (other, itself <-chan struct{})
+	// itself, and the instant at which it does if nothing is waited for. Deadline may be
+	// before that: the other's, of which the other tells, and no timer of anybody else's,
+	// which may be earlier.
+	Ends() (other, itself <-chan struct{}, at time.Time)
 }

@@ -60,11 +60,11 @@ func (b *bound) Done() <-chan struct{} {
 }
 
 // Ends is described in [engine.Bounded].
-func (b *bound) Ends() (other, itself <-chan struct{}) {
+func (b *bound) Ends() (other, itself <-chan struct{}, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.makeDone()
-	return b.Context.Done(), b.done
+	return b.Context.Done(), b.done, b.until
 }
 
 // makeDone needs b.mu.

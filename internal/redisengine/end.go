@@ -10,8 +10,8 @@ import (
 // An end tells of the end of a context, and of an instant before it, with one timer
 // for both.
 type end struct {
-	other, itself <-chan struct{} // closed when the context ends, but for its deadline
-	deadline      time.Time       // zero: other tells of it too
+	other, itself <-chan struct{} // closed when the context ends, but at that instant
+	at            time.Time       // zero: there is none that other does not tell of
 	timer         *time.Timer     // nil: there is nothing to tell of
 }
 
@@ -24,16 +24,15 @@ func newEnd(ctx context.Context) *end {
 		return &end{other: ctx.Done()}
 	}
 	e := new(end)
-	e.other, e.itself = b.Ends()
-	e.deadline, _ = ctx.Deadline()
+	e.other, e.itself, e.at = b.Ends()
 	e.set(never)
 	return e
 }
 
-// set has due tell when d has passed, or at the deadline.
+// set has due tell when d has passed, or at the end's instant.
 func (e *end) set(d time.Duration) {
-	if !e.deadline.IsZero() {
-		d = min(d, time.Until(e.deadline))
+	if !e.at.IsZero() {
+		d = min(d, time.Until(e.at))
 	}
 	switch {
 	case e.timer != nil:
