@@ -3,8 +3,11 @@
 // what to do then is for package lifecycle to say.
 //
 // Where things are: the keys in keys.go, the scripts' arguments and replies in
-// engine.go and scripts.go, a command and its last word in command.go, how it
-// leaves in inline.go, copies.go and batch.go, what an error means in failure.go;
+// engine.go and scripts.go, a command and its last word in command.go. A request is
+// in request.go; it leaves by its caller (inline.go), by the dispatcher of its server
+// (dispatcher.go, unit.go, limit.go; which one: batching.go, shards.go) or in a goroutine
+// of its own, in copies (copies.go); the watchdog's leave in batches (batch.go). What
+// an error means is in failure.go;
 // a node of a quorum in node.go, a Guard's writes in guard.go.
 //
 // # Keys
@@ -88,9 +91,12 @@
 // release again at the end, which passes the free lock on.
 //
 // While a server answers quickly, requests leave in the goroutine that makes
-// them, and are given up after 20 ms; else each has a goroutine, since go-redis
-// does not give up a reply that it waits for. Either way a call ends with its
-// context, and one that was given up counts as unanswered.
+// them, and are given up after 20 ms; else by another, since go-redis does not
+// give up a reply that it waits for. Those that come together leave together, by a
+// dispatcher (relock.WithBatching); each has a goroutine of its own where hooks look
+// on, or that is turned off, and on a Cluster until the shard of its slot is known.
+// Either way a call ends with its context. One that was given up counts as unanswered,
+// but for one that waited to leave: it is taken out, and has no effect.
 //
 // A release succeeds when memory is full, since it deletes before it writes, and
 // when its user may not publish; a waiter then finds its grant at its check-in.
