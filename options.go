@@ -175,7 +175,8 @@ func WithFenceRetention(d time.Duration) interface {
 // What comes while as many requests are under way as the server has use for leaves
 // in the next pipeline, of 64 at the most, renewals and releases in front. How many
 // that is, each on a connection of its own, is found out by what answers take; it
-// is no more than half the pool. A lone goroutine's requests always leave alone.
+// is no more than four fifths of the pool, and at least two. A lone goroutine's
+// requests always leave alone.
 //
 // With true and a client that has hooks, these see pipelines: all commands, but under
 // one context that is nobody's, so that a span of redisotel's has no parent, and in

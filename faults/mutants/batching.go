@@ -19,6 +19,11 @@ var batching = []mutant{
 		killer: redisengine("TestAFlightCountsTheCopiesThatMayComeLate"),
 	},
 	{
+		name:   "a caller's deadline is taken for the end of its context",
+		edit:   edit{"internal/redisengine/end.go", "	e.set(never)\n	return e", "	e.at, _ = ctx.Deadline()\n	e.set(never)\n	return e"},
+		killer: redisengine("TestAnEndWaitsForAContextWhoseTimerIsLate"),
+	},
+	{
 		name:   "a withdrawal leaves before its acquire is written",
 		edit:   edit{"internal/redisengine/dispatcher.go", "		if it.r.urgent && d.behind(it.r.hold) {", "		if it.r.urgent && d.behind(it.r.hold) && false {"},
 		killer: redisengine("TestAWithdrawalDoesNotOvertakeItsAcquire/where requests leave in their callers' goroutines: false"),
@@ -89,8 +94,18 @@ var batching = []mutant{
 		killer: redisengine("TestHowManyMayBeUnderWay/two where they wait for each other"),
 	},
 	{
+		name:   "one without an answer leaves but two under way",
+		edit:   edit{"internal/redisengine/limit.go", "max(leastSending, m.now/2)", "leastSending"},
+		killer: redisengine("TestHowManyMayBeUnderWay/half after one without an answer, and never less than two"),
+	},
+	{
+		name:   "requests may take the whole pool",
+		edit:   edit{"internal/redisengine/limit.go", "max(leastSending, pool*4/5)", "max(leastSending, pool)"},
+		killer: redisengine("TestHowManyMayBeUnderWay/as many as leave a fifth of the pool, while answers take what the quickest do"),
+	},
+	{
 		name:   "requests leave together past a client's hooks' callers",
-		edit:   edit{"internal/redisengine/batching.go", "r.name == \"\", ls.auto && ls.hidden.any():", "r.name == \"\":"},
+		edit:   edit{"internal/redisengine/batching.go", "r.name == \"\", ds.auto && ds.hidden.any():", "r.name == \"\":"},
 		killer: redisengine("TestHooksSeeBatchesWhereTheyAreAskedFor/by default, RESP2"),
 	},
 }

@@ -278,12 +278,12 @@ var replicating = []mutant{
 	},
 	{
 		name:   "inline requests go past the client's hooks",
-		edit:   edit{"internal/redisengine/batching.go", "			l.rdb.AddHook(hook)\n", "			_ = hook\n"},
+		edit:   edit{"internal/redisengine/batching.go", "			c.rdb.AddHook(hook)\n", "			_ = hook\n"},
 		killer: redisengine("TestHooksSeeWhatTheServerExecutes"),
 	},
 	{
 		name:   "inline requests know the hooks of the first one only",
-		edit:   edit{"internal/redisengine/batching.go", "if l == nil || l.hooks != state {", "if l == nil {"},
+		edit:   edit{"internal/redisengine/batching.go", "if c == nil || c.hooks != state {", "if c == nil {"},
 		killer: redisengine("TestAHookIsSeenFromTheRequestAfterItWasAdded"),
 	},
 	{

@@ -66,20 +66,20 @@ func (b *boundedClient) client() Client {
 		return b.rdb
 	}
 	state := b.hooks.now()
-	l := b.clone.Load()
-	if l == nil || l.hooks != state {
-		l = &clone{b.one.WithTimeout(b.limit), state}
+	c := b.clone.Load()
+	if c == nil || c.hooks != state {
+		c = &clone{b.one.WithTimeout(b.limit), state}
 		if b.whole {
 			// The limit is one for all that a request may need: to connect, to introduce
 			// itself, and to be sent again with its source. The options are the clone's.
-			l.rdb.Options().ContextTimeoutEnabled = true
+			c.rdb.Options().ContextTimeoutEnabled = true
 		}
 		for _, hook := range b.hooks.in(state) {
-			l.rdb.AddHook(hook)
+			c.rdb.AddHook(hook)
 		}
-		b.clone.Store(l)
+		b.clone.Store(c)
 	}
-	return l.rdb
+	return c.rdb
 }
 
 // dispatchers finds the dispatcher of a request.
@@ -93,35 +93,35 @@ type dispatchers struct {
 
 // newDispatchers returns nil where each request is to leave by itself.
 func newDispatchers(s *Engine) *dispatchers {
-	ls := &dispatchers{s: s, auto: s.cfg.Batching == BatchingAuto}
+	ds := &dispatchers{s: s, auto: s.cfg.Batching == BatchingAuto}
 	if s.cfg.Batching == BatchingOff {
 		return nil
 	}
-	if ls.auto {
+	if ds.auto {
 		known, ok := hooksOf(s.rdb)
 		if !ok {
 			return nil // what it does with a request is its own
 		}
-		ls.hidden = known
+		ds.hidden = known
 	}
 	if cluster, ok := s.rdb.(masters); ok {
-		ls.shards = newShards(s, cluster, ls.auto)
+		ds.shards = newShards(s, cluster, ds.auto)
 	} else {
-		ls.one = newDispatcher(s)
+		ds.one = newDispatcher(s)
 	}
-	return ls
+	return ds
 }
 
 // of returns the dispatcher that r is to go by, or nil: it is to leave by itself. So is a
 // request of no lock, and one of a slot whose shard is not known yet.
-func (ls *dispatchers) of(r *request) *dispatcher {
+func (ds *dispatchers) of(r *request) *dispatcher {
 	switch {
-	case ls == nil, r.name == "", ls.auto && ls.hidden.any():
+	case ds == nil, r.name == "", ds.auto && ds.hidden.any():
 		return nil
-	case ls.shards != nil:
-		return ls.shards.of(r.name)
+	case ds.shards != nil:
+		return ds.shards.of(r.name)
 	}
-	return ls.one
+	return ds.one
 }
 
 // poolSize is how many connections to one server the client may have.

@@ -116,8 +116,8 @@ type outcome struct {
 // may take effect late.
 type again func() (transmission, []*engine.Request)
 
-// send returns what came of t, which is the first copy of f, by the end of ctx, which ends once its caller has
-// the outcome: what has not left by then does not leave.
+// send returns what came of t, which is the first copy of f, by the end of ctx, which
+// ends once its caller has the outcome: what has not left by then does not leave.
 func (s *sender) send(ctx context.Context, f *flight, t transmission, copied again) outcome {
 	began := time.Now()
 	f.join(t, nil)

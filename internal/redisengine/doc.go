@@ -3,8 +3,11 @@
 // what to do then is for package lifecycle to say.
 //
 // Where things are: the keys in keys.go, the scripts' arguments and replies in
-// engine.go and scripts.go, a command and its last word in command.go, how it
-// leaves in request.go, inline.go, dispatcher.go, unit.go, copies.go and batch.go, what an error means in failure.go;
+// engine.go and scripts.go, a command and its last word in command.go. A request is
+// in request.go; it leaves by its caller (inline.go), by the dispatcher of its server
+// (dispatcher.go, unit.go, limit.go; which one: batching.go, shards.go) or in a goroutine
+// of its own, in copies (copies.go); the watchdog's leave in batches (batch.go). What
+// an error means is in failure.go;
 // a node of a quorum in node.go, a Guard's writes in guard.go.
 //
 // # Keys

@@ -7,10 +7,10 @@ import "slices"
 // MostUnderWay is how many pipelines and single requests may be without an answer, by
 // what the server's answers took so far.
 func (s *Engine) MostUnderWay() int {
-	l := s.dispatchers.one
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.limit.most() + 4 + 1
+	d := s.dispatchers.one
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.limit.most() + 4 + 1
 }
 
 // Dispatchers is how many shards of a cluster have one.
@@ -23,18 +23,18 @@ func (s *Engine) Dispatchers() int {
 
 // Waiting is how many requests wait for their turn.
 func (s *Engine) Waiting() int {
-	l := s.dispatchers.one
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.urgent) + len(l.waiting)
+	d := s.dispatchers.one
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.urgent) + len(d.waiting)
 }
 
 // WaitsFor reports whether a request of a lock is among them.
 func (s *Engine) WaitsFor(name string) bool {
-	l := s.dispatchers.one
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.waiting, func(it *item) bool { return it.r.name == name })
+	d := s.dispatchers.one
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.waiting, func(it *item) bool { return it.r.name == name })
 }
 
 // Channel is what the engine's grants are published to.

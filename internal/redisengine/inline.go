@@ -48,11 +48,11 @@ type inlineSender struct {
 }
 
 func newInlineSender(rdb Client) *inlineSender {
-	d := &inlineSender{most: int32(runtime.GOMAXPROCS(0))}
+	s := &inlineSender{most: int32(runtime.GOMAXPROCS(0))}
 	if bounded := newBoundedClient(rdb, inlineFor, true); bounded.one != nil {
-		d.rdb = bounded
+		s.rdb = bounded
 	}
-	return d
+	return s
 }
 
 // bounds tells whether go-redis can give up a request of a client by itself: its
@@ -63,36 +63,36 @@ func bounds(o *redis.Options) bool {
 }
 
 // enter tells whether a request may be sent inline; run or leave follows it.
-func (d *inlineSender) enter() bool {
-	if d.rdb == nil || d.quick.Load() < inlineProof {
+func (s *inlineSender) enter() bool {
+	if s.rdb == nil || s.quick.Load() < inlineProof {
 		return false
 	}
-	if d.busy.Add(1) > d.most {
-		d.leave()
+	if s.busy.Add(1) > s.most {
+		s.leave()
 		return false
 	}
 	return true
 }
 
-func (d *inlineSender) leave() { d.busy.Add(-1) }
+func (s *inlineSender) leave() { s.busy.Add(-1) }
 
-// saw takes note of how long a request took, and whether it was answered.
-func (d *inlineSender) observe(took time.Duration, err error) {
+// observe takes note of how long a request took, and whether it was answered.
+func (s *inlineSender) observe(took time.Duration, err error) {
 	switch {
-	case d.rdb == nil:
+	case s.rdb == nil:
 	case took > inlineQuick, engine.Unanswered(err):
-		d.quick.Store(0)
-	case d.quick.Load() < inlineProof:
-		d.quick.Add(1)
+		s.quick.Store(0)
+	case s.quick.Load() < inlineProof:
+		s.quick.Add(1)
 	}
 }
 
 // run sends c and returns its reply, within inlineFor, and leaves.
-func (d *inlineSender) run(ctx context.Context, c *command, now time.Time) (any, error) {
-	defer d.leave() // also when a hook of the client's panics
-	d.moments.begin(ctx, &c.moment, now)
-	val, err := c.process(&c.moment, d.rdb.client())
-	err = c.fault(d.rdb.rdb, err)
+func (s *inlineSender) run(ctx context.Context, c *command, now time.Time) (any, error) {
+	defer s.leave() // also when a hook of the client's panics
+	s.moments.begin(ctx, &c.moment, now)
+	val, err := c.process(&c.moment, s.rdb.client())
+	err = c.fault(s.rdb.rdb, err)
 	if errors.Is(err, engine.ErrUnknown) && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnknown, engine.ContextError(ctx))
 	}

@@ -26,18 +26,18 @@ func TestHowManyMayBeUnderWay(t *testing.T) {
 			}
 		}
 	})
-	t.Run("as many as half the pool, while answers take what the quickest do", func(t *testing.T) {
+	t.Run("as many as leave a fifth of the pool, while answers take what the quickest do", func(t *testing.T) {
 		m := fresh(20)
 		m.feed(100, quick)
-		if got := m.most(); got != 10 {
-			t.Errorf("got %d, want 10", got)
+		if got := m.most(); got != 16 {
+			t.Errorf("got %d, want 16", got)
 		}
 	})
 	t.Run("as many where the server is far", func(t *testing.T) {
 		m := fresh(20)
 		m.feed(100, 10*time.Millisecond)
-		if got := m.most(); got != 10 {
-			t.Errorf("got %d, want 10", got)
+		if got := m.most(); got != 16 {
+			t.Errorf("got %d, want 16", got)
 		}
 	})
 	t.Run("no more than are of use", func(t *testing.T) {
@@ -66,20 +66,22 @@ func TestHowManyMayBeUnderWay(t *testing.T) {
 			t.Errorf("got %d after %d", got, before)
 		}
 	})
-	t.Run("two after one without an answer", func(t *testing.T) {
+	t.Run("half after one without an answer, and never less than two", func(t *testing.T) {
 		m := fresh(20)
 		m.feed(100, quick)
-		m.timedOut()
-		if got := m.most(); got != 2 {
-			t.Errorf("got %d, want 2", got)
+		for _, want := range []int{8, 4, 2, 2} {
+			m.timedOut()
+			if got := m.most(); got != want {
+				t.Errorf("got %d, want %d", got, want)
+			}
 		}
 	})
 	t.Run("the quickest is forgotten where the server has become slower", func(t *testing.T) {
 		m := fresh(20)
 		m.feed(1, quick)
 		m.feed(2*window+100, 10*quick)
-		if got := m.most(); got != 10 {
-			t.Errorf("got %d, want 10", got)
+		if got := m.most(); got != 16 {
+			t.Errorf("got %d, want 16", got)
 		}
 	})
 }

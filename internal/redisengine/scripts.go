@@ -34,7 +34,7 @@ func newScript(source string) Script {
 	return Script{source, hex.EncodeToString(sum[:])}
 }
 
-// ms rounds up: a TTL of 0 would be no TTL.
+// millis rounds up: a TTL of 0 would be no TTL.
 func millis(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
 // ids of the states in the scripts' replies.
