@@ -14,6 +14,11 @@ var batching = []mutant{
 		killer: redisengine("TestAnAnswerTakesItsWaitingCopiesBack"),
 	},
 	{
+		name:   "a copy that was taken back before it came to its dispatcher leaves",
+		edit:   edit{"internal/redisengine/dispatcher.go", "	if it.state == dropped {\n		return nil, false\n	}\n", ""},
+		killer: redisengine("TestACopyIsRecalledBeforeItIsLaunched"),
+	},
+	{
 		name:   "what is taken back counts as under way",
 		edit:   edit{"internal/redisengine/copies.go", "		if recalled {\n			f.count(-1)\n		}\n", ""},
 		killer: redisengine("TestAFlightCountsTheCopiesThatMayComeLate"),

@@ -104,24 +104,22 @@ func (d *dispatcher) observe(took time.Duration, unanswered bool) {
 	d.limit.observe(took, d.sending)
 }
 
-// add has it wait for its turn.
-func (d *dispatcher) add(it *item) {
-	for _, stale := range d.enqueue(it) {
-		stale.land(outcome{err: engine.ErrUnsent, sent: time.Now()})
-	}
-}
-
-// enqueue returns what it takes out for it.
-func (d *dispatcher) enqueue(it *item) (stale []*item) {
+// enqueue has it wait for its turn, unless it was recalled before it came here. It
+// returns what it takes out for it.
+func (d *dispatcher) enqueue(it *item, landed func()) (stale []*item, waits bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if it.state == dropped {
+		return nil, false
+	}
+	it.landed = landed
 	if it.r.ends {
 		stale = d.dropRenewals(it.r.hold)
 	}
 	queue := d.queueOf(it)
 	*queue = append(*queue, it)
 	d.admit()
-	return stale
+	return stale, true
 }
 
 // dropRenewals takes out the renewals of a hold that is given back. It needs d.mu.
@@ -189,8 +187,14 @@ func (it *item) land(got outcome) {
 
 // launch is described in [transmission].
 func (it *item) launch(_ context.Context, _ *sender, f *flight, landed func()) {
-	it.f, it.landed = f, landed
-	it.dispatcher.add(it)
+	it.f = f
+	stale, waits := it.dispatcher.enqueue(it, landed)
+	for _, old := range stale {
+		old.land(outcome{err: engine.ErrUnsent, sent: time.Now()})
+	}
+	if !waits && landed != nil {
+		landed()
+	}
 }
 
 // hangs is described in [transmission].
@@ -211,26 +215,25 @@ func (it *item) bar() bool {
 	return it.state == abandoned
 }
 
-// recall is described in [transmission].
+// recall is described in [transmission]. A copy that has joined its flight may be
+// recalled before it is launched.
 func (it *item) recall() bool {
-	if !it.dispatcher.drop(it) {
-		return false
+	landed, waited := it.dispatcher.drop(it)
+	if landed != nil {
+		landed()
 	}
-	if it.landed != nil {
-		it.landed()
-	}
-	return true
+	return waited
 }
 
-// drop takes it out, and tells whether it waited.
-func (d *dispatcher) drop(it *item) bool {
+// drop takes it out, and tells whether it waited, and whom to tell.
+func (d *dispatcher) drop(it *item) (landed func(), waited bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if it.state != queued {
-		return false
+		return nil, false
 	}
 	it.state = dropped
 	queue := d.queueOf(it)
 	*queue = slices.DeleteFunc(*queue, func(other *item) bool { return other == it })
-	return true
+	return it.landed, true
 }

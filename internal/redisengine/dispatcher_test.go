@@ -177,6 +177,25 @@ func TestAnAnswerTakesItsWaitingCopiesBack(t *testing.T) {
 	})
 }
 
+// A copy whose request is answered before it comes to its dispatcher does not come there.
+func TestACopyIsRecalledBeforeItIsLaunched(t *testing.T) {
+	inLab(t, func(l *lab) {
+		r := &engine.Request{Copies: new(atomic.Int32)}
+		f := &flight{decided: make(chan struct{})}
+		first := &fakeCopy{}
+		f.join(first, nil)
+		c := &item{dispatcher: l.dispatchers.one, r: &request{hold: "a", make: func() *command { return newCommand(&statusScript, []any{"k"}, "a") }}}
+		f.join(c, []*engine.Request{r})
+		f.land(first, outcome{})
+		told := 0
+		c.launch(context.Background(), l.sender, f, func() { told++ })
+		l.wantNothing("though its request is answered")
+		if n := r.Copies.Load(); n != 0 || told != 1 {
+			t.Errorf("%d copies count as under way; told %d times that it has landed", n, told)
+		}
+	})
+}
+
 // A pipeline that fails as a whole gives each caller its error.
 func TestAPipelineThatFailsGivesEachItsError(t *testing.T) {
 	for _, tc := range []struct {

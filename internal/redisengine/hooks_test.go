@@ -17,6 +17,7 @@ import (
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/behaviour"
+	"github.com/relock-go/relock/internal/redisengine"
 	"github.com/relock-go/relock/internal/redistest"
 )
 
@@ -33,6 +34,7 @@ type lookout struct {
 	strangers []string // requests of their caller's own lock, under another's context
 	waits     int      // of a caller
 	pipelines int      // of several runs of scripts
+	broken    int64    // runs of scripts that came back with no word of the server's
 	dials     atomic.Int64
 }
 
@@ -61,6 +63,29 @@ func (l *lookout) saw(ctx context.Context, alone bool, cmds ...redis.Cmder) {
 	}
 }
 
+// came takes what next returned, which go-redis gives a single command only later.
+func (l *lookout) came(err error, cmds ...redis.Cmder) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, cmd := range cmds {
+		if err != nil && !redisengine.IsReply(err) && strings.HasPrefix(cmd.Name(), "eval") {
+			l.broken++
+		}
+	}
+}
+
+// wantExecuted holds the runs of scripts that were seen to those that were executed. One
+// that found no connection in its time was seen too, and may not have been.
+func (l *lookout) wantExecuted(t *testing.T, executed map[string]int64) {
+	t.Helper()
+	sum := func(calls map[string]int64) int64 { return calls["evalsha"] + calls["eval"] }
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if got, want := sum(l.calls), sum(executed); got < want || got > want+l.broken {
+		t.Errorf("the hook saw %d, of which %d came to nothing; the server executed %d", got, l.broken, want)
+	}
+}
+
 func (l *lookout) counts() map[string]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,14 +106,18 @@ func (l *lookout) DialHook(next redis.DialHook) redis.DialHook {
 func (l *lookout) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		l.saw(ctx, true, cmd)
-		return next(ctx, cmd)
+		err := next(ctx, cmd)
+		l.came(err, cmd)
+		return err
 	}
 }
 
 func (l *lookout) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		l.saw(ctx, false, cmds...)
-		return next(ctx, cmds)
+		err := next(ctx, cmds)
+		l.came(err, cmds...)
+		return err
 	}
 }
 
