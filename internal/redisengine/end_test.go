@@ -19,7 +19,7 @@ var _ engine.Bounded = twofold{}
 
 // Ends is described in [engine.Bounded].
 func (b twofold) Ends() (other, itself <-chan struct{}, at time.Time) {
-	return b.Context.Done(), nil, b.at
+	return b.Done(), nil, b.at
 }
 
 // overdue is a context past its deadline whose timer is late: it has not ended.
