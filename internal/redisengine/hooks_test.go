@@ -176,7 +176,8 @@ func wantAllSeen(t *testing.T, servers []*redistest.Server, clients map[string]f
 					}
 					got, want := seen.counts(), executed(t, servers)
 					if !maps.Equal(got, want) {
-						t.Errorf("the hook saw %v, the servers executed %v", got, want)
+						t.Logf("the hook saw %v, the servers executed %v", got, want)
+						seen.wantExecuted(t, want)
 					}
 					if least := int64(4 * sectionsEach * goroutines); want["evalsha"] < least && goroutines == 1 {
 						t.Errorf("the servers executed %v, want at least %d", want, least)
