@@ -32,7 +32,7 @@ func TestAClaimIsRepeatedAndFnIsNot(t *testing.T) {
 					return nil
 				})
 			}()
-			awaitBlocked(t, db)
+			awaitWaiting(t, db, sessionsWaiting)
 			wantErr(t, "the earlier one's commit", slow.Commit(), nil)
 			wantErr(t, "the later one", <-done, nil)
 
@@ -69,8 +69,11 @@ func TestAnErrorOfNoDatabaseIsNotToBeTriedAgain(t *testing.T) {
 	})
 }
 
-// awaitBlocked returns when a session of PostgreSQL's waits for another.
-func awaitBlocked(t *testing.T, db *sql.DB) {
+// sessionsWaiting counts the sessions of PostgreSQL's that wait for another.
+const sessionsWaiting = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 AND datname = current_database()"
+
+// awaitWaiting returns when what count counts is there.
+func awaitWaiting(t *testing.T, db *sql.DB, count string) {
 	t.Helper()
 	ctx := within(t)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -81,7 +84,7 @@ func awaitBlocked(t *testing.T, db *sql.DB) {
 		case <-ctx.Done():
 			t.Fatal("nobody waits")
 		}
-		if err := db.QueryRow("SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 AND datname = current_database()").Scan(&n); err != nil {
+		if err := db.QueryRow(count).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -253,7 +253,7 @@ func TestAClaimEndsWithItsTransactionWithinFn(t *testing.T) {
 				_, err := other.Exec("UPDATE account SET balance = balance + 1 WHERE id = 1")
 				done <- errors.Join(err, other.Rollback())
 			}()
-			awaitLockWait(t, db)
+			awaitWaiting(t, db, transactionsWaiting)
 			if _, err := tx.Exec("UPDATE account SET balance = 100 WHERE id = 2"); state(err) != "1213" {
 				t.Errorf("got %v, want 1213", err)
 			}
@@ -277,20 +277,5 @@ func TestAClaimEndsWithItsTransactionWithinFn(t *testing.T) {
 	}
 }
 
-// awaitLockWait returns when a transaction of MariaDB's waits for another.
-func awaitLockWait(t *testing.T, db *sql.DB) {
-	t.Helper()
-	ctx := within(t)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for n := 0; n == 0; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal("nobody waits")
-		}
-		if err := db.QueryRow("SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'").Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+// transactionsWaiting counts the transactions of MariaDB's that wait for another.
+const transactionsWaiting = "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
