@@ -95,8 +95,18 @@ var batching = []mutant{
 	},
 	{
 		name:   "as many are under way however long answers take",
-		edit:   edit{"internal/redisengine/limit.go", "max(leastSending, m.now-m.now/8)", "max(leastSending, m.now)"},
-		killer: redisengine("TestHowManyMayBeUnderWay/two where they wait for each other"),
+		edit:   edit{"internal/redisengine/limit.go", "max(leastSending, m.now-1/m.now)", "max(leastSending, m.now)"},
+		killer: redisengine("TestHowManyMayBeUnderWay/so many that a few wait, where they wait for each other"),
+	},
+	{
+		name:   "what the requests of a pipeline take counts as a wait",
+		edit:   edit{"internal/redisengine/limit.go", "further*float64(requests-1)", "0*float64(requests-1)"},
+		killer: redisengine("TestHowManyMayBeUnderWay/what each request of a pipeline takes is no wait"),
+	},
+	{
+		name:   "a wait doubles what is under way",
+		edit:   edit{"internal/redisengine/limit.go", "waiting < idle && wanted", "waiting < few && wanted"},
+		killer: redisengine("TestHowManyMayBeUnderWay/one at a time more where not enough wait"),
 	},
 	{
 		name:   "one without an answer leaves but two under way",

@@ -90,18 +90,18 @@ func (d *dispatcher) enter(r *request) bool {
 func (d *dispatcher) leave(took time.Duration, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.observe(took, engine.Unanswered(err))
+	d.observe(took, 1, engine.Unanswered(err))
 	d.sending--
 	d.admit()
 }
 
 // observe needs d.mu.
-func (d *dispatcher) observe(took time.Duration, unanswered bool) {
+func (d *dispatcher) observe(took time.Duration, requests int, unanswered bool) {
 	if unanswered {
 		d.limit.timedOut()
 		return
 	}
-	d.limit.observe(took, d.sending)
+	d.limit.observe(took, requests, d.sending)
 }
 
 // enqueue has it wait for its turn, unless it was recalled before it came here. It

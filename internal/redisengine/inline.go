@@ -22,6 +22,8 @@ const (
 	inlineQuick = inlineFor / 4
 	// inlineProof is how many replies in a row must have been quick.
 	inlineProof = 16
+	// inlineLeast is how many may be under way at the least.
+	inlineLeast = 4
 )
 
 // An inlineSender sends requests in the goroutine that makes them. To hand a request
@@ -34,8 +36,8 @@ const (
 // connection breaks, so that the caller asks again by the same hold id. To give
 // one up costs its connection. Therefore only a server whose last replies were
 // all quick is asked inline, not again after one was not, and by no more
-// goroutines at a time than there are processors: a server that stalls costs a
-// client no more connections than that, once.
+// goroutines at a time than there are processors, or four: a server that stalls
+// costs a client no more connections than that, once.
 //
 // A client's hooks are then called by the caller too. They are given a context
 // that ends with the request; one that does not mind it delays its caller.
@@ -48,7 +50,7 @@ type inlineSender struct {
 }
 
 func newInlineSender(rdb Client) *inlineSender {
-	s := &inlineSender{most: int32(runtime.GOMAXPROCS(0))}
+	s := &inlineSender{most: int32(max(inlineLeast, runtime.GOMAXPROCS(0)))}
 	if bounded := newBoundedClient(rdb, inlineFor, true); bounded.one != nil {
 		s.rdb = bounded
 	}

@@ -5,14 +5,14 @@ import "time"
 // A limit says how many requests to a server should be under way at once, each
 // on a connection of its own, before others wait to share one.
 //
-// It is read off what answers take (as TCP Vegas reads a window off round-trip
-// times: Brakmo and Peterson, "TCP Vegas: End to end congestion avoidance on a
-// global Internet"). As long as they take what the quickest do, whoever waits
-// would wait for nothing: the limit grows. When they take some times that, they
-// wait for each other, at the server or for this machine's processors, and would
-// be answered as soon if they left together: it shrinks. So a server that is far
-// is sent each request at once, and one that is near many together, whatever the
-// machine.
+// It is read off what answers take, as TCP Vegas reads a window off round-trip times
+// (Brakmo and Peterson, "TCP Vegas: End to end congestion avoidance on a global
+// Internet", whose numbers are Linux's). What an answer takes longer than the quickest
+// ones do it has spent waiting for others, at the server or for this machine's
+// processors: so many of those that are under way wait at a time, and a few that wait
+// keep the server busy. Where fewer do, whoever is held back is held back for nothing;
+// what is more is answered as soon if it leaves together. So a server that is far is
+// sent each request at once, and one that is near many together, whatever the machine.
 type limit struct {
 	now   float64
 	cap   float64
@@ -24,8 +24,16 @@ type limit struct {
 const (
 	leastSending = 2   // the server has one to work on while the other is read
 	window       = 512 // answers after which an older quickest one is forgotten
-	freely       = 2   // times the quickest: they do not wait for each other
-	crowded      = 3   // they do
+
+	// How many wait at a time.
+	idle = 1 // so few that the limit may double in a round trip
+	few  = 2 // so few that there may be more under way
+	many = 4 // there should be fewer
+
+	// further is what each further request of a pipeline adds to what it takes, of
+	// the quickest answer: so much where a server is near. Where one is far it is
+	// less, and then nothing waits anyway.
+	further = 0.25
 )
 
 func (m *limit) init(pool int) {
@@ -35,8 +43,9 @@ func (m *limit) init(pool int) {
 
 func (m *limit) most() int { return int(m.now) }
 
-// observe takes note of an answer, when so many were under way.
-func (m *limit) observe(took time.Duration, sending int) {
+// observe takes note of the answer to so many requests in one, when so many such
+// pipelines were under way.
+func (m *limit) observe(took time.Duration, requests, sending int) {
 	if m.seen++; m.least == 0 || took < m.least {
 		m.least = took
 	}
@@ -46,11 +55,15 @@ func (m *limit) observe(took time.Duration, sending int) {
 	if m.seen == window {
 		m.quick, m.least, m.seen = m.least, 0, 0
 	}
-	switch {
-	case took > crowded*m.quick:
-		m.now = max(leastSending, m.now-m.now/8)
-	case took < freely*m.quick && 2*sending >= m.most():
+	undisturbed := float64(m.quick) * (1 + further*float64(requests-1))
+	waiting := m.now * (1 - undisturbed/float64(max(took, 1)))
+	switch wanted := 2*sending >= m.most(); {
+	case waiting > many:
+		m.now = max(leastSending, m.now-1/m.now)
+	case waiting < idle && wanted:
 		m.now = min(m.cap, m.now+1)
+	case waiting < few && wanted:
+		m.now = min(m.cap, m.now+1/m.now)
 	}
 }
 
