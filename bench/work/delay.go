@@ -28,7 +28,7 @@ func Delayed(rig *Rig, delays []time.Duration, goroutines []int, d time.Duration
 	for _, delay := range delays {
 		for _, n := range goroutines {
 			run := func(ctx context.Context, k rival.Kind, _ int) (result.Sample, error) {
-				return delayed(ctx, rig, k, delay, n, max(d, 20*delay))
+				return delayed(ctx, rig, k, delay, n, max(d, 100*delay))
 			}
 			w.Points = append(w.Points, Point{
 				Label:    fmt.Sprintf("%v added, %d goroutines", delay, n),

@@ -95,7 +95,7 @@ var batching = []mutant{
 	},
 	{
 		name:   "as many are under way however long answers take",
-		edit:   edit{"internal/redisengine/limit.go", "max(leastSending, m.now-1/m.now)", "max(leastSending, m.now)"},
+		edit:   edit{"internal/redisengine/limit.go", "max(leastSending, m.now-1)", "max(leastSending, m.now)"},
 		killer: redisengine("TestHowManyMayBeUnderWay/so many that a few wait, where they wait for each other"),
 	},
 	{
@@ -104,9 +104,14 @@ var batching = []mutant{
 		killer: redisengine("TestHowManyMayBeUnderWay/what each request of a pipeline takes is no wait"),
 	},
 	{
+		name:   "one answer that had to wait speaks for its round",
+		edit:   edit{"internal/redisengine/limit.go", "m.free = max(m.free, float64", "m.free = max(0, float64"},
+		killer: redisengine("TestHowManyMayBeUnderWay/the quickest of a round speaks for it"),
+	},
+	{
 		name:   "a wait doubles what is under way",
 		edit:   edit{"internal/redisengine/limit.go", "waiting < idle && wanted", "waiting < few && wanted"},
-		killer: redisengine("TestHowManyMayBeUnderWay/one at a time more where not enough wait"),
+		killer: redisengine("TestHowManyMayBeUnderWay/one more in a round where not enough wait"),
 	},
 	{
 		name:   "one without an answer leaves but two under way",

@@ -14,11 +14,17 @@ import "time"
 // what is more is answered as soon if it leaves together. So a server that is far is
 // sent each request at once, and one that is near many together, whatever the machine.
 type limit struct {
-	now   float64
-	cap   float64
+	now   int
+	cap   int
 	quick time.Duration // what the quickest answers of late took
 	least time.Duration // of this window
 	seen  int           // answers in it
+
+	// A round is as many answers as may be under way. Its quickest speaks for it: others
+	// have waited for what has nothing to do with how many are under way.
+	round  int
+	free   float64 // the share of its time that the least disturbed did not wait
+	wanted bool    // about as many were under way as may be
 }
 
 const (
@@ -26,9 +32,9 @@ const (
 	window       = 512 // answers after which an older quickest one is forgotten
 
 	// How many wait at a time.
-	idle = 1 // so few that the limit may double in a round trip
-	few  = 2 // so few that there may be more under way
-	many = 4 // there should be fewer
+	idle = 1 // so few that twice as many may be under way
+	few  = 2 // so few that one more may be
+	many = 4 // above it one less should be
 
 	// further is what each further request of a pipeline adds to what it takes, of
 	// the quickest answer: so much where a server is near. Where one is far it is
@@ -38,14 +44,15 @@ const (
 
 func (m *limit) init(pool int) {
 	m.now = leastSending
-	m.cap = float64(max(leastSending, pool*4/5))
+	m.cap = max(leastSending, pool*4/5)
 }
 
-func (m *limit) most() int { return int(m.now) }
+func (m *limit) most() int { return m.now }
 
 // observe takes note of the answer to so many requests in one, when so many such
 // pipelines were under way.
 func (m *limit) observe(took time.Duration, requests, sending int) {
+	took = max(took, 1)
 	if m.seen++; m.least == 0 || took < m.least {
 		m.least = took
 	}
@@ -55,15 +62,23 @@ func (m *limit) observe(took time.Duration, requests, sending int) {
 	if m.seen == window {
 		m.quick, m.least, m.seen = m.least, 0, 0
 	}
-	undisturbed := float64(m.quick) * (1 + further*float64(requests-1))
-	waiting := m.now * (1 - undisturbed/float64(max(took, 1)))
-	switch wanted := 2*sending >= m.most(); {
+	m.free = max(m.free, float64(m.quick)*(1+further*float64(requests-1))/float64(took))
+	m.wanted = m.wanted || 2*sending > m.now
+	if m.round++; m.round >= m.now {
+		m.adapt(float64(m.now)*(1-m.free), m.wanted)
+		m.round, m.free, m.wanted = 0, 0, false
+	}
+}
+
+// adapt sets the limit after a round in which so many waited.
+func (m *limit) adapt(waiting float64, wanted bool) {
+	switch {
 	case waiting > many:
-		m.now = max(leastSending, m.now-1/m.now)
+		m.now = max(leastSending, m.now-1)
 	case waiting < idle && wanted:
-		m.now = min(m.cap, m.now+1)
+		m.now = min(m.cap, 2*m.now)
 	case waiting < few && wanted:
-		m.now = min(m.cap, m.now+1/m.now)
+		m.now = min(m.cap, m.now+1)
 	}
 }
 

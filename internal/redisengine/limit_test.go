@@ -43,10 +43,10 @@ func TestHowManyMayBeUnderWay(t *testing.T) {
 	t.Run("no more than are of use", func(t *testing.T) {
 		m := fresh(20)
 		for range 100 {
-			m.observe(quick, 1, 1)
+			m.observe(quick, 1, 3)
 		}
-		if got := m.most(); got > 3 {
-			t.Errorf("got %d, where one was under way", got)
+		if got := m.most(); got != 8 {
+			t.Errorf("got %d, where three were under way", got)
 		}
 	})
 	t.Run("so many that a few wait, where they wait for each other", func(t *testing.T) {
@@ -57,30 +57,45 @@ func TestHowManyMayBeUnderWay(t *testing.T) {
 			t.Errorf("got %d, want 5", got)
 		}
 		m.feed(100, 100*quick)
-		if got := m.most(); got != 3 { // with four, nearly four wait; with five, more
-			t.Errorf("got %d, want 3", got)
+		if got := m.most(); got != 4 { // of which nearly all do
+			t.Errorf("got %d, want 4", got)
 		}
 	})
 	t.Run("as before where a few wait", func(t *testing.T) {
 		m := fresh(20)
-		m.feed(4, quick)
-		before := m.most()
-		m.feed(100, 2*quick)
-		if got := m.most(); got != before {
-			t.Errorf("got %d after %d", got, before)
+		m.feed(2, quick)
+		m.feed(100, 3*quick)
+		if got := m.most(); got != 4 { // of which 8/3 wait
+			t.Errorf("got %d, want 4", got)
 		}
 	})
-	t.Run("one at a time more where not enough wait", func(t *testing.T) {
+	t.Run("one more in a round where not enough wait", func(t *testing.T) {
 		m := fresh(20)
 		m.feed(2, quick)
-		before := m.most()
-		m.feed(before, quick*3/2)
-		if got := m.most(); got != before {
-			t.Errorf("got %d after %d and as many answers", got, before)
+		for _, want := range []int{5, 6} {
+			for range want - 1 {
+				if got := m.most(); got != want-1 {
+					t.Errorf("got %d before the end of a round of %d", got, want-1)
+				}
+				m.observe(quick*10/7, 1, m.most()) // of four 1.2 wait, of five 1.5
+			}
+			if got := m.most(); got != want {
+				t.Errorf("got %d, want %d", got, want)
+			}
 		}
-		m.feed(2, quick*3/2)
-		if got := m.most(); got != before+1 {
-			t.Errorf("got %d after %d", got, before)
+	})
+	t.Run("the quickest of a round speaks for it", func(t *testing.T) {
+		m := fresh(20)
+		m.feed(100, quick)
+		for i := range 320 {
+			took := 10 * quick
+			if i%16 == 0 {
+				took = quick
+			}
+			m.observe(took, 1, m.most())
+		}
+		if got := m.most(); got != 16 {
+			t.Errorf("got %d, want 16", got)
 		}
 	})
 	t.Run("what each request of a pipeline takes is no wait", func(t *testing.T) {

@@ -94,7 +94,7 @@ func TestUnitsEndWhereFewerShouldBeUnderWay(t *testing.T) {
 			l.acquire("x")
 			under = append(under, l.next())
 		}
-		limit.now = 2
+		limit.now, limit.cap = 2, 2
 		l.acquire("a")
 		for _, s := range under[:2] {
 			s.answer()
