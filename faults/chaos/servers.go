@@ -95,13 +95,13 @@ func (f *Field) failOver(ctx context.Context, w *history.Window, old *redistest.
 	old.Kill()
 	w.Hits++
 	w.Failover = true
-	if err := f.awaitFailover(heal, old, slot); err != nil {
+	err = f.awaitFailover(heal, old, slot)
+	again, cancel := healing(ctx) // also when nobody has taken over
+	defer cancel()
+	if err := errors.Join(err, old.Restart(again)); err != nil {
 		return err
 	}
-	if err := old.Restart(heal); err != nil {
-		return err
-	}
-	return f.settle(heal)
+	return f.settle(again)
 }
 
 // failoverWithoutData cuts the replicas off, lets locks be taken that they do

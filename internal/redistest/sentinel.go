@@ -22,6 +22,7 @@ const (
 var (
 	errUnaware    = errors.New("redistest: the sentinels do not know all servers yet")
 	errNoFailover = errors.New("redistest: no failover yet")
+	errDisagree   = errors.New("redistest: the sentinels do not agree")
 )
 
 // Sentinels is a primary with two replicas, watched by three sentinels that
@@ -116,18 +117,26 @@ func (s *Sentinels) FailoverClient(opts ...func(*redis.FailoverOptions)) *redis.
 	return c
 }
 
-// Primary returns the server that the sentinels name, asking the first that
-// answers. It need not have taken up its role yet.
+// Primary returns the server that most of the sentinels name: one of them may be
+// behind by its failover timeout. It need not have taken up its role yet.
 func (s *Sentinels) Primary(ctx context.Context) (*Server, error) {
 	var errs []error
+	votes := map[*Server]int{}
 	for _, one := range s.Sentinels {
 		reply, err := one.Do(ctx, "sentinel", "get-master-addr-by-name", SentinelName)
+		var named *Server
 		if err == nil {
-			return byAddr(s.Data.All(), reply)
+			named, err = byAddr(s.Data.All(), reply)
 		}
-		errs = append(errs, err)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if votes[named]++; 2*votes[named] > len(s.Sentinels) {
+			return named, nil
+		}
 	}
-	return nil, errors.Join(errs...)
+	return nil, errors.Join(append(errs, errDisagree)...)
 }
 
 // AwaitFailover waits until the sentinels name another primary than old and
