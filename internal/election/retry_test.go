@@ -12,8 +12,6 @@ import (
 
 // After which errors a candidate stands again.
 
-func TestMain(m *testing.M) { behaviour.Main(m) }
-
 // The lock is free when the function's error is judged, and while the candidate
 // pauses; what is retried is led again.
 func TestAnErrorOfALeadersIsRetriedIfItIsToBe(t *testing.T) {
