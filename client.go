@@ -70,7 +70,9 @@ func checkRedis(rdb Redis) error {
 // something is left: how many locks, which, if they are few, by when the last of
 // them has expired, and why, which is redis.ErrClosed where rdb was closed first.
 // Those count that Unlock or a loss has left to be given back in the background;
-// those that Detach has left do not. A second Close waits for the first, and
+// those that Detach has left do not. The lock of a function that leads ([Lead]) is
+// given back when that has returned, and not before: it is left, to its end on the
+// server, where that takes longer than the call timeout. A second Close waits for the first, and
 // returns nil.
 func (c *Client) Close() error { return c.life.Close() }
 

@@ -7,7 +7,7 @@
 // ends when it is lost, and Token is what a storage needs to refuse a holder
 // that a later one has overtaken ([Guard]). [Do] is all of this in one call, and
 // [DoValue] for a function with a result. Package relocktest is for tests of code
-// that locks. Packages fence and fence/sqlfence take tokens to other storages.
+// that locks. [Lead] and [Elector] have one process of many lead, by a lock. Packages fence and fence/sqlfence take tokens to other storages.
 //
 // What follows is the specification.
 //
@@ -177,6 +177,9 @@
 //	Detach                       the hold stays to its end on the server; where an acquire
 //	                             may be under way, its id is refused from now on
 //
+// A function that leads ([Lead]) is waited for by Close, too, for a call timeout: if
+// it has not returned then, the hold stays to its end on the server.
+//
 // The context of a lease ends first, in each case. A lease whose Extend had no answer
 // ends as one of WithMaxHold, since the server may have given it more.
 //
@@ -193,6 +196,17 @@
 // A re-entry issues nothing: it repeats the token of the hold that is there. After
 // a failover or a restore that token can be below one that another owner has been
 // issued since; a [Guard] that has seen the greater one refuses it.
+//
+// # Elections
+//
+// [Lead] is a loop of terms: Lock, the function, Unlock. It adds nothing to what is on
+// the server, so a candidate is a waiter, the leader a holder, and `relock ls`,
+// `relock inspect` and a [Tracer] show them as such. Two functions do not run at once
+// where two holders do not believe at once, since neither a loss by the deadline nor
+// Close passes the lock on while one runs; but a loss by "not yours" does not wait, and
+// a function that runs on past the server's end of its lease is not waited for either.
+// Tokens rise from leader to leader, and so are those that order holders alone
+// accepted: not a MultiLock's, nor a Reentrant's.
 //
 // # Seeing it
 //

@@ -62,6 +62,9 @@ var (
 	// Extend the lease is as it was.
 	ErrNotReplicated = engine.ErrNotReplicated
 
+	// ErrNotLeader is returned by an [Elector] that does not lead.
+	ErrNotLeader = engine.ErrNotLeader
+
 	// ErrInvalid is returned for a name, option, owner or argument that cannot
 	// be used. Nothing was sent; but that package redlock is given one server
 	// twice, or another list than before, the servers have said. No lock was

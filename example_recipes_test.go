@@ -249,3 +249,67 @@ func Example_healthCheck() {
 	// 200 1 held, 0 waiting, 0 lost
 	// 503
 }
+
+// follow has one process of all that call it work at a time, until ctx ends.
+func follow(ctx context.Context, client *relock.Client, guard *relock.Guard, next func(context.Context) (int, error)) error {
+	return relock.Lead(ctx, client.Mutex("consumer", relock.WithTTL(10*time.Second)), func(ctx context.Context, lease *relock.Lease) error {
+		leader := lease.Sequencer()
+		if err := guard.Claim(ctx, "offset", leader); err != nil { // before the first read
+			return err
+		}
+		for {
+			offset, err := next(ctx)
+			if err != nil {
+				return err // ctx has ended: with the process, or since it leads no more
+			}
+			if err := guard.Set(ctx, "offset", leader, offset, 0); err != nil {
+				return err // ErrStaleToken: a later leader was here
+			}
+		}
+	})
+}
+
+// One of many processes does the work.
+func ExampleLead() {
+	client, rdb, stop := connect()
+	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := 0
+	next := func(ctx context.Context) (int, error) {
+		if done++; done > 3 {
+			cancel() // the process is told to end
+			<-ctx.Done()
+			return 0, context.Cause(ctx)
+		}
+		return done, nil
+	}
+
+	err := follow(ctx, client, relock.NewGuard(rdb), next)
+	fmt.Println("ended:", errors.Is(err, context.Canceled), "offset:", rdb.Get(context.Background(), "offset").Val())
+	// Output: ended: true offset: 3
+}
+
+// A candidate that is asked whether it leads.
+func ExampleElector() {
+	client, _, stop := connect()
+	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	elector := relock.NewElector(client.Mutex("scheduler"))
+	go elector.Run(ctx) // until ctx ends; what it returns is worth a log line
+
+	// gocron.NewScheduler(gocron.WithDistributedElector(elector))
+	for elector.IsLeader(ctx) != nil {
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println("leads:", elector.Leading(), "with a token:", elector.Token() > 0)
+
+	leader, err := elector.Leader(ctx) // who leads, by the server; Watch tells each change
+	fmt.Println("it is this one:", leader.Token == elector.Token(), err)
+	fmt.Println("gives over:", elector.Resign(ctx), elector.Leading())
+	// Output:
+	// leads: true with a token: true
+	// it is this one: true <nil>
+	// gives over: <nil> false
+}

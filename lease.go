@@ -2,11 +2,9 @@ package relock
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/relock-go/relock/internal/engine"
 	"github.com/relock-go/relock/internal/lifecycle"
 )
 
@@ -178,7 +176,7 @@ func (l *Lease) Detach() error {
 // returns the error of Lock. Where l returned no error and a zero Lease, as a
 // Locker made for a test may, it returns [ErrNotHeld]. In neither case is fn
 // called.
-func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease) error) (err error) {
+func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease) error) error {
 	lease, err := l.Lock(ctx)
 	if err != nil {
 		return err
@@ -186,25 +184,7 @@ func Do(ctx context.Context, l Locker, fn func(ctx context.Context, lease *Lease
 	if lease == nil || lease.o == nil {
 		return fmt.Errorf("%w: the %T returned a zero Lease and no error", ErrNotHeld, l)
 	}
-	used := make(chan struct{})
-	lease.o.Use(used)
-	inner, cancel := context.WithCancelCause(lease.Context())
-	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	defer func() {
-		stop()
-		cancel(nil)
-		close(used)
-		// A lock that was used is given back even if ctx is over by now.
-		unlocked := lease.Unlock(ctx)
-		switch {
-		case errors.Is(unlocked, ErrLost):
-			err = engine.Join(err, unlocked)
-		case errors.Is(unlocked, ErrNotHeld): // fn did it itself
-		case unlocked != nil && err == nil:
-			err = unlocked
-		}
-	}()
-	return fn(inner, lease)
+	return lifecycle.Lend(ctx, lease.o, lifecycle.Worker, lease, fn)
 }
 
 // DoValue is [Do] for a function with a result. It returns what fn returned,

@@ -234,6 +234,7 @@ func TestSettingsTellsTheDefaults(t *testing.T) {
 		"DefaultCallTimeout":    relock.DefaultCallTimeout,
 		"DefaultFenceRetention": relock.DefaultFenceRetention,
 		"DefaultGuardRetention": relock.DefaultGuardRetention,
+		"DefaultLeadPause":      relock.DefaultLeadPause,
 		"MinTTL":                relock.MinTTL,
 		"MaxTTL":                relock.MaxTTL,
 		"MaxName":               fmt.Sprintf("%d bytes", relock.MaxName),

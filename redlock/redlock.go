@@ -161,5 +161,14 @@ func (n nodes) NodeStatus(ctx context.Context) []NodeStatus {
 }
 
 func init() {
+	access.NoOrder = func(lock any) string {
+		switch lock.(type) {
+		case *MultiLock:
+			return "the token of a MultiLock is 0"
+		case *Reentrant:
+			return "the holds of one owner of a Reentrant may have one token"
+		}
+		return ""
+	}
 	access.QuorumInspector = func(redLock any) engine.Inspector { return redLock.(*RedLock).q }
 }

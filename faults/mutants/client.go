@@ -159,7 +159,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "what Do loses is given back while its function runs",
-		edit:   edit{"internal/lifecycle/ending.go", "			o.awaitUser(o.serverEnd)\n", ""},
+		edit:   edit{"internal/lifecycle/ending.go", "			if !o.awaitUser(o.serverEnd) {\n				return\n			}\n", ""},
 		killer: lifecycle("TestWhatDoLosesByItsDeadlineIsGivenBackWhenItsFunctionHasReturned"),
 	},
 	{
@@ -174,7 +174,7 @@ var ending = []mutant{
 	},
 	{
 		name:   "Close waits for Do's function",
-		edit:   edit{"internal/lifecycle/ending.go", "		case <-o.lock.manager.open.Done():\n", ""},
+		edit:   edit{"internal/lifecycle/ending.go", "	closing := m.open\n", "	closing := m.bg\n"},
 		killer: lifecycle("TestCloseWaitsForNoFunction"),
 	},
 	{

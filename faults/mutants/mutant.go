@@ -30,9 +30,10 @@ func redisengine(name string) test { return test{"./internal/redisengine", name}
 func command(name string) test     { return test{"./cmd/relock", name} }
 func redlock(name string) test     { return test{"./redlock", name} }
 func fence(name string) test       { return test{"./fence", name} }
+func election(name string) test    { return test{"./internal/election", name} }
 
 func mutants() []mutant {
-	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, attempting, commanding, inQueue, seam, straight, batching, fencing)
+	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, attempting, commanding, inQueue, seam, straight, batching, fencing, electing)
 }
 
 func (m mutant) edits() []edit { return append([]edit{m.edit}, m.also...) }

@@ -58,6 +58,10 @@ var (
 	Lease func(lease any) lifecycle.Lease
 )
 
+// NoOrder returns why the tokens of a lock of package redlock's do not order its
+// holders, or "". Package redlock sets it; nil: nobody has such a lock.
+var NoOrder func(lock any) string
+
 // QuorumInspector returns a view of all the locks of a *redlock.RedLock. Package
 // redlock sets it.
 var QuorumInspector func(redLock any) engine.Inspector

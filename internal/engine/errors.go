@@ -19,6 +19,7 @@ var (
 	ErrSelfDeadlock  = errors.New("relock: lock is held by the caller itself; use Reentrant to re-enter")
 	ErrWrongType     = errors.New("relock: key holds something else")
 	ErrNotReplicated = errors.New("relock: not replicated")
+	ErrNotLeader     = errors.New("relock: not the leader")
 	ErrInvalid       = errors.New("relock: invalid")
 )
 

@@ -29,6 +29,16 @@ func (m *Manager) owe(o *Hold, until time.Time) {
 	m.owed[o] = debt{until: until}
 }
 
+// errUsed is why Close has not given back what a Leader uses.
+var errUsed = errors.New("the function that leads has not returned")
+
+// oweUsed is owe for what is in use, and waits for its user.
+func (m *Manager) oweUsed(o *Hold) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.owed[o] = debt{until: o.serverEnd(), err: errUsed}
+}
+
 // paid notes that o was given back, or why it was not: it is then owed until it
 // has ended by itself.
 func (m *Manager) paid(o *Hold, err error) {
@@ -68,7 +78,7 @@ func (m *Manager) Close() error {
 		}
 	}
 	m.mu.Unlock()
-	leases = slices.DeleteFunc(leases, func(o *Hold) bool { return !o.endByClose() })
+	leases = slices.DeleteFunc(leases, func(o *Hold) bool { return !o.endByClose() || m.leaveToLeader(o) })
 	m.spawn(func(ctx context.Context) { m.returnAll(ctx, leases) })
 
 	timeout := time.NewTimer(m.cfg.Call)
@@ -91,6 +101,24 @@ func (o *Hold) endByClose() bool {
 		return false
 	}
 	o.lock.manager.counts.closed.Add(1)
+	return true
+}
+
+// leaveToLeader has o, which Close has ended, given back once the function that
+// leads by it has returned, and reports whether one does. It leads no more once its
+// lease has ended: one that begins after this sees that first.
+func (m *Manager) leaveToLeader(o *Hold) bool {
+	if done, by := o.user(); done == nil || by != Leader {
+		return false
+	}
+	m.spawn(func(ctx context.Context) {
+		if o.awaitUser(o.serverEnd) {
+			m.returnAll(ctx, []*Hold{o})
+			return
+		}
+		m.retire(o, queue.Ended)
+		m.retired(o)
+	})
 	return true
 }
 

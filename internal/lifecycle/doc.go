@@ -7,6 +7,7 @@
 // step.go. A call's way through its states is in wait.go, its requests in
 // request.go, how a grant becomes a lease in grant.go and what it is worth in
 // validity.go; the watchdog in watchdog.go; how a lease ends in ending.go, and what
-// is sent then in release.go and close.go; several locks as one in group.go, in the
-// order of order.go; what is told to others in observer.go.
+// is sent then in release.go and close.go; the function that uses one in use.go;
+// several locks as one in group.go, in the order of order.go; what is told to others
+// in observer.go.
 package lifecycle

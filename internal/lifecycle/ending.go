@@ -147,7 +147,9 @@ func (o *Hold) settleFate(e *ending) {
 			m.layTombstone(ctx, o)
 			return
 		case deferred:
-			o.awaitUser(o.serverEnd)
+			if !o.awaitUser(o.serverEnd) {
+				return
+			}
 		}
 		m.withdraw(ctx, o, nil, time.Now().Add(max(o.req.TTL, m.cfg.Call)))
 	})
@@ -193,29 +195,53 @@ func (o *Hold) serverEnd() time.Time {
 	return o.lock.manager.epoch.Add(time.Duration(o.heldUntil.Load()))
 }
 
-// Use notes that o is in use until done is closed.
-func (o *Hold) Use(done <-chan struct{}) {
+// Use notes that o is in use by that user until done is closed.
+func (o *Hold) Use(done <-chan struct{}, by User) {
 	o.ctxMu.Lock()
 	defer o.ctxMu.Unlock()
-	o.inUse = done
+	o.inUse, o.usedBy = done, by
+}
+
+// user returns what is closed when o is not in use any more, or nil, and by whom
+// it is.
+func (o *Hold) user() (done <-chan struct{}, by User) {
+	o.ctxMu.Lock()
+	defer o.ctxMu.Unlock()
+	return o.inUse, o.usedBy
 }
 
 // awaitUser waits until o is not in use, for no longer than until end, which may
-// move meanwhile, and not once the manager is closed: Close takes back what is in use.
-func (o *Hold) awaitUser(end func() time.Time) {
-	o.ctxMu.Lock()
-	done := o.inUse
-	o.ctxMu.Unlock()
+// move meanwhile, and not once the manager is closed: Close takes back what a
+// Worker uses. It reports whether o may be given back: not where a Leader uses it
+// when Close is over.
+func (o *Hold) awaitUser(end func() time.Time) bool {
+	m := o.lock.manager
+	done, by := o.user()
+	closing := m.open
+	if by == Leader {
+		closing = m.bg
+		m.oweUsed(o)
+	}
 	for left := time.Until(end()); done != nil && left > 0; left = time.Until(end()) {
 		t := time.NewTimer(left)
 		select {
 		case <-t.C:
 			continue
 		case <-done:
-		case <-o.lock.manager.open.Done():
+		case <-closing.Done():
 		}
 		t.Stop()
-		return
+		return by != Leader || isClosed(done)
+	}
+	return true
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -120,9 +120,9 @@ func (g *groupLease) lose(o *Hold) {
 }
 
 // Use notes that the members are in use until done is closed.
-func (g *groupLease) Use(done <-chan struct{}) {
+func (g *groupLease) Use(done <-chan struct{}, by User) {
 	for _, l := range g.all {
-		l.Use(done)
+		l.Use(done, by)
 	}
 }
 

@@ -40,7 +40,8 @@ type Hold struct {
 	had       atomic.Bool // the caller has had it, so that its minimum counts
 	retries   int32       // of renewals in a row; guarded by the watchdog's mutex
 	ctxMu     sync.Mutex
-	inUse     <-chan struct{} // closed when the function that Do runs has returned; nil: Do runs none
+	inUse     <-chan struct{} // closed when the function that uses the lease has returned; nil: none does
+	usedBy    User
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 
@@ -161,7 +162,7 @@ type Lease interface {
 	Extend(context.Context, time.Duration) error
 	Unlock(context.Context) error
 	Detach() error
-	Use(done <-chan struct{})
+	Use(done <-chan struct{}, by User)
 }
 
 var _ Lease = (*Hold)(nil)
