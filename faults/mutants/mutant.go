@@ -32,7 +32,7 @@ func redlock(name string) test     { return test{"./redlock", name} }
 func fence(name string) test       { return test{"./fence", name} }
 
 func mutants() []mutant {
-	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, attempting, commanding, inQueue, seam, straight, batching, fencing)
+	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, attempting, commanding, inQueue, seam, straight, batching, fencing, cachedHolds)
 }
 
 func (m mutant) edits() []edit { return append([]edit{m.edit}, m.also...) }

@@ -20,7 +20,7 @@ func (w *world) tell(a int8, e Event) {
 		case GiveBack:
 			w.giveBack(a)
 		case Lose:
-			g.needs = false
+			g.needs, g.inside = false, 0
 		case Ask, Schedule: // see canAsk and isDue
 		}
 	}
@@ -300,6 +300,8 @@ func (w *world) ends(a int8) { w.tell(a, Event{Kind: Gone}) }
 // leave ends one lease of the section of a.
 func (w *world) leave(a int8) {
 	g := &w.agents[a]
+	g.inside--
+	outer := g.inside > 0
 	w.tell(a, Event{Kind: Ended, Subscribed: w.isSubscribed(a), Waiting: g.want > 0 && g.pc == free})
 	if w.sc.off.has(recallIsHeeded) && g.h.state == Returning && g.h.recalled && w.sc.roles[a] == caching {
 		for i := w.sent - 1; i >= 0; i-- {
@@ -309,12 +311,16 @@ func (w *world) leave(a int8) {
 		}
 		g.h.state, g.h.idleSince = Idle, now
 	}
+	if outer && g.h.state != Busy {
+		w.broken("agent %d has the lock no more, and one of its leases runs on", a)
+	}
 }
 
 // enter is a section that begins.
 func (w *world) enter(a int8, lent bool) {
 	g := &w.agents[a]
 	g.want--
+	g.inside = 1
 	w.entered = a + 1
 	g.moved = g.moved || lent
 	if lent && w.sc.off.has(copiesAreTheHolds) {

@@ -72,6 +72,17 @@ func TestStep(t *testing.T) {
 		step(t, h, Event{Kind: Ended, Waiting: true}, 0, Renewing, Effect{Do: Renew})
 		step(t, h, Event{Kind: Renewed, Until: defaults.TTL, From: 10, To: 10, Waiting: true}, 0, Returning, Effect{Do: GiveBack})
 	})
+	t.Run("a block begins behind what was used while its renewal was under way", func(t *testing.T) {
+		h := kept(t)
+		const now = 1500 * time.Millisecond
+		for token := range int64(3) {
+			step(t, h, Event{Kind: Wanted}, now, Busy, Effect{Do: Lend, Token: 12 + token})
+			step(t, h, Event{Kind: Ended}, now, Idle, Effect{Do: Schedule, At: 2500 * time.Millisecond})
+		}
+		step(t, h, Event{Kind: Renewed, Contact: now, Until: now + defaults.TTL, From: 12, To: 2_000_000}, now, Idle,
+			Effect{Do: Schedule, At: 2500 * time.Millisecond})
+		step(t, h, Event{Kind: Wanted}, now, Busy, Effect{Do: Lend, Token: 15})
+	})
 	t.Run("what is dropped is given back at the section's end, or at once", func(t *testing.T) {
 		h := began(0)
 		step(t, h, Event{Kind: Dropped}, 0, Busy)

@@ -156,6 +156,7 @@ func (w *world) do(v move) (helps bool) {
 		w.agents[a].needs = true
 	case opReenter:
 		w.agents[a].needs = false
+		w.agents[a].inside++
 		w.tell(a, Event{Kind: Reentered})
 	case opWatch:
 		w.agents[a].h.renewing = true

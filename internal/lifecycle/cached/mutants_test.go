@@ -27,7 +27,7 @@ var mutants = []struct {
 	{"R2 the answer to a renewal is dropped in another section", off(renewalsAreTheHolds), "the lock is taken away", "was told that its hold is gone"},
 	{"R3 the section's own call waits as any other does", off(reentryIsNoGrant), "the section enters the lock again", stuck},
 	{"R4 a section begins on what is on its way back", off(noneOfWhatLeaves), "two clients", two},
-	{"R4 the next hold has the id of the last", off(freshIDs), "requests are copied", two},
+	{"R4 the next hold has the id of the last", off(freshIDs), "requests are copied", twice},
 	{"R5 a block comes with the grant", off(blockWithRenewal), "a replica is promoted", twice},
 	{"R5 a block does not raise the fence", off(blockRaisesFence), "the lock is taken away, and the clock is behind", twice},
 	{"R5 the floor is the server's token", off(floorIsLastUsed), "a replica is promoted, and its clock is behind", floor},
@@ -74,7 +74,7 @@ func TestMutants(t *testing.T) {
 			var events [states][kinds]int
 			s := explore(t, with(t, m.in, m.off), 3_000_000, &events)
 			if t.Log(s.found); !strings.Contains(s.found, m.why) || s.found == "" {
-				t.Errorf("it is not found that somebody %s", m.why)
+				t.Errorf("got no way to %q", m.why)
 			}
 		})
 	}

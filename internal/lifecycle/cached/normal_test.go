@@ -98,8 +98,8 @@ func (w *world) forgetUsed() {
 	u := w.used[:w.uses]
 	slices.Sort(u)
 	kept := u[:0]
-	for _, t := range u {
-		if t > least {
+	for i, t := range u {
+		if t > least || i == len(u)-1 {
 			kept = append(kept, t)
 		}
 	}
@@ -238,5 +238,5 @@ func (g *agent) hash(h *hasher) {
 	m := &g.h
 	h.add(pack(int8(m.state), int8(m.depth), int8(m.token), int8(m.from), int8(m.to), int8(m.block), int8(bit(m.recalled)|bit(m.renewing)<<1|bit(g.needs)<<2|bit(g.moved)<<3)))
 	h.add(uint64(m.contact), uint64(m.until), uint64(m.idleSince))
-	h.add(pack(g.id, g.leaving, g.want, int8(g.pc), g.token, g.since), pack(g.copies, g.forced))
+	h.add(pack(g.id, g.leaving, g.want, int8(g.pc), g.token, g.since), pack(g.copies, g.forced, g.inside))
 }

@@ -69,6 +69,7 @@ type agent struct {
 	moved   bool // another section has begun since its renewal left
 	needs   bool // the section is to enter the lock once more, and ends only then
 	forced  int8 // the hold that was taken away
+	inside  int8 // leases of the section that runs
 }
 
 type pc uint8
