@@ -33,7 +33,7 @@ func fence(name string) test       { return test{"./fence", name} }
 func election(name string) test    { return test{"./internal/election", name} }
 
 func mutants() []mutant {
-	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, attempting, commanding, inQueue, seam, straight, batching, fencing, electing)
+	return slices.Concat(acquiring, queueing, tokens, releasing, keeping, renewing, guarding, living, ending, waiting, replicating, together, asking, quorum, attempting, commanding, inQueue, seam, straight, batching, fencing, electing, cachedHolds)
 }
 
 func (m mutant) edits() []edit { return append([]edit{m.edit}, m.also...) }

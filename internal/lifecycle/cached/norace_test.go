@@ -1,0 +1,5 @@
+//go:build !race
+
+package cached
+
+const raceEnabled = false
