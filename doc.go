@@ -7,7 +7,8 @@
 // ends when it is lost, and Token is what a storage needs to refuse a holder
 // that a later one has overtaken ([Guard]). [Do] is all of this in one call, and
 // [DoValue] for a function with a result. Package relocktest is for tests of code
-// that locks. [Lead] and [Elector] have one process of many lead, by a lock. Packages fence and fence/sqlfence take tokens to other storages.
+// that locks. [Lead] and [Elector] have one process of many lead, by a lock.
+// Packages fence and fence/sqlfence take tokens to other storages.
 //
 // What follows is the specification.
 //

@@ -300,8 +300,10 @@ func ExampleElector() {
 	go elector.Run(ctx) // until ctx ends; what it returns is worth a log line
 
 	// gocron.NewScheduler(gocron.WithDistributedElector(elector))
-	for elector.IsLeader(ctx) != nil {
-		time.Sleep(time.Millisecond)
+	for range time.Tick(time.Millisecond) { // a schedule, of which the leader does the work
+		if elector.IsLeader(ctx) == nil {
+			break
+		}
 	}
 	fmt.Println("leads:", elector.Leading(), "with a token:", elector.Token() > 0)
 

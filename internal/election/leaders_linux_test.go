@@ -210,9 +210,26 @@ func (f *field) wantAlone() {
 	f.t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if two, losses := f.count(beside), f.count(lost); two > losses {
-		f.t.Errorf("%d times two functions ran at once, and %d leases were lost", two, losses)
+	for _, l := range f.lines {
+		if before := f.termBefore(l.Token); l.What == beside && !f.lost(before) {
+			f.t.Errorf("the function of token %d ran beside another, and the term before it, of token %d, was not lost", l.Token, before)
+		}
 	}
+}
+
+// termBefore is the token of the last term before that one. It needs f.mu.
+func (f *field) termBefore(token relock.Token) (before relock.Token) {
+	for _, l := range f.lines {
+		if l.Token < token {
+			before = max(before, l.Token)
+		}
+	}
+	return before
+}
+
+// lost tells whether that term was told to be lost. It needs f.mu.
+func (f *field) lost(token relock.Token) bool {
+	return slices.ContainsFunc(f.lines, func(l line) bool { return l.What == lost && l.Token == token })
 }
 
 // anyOf is the leader, as often as not, and else any candidate.

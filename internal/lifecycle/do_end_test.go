@@ -64,17 +64,7 @@ func TestWhatDoLosesByItsDeadlineIsGivenBackWhenItsFunctionHasReturned(t *testin
 				synctest.Wait()
 				next := patientLock(t, other.Mutex("a"))
 				had, lost := time.Now(), <-over
-				select {
-				case at := <-returned:
-					if had.Before(at) || had.Sub(at) > time.Second || test.stays > time.Minute {
-						t.Errorf("another had the lock %v after the function returned", had.Sub(at))
-					}
-				default:
-					// The last renewal was sent, at the latest, when the lease ended.
-					if after := had.Sub(lost); test.stays < time.Minute || after < behaviour.TTL/3 || after > behaviour.TTL+2*lifecycle.MinCheck {
-						t.Errorf("another had the lock %v after the loss, while the function runs, want at the server's end", after)
-					}
-				}
+				wantHandedOn(t, had, lost, returned, test.stays)
 				behaviour.Unlock(t, next)
 				behaviour.Pass(time.Second)
 				if n := behaviour.ManagerOf(c).Tasks(); n > 0 {
@@ -148,4 +138,21 @@ func TestCloseWaitsForNoFunction(t *testing.T) {
 		close(hang)
 		<-done
 	})
+}
+
+// wantHandedOn checks when another had the lock of a lease that was lost while its
+// function ran, which stays for so long: once it has returned, or at the server's end.
+func wantHandedOn(t *testing.T, had, lost time.Time, returned <-chan time.Time, stays time.Duration) {
+	t.Helper()
+	select {
+	case at := <-returned:
+		if had.Before(at) || had.Sub(at) > time.Second || stays > time.Minute {
+			t.Errorf("another had the lock %v after the function returned", had.Sub(at))
+		}
+	default:
+		// The last renewal was sent, at the latest, when the lease ended.
+		if after := had.Sub(lost); stays < time.Minute || after < behaviour.TTL/3 || after > behaviour.TTL+2*lifecycle.MinCheck {
+			t.Errorf("another had the lock %v after the loss, while the function runs, want at the server's end", after)
+		}
+	}
 }

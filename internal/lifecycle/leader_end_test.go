@@ -9,7 +9,6 @@ import (
 
 	"github.com/relock-go/relock"
 	"github.com/relock-go/relock/internal/behaviour"
-	"github.com/relock-go/relock/internal/lifecycle"
 )
 
 // What becomes of a lease that ends while a function leads by it. That of a loss is
@@ -61,17 +60,7 @@ func TestWhatALeaderLosesByItsDeadlineIsGivenBackWhenItsFunctionHasReturned(t *t
 				synctest.Wait()
 				next := patientLock(t, other.Mutex("a"))
 				had, lost := time.Now(), <-over
-				select {
-				case at := <-returned:
-					if had.Before(at) || had.Sub(at) > time.Second || test.stays > time.Minute {
-						t.Errorf("another had the lock %v after the function returned", had.Sub(at))
-					}
-				default:
-					// The last renewal was sent, at the latest, when the lease ended.
-					if after := had.Sub(lost); test.stays < time.Minute || after < behaviour.TTL/3 || after > behaviour.TTL+2*lifecycle.MinCheck {
-						t.Errorf("another had the lock %v after the loss, while the function runs, want at the server's end", after)
-					}
-				}
+				wantHandedOn(t, had, lost, returned, test.stays)
 				cancel()
 				<-done
 				behaviour.Unlock(t, next)
